@@ -1,0 +1,61 @@
+# Every target sets up what it needs. `make help` lists them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+PROTOS := $(wildcard proto/broker/v1/*.proto)
+PROTO_INCLUDE = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+
+.DEFAULT_GOAL := help
+.PHONY: help system demo test check bench serve loadtest proto lock format clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+system: ## install the only system package needed: python3's venv module (Debian, needs root)
+	apt-get update -qq && apt-get install -y -qq python3-venv
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); $(MAKE) system && $(PYTHON) -m venv $(VENV); }
+
+$(READY): locks/dev.txt pyproject.toml | $(VENV)/bin/python
+	@echo "setting up $(VENV) (about a minute, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+demo: $(READY) ## four mock institutions, the broker, courts of four levels; about ten seconds
+	@$(BIN)/broker demo
+
+test: $(READY) ## the whole test suite, under three minutes
+	$(BIN)/python -m pytest
+
+check: $(READY) ## formatting, lint, types, contracts, generated code, Dockerfile
+	@BIN=$(BIN) sh scripts/check
+
+bench: $(READY) ## the short benchmarks
+	$(BIN)/python -m benchmarks.hits
+	$(BIN)/python -m benchmarks.misses
+
+serve: $(READY) ## mocks and a broker on their default ports, until Ctrl-C
+	@$(BIN)/broker demo --serve
+
+loadtest: $(READY) ## Locust, headless, one minute, against a broker it starts
+	$(BIN)/python -m loadtest
+
+proto: $(READY) ## generate broker/v1 from proto/
+	$(BIN)/python -m grpc_tools.protoc -I proto -I $(PROTO_INCLUDE) --python_out=. --pyi_out=. $(PROTOS)
+	$(BIN)/python -m grpc_tools.protoc -I proto -I $(PROTO_INCLUDE) --grpc_python_out=. proto/broker/v1/investigation.proto
+
+lock: $(READY) ## resolve locks/ anew from pyproject.toml
+	$(BIN)/pip-compile -q --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras \
+		--generate-hashes --allow-unsafe --extra dev -o locks/dev.txt pyproject.toml
+	$(BIN)/pip-compile -q --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras \
+		--generate-hashes --allow-unsafe -c locks/dev.txt -o locks/runtime.txt pyproject.toml
+
+format: $(READY) ## format the code
+	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+clean: ## remove everything that was built
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis var

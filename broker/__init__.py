@@ -1,0 +1,1 @@
+"""The broker: courts ask once, every institution answers, one report per lookup comes back."""

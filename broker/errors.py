@@ -1,0 +1,101 @@
+"""Every error the broker raises on purpose, sorted by who has to act on it.
+
+* `CallerError`: the request as a whole cannot be served as it stands; becomes a gRPC status.
+* `InstitutionError`: an institution failed; becomes data in the answers, never a gRPC status.
+* `ConfigError`, `StoreError`: the operator has to act.
+
+No message ever holds a subject's name or number.
+"""
+
+from typing import NamedTuple
+
+
+class BrokerError(Exception):
+    """Root of all errors raised on purpose."""
+
+
+class Violation(NamedTuple):
+    """One field of a request that is wrong, and what to do about it."""
+
+    field: str
+    description: str
+
+
+class CallerError(BrokerError):
+    """The request as a whole cannot be served."""
+
+
+class InvalidRequestError(CallerError):
+    """The request breaks the contract; nothing was asked."""
+
+    def __init__(self, violations: list[Violation]) -> None:
+        super().__init__("; ".join(f"{field}: {description}" for field, description in violations))
+        self.violations = violations
+
+
+class BusyError(CallerError):
+    """The broker has as much work as it takes; try again after `retry_after` seconds."""
+
+    def __init__(self, limit: str, retry_after: float) -> None:
+        super().__init__(f"{limit}; try again in {retry_after:g} s")
+        self.retry_after = retry_after
+
+
+class DrainingError(CallerError):
+    """This broker is stopping; another one, or this one after its restart, will serve the request."""
+
+
+class InstitutionError(BrokerError):
+    """A call to an institution failed. `reason` goes into answers and metrics."""
+
+    reason = "UNAVAILABLE"
+    retryable = True
+
+
+class UnreachableError(InstitutionError):
+    """No connection, or it broke before the reply was whole."""
+
+    reason = "UNREACHABLE"
+
+
+class UnansweredError(InstitutionError):
+    """No reply within the institution's timeout."""
+
+    reason = "NO_REPLY"
+
+
+class OverloadedError(InstitutionError):
+    """The institution says it is asked too much (429 or 503). `retry_after` in seconds, if it named one."""
+
+    reason = "OVERLOADED"
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class FailedError(InstitutionError):
+    """The institution reported an error of its own (5xx)."""
+
+    reason = "FAILED"
+
+
+class BadReplyError(InstitutionError):
+    """The reply is no reply to what was asked: garbage, of another request, with surplus items, or too large."""
+
+    reason = "BAD_REPLY"
+
+
+class RejectedError(InstitutionError):
+    """The institution refuses the batch as a whole (4xx). Asking for its parts may find the one it objects to."""
+
+    reason = "REJECTED"
+    retryable = False
+
+
+class ConfigError(BrokerError):
+    """The configuration is wrong: the message names file, key and reason."""
+
+
+class StoreError(BrokerError):
+    """The store cannot be used: the message says what to do."""

@@ -1,0 +1,1 @@
+"""How institutions are asked: one file per dialect behind one interface."""

@@ -1,0 +1,1 @@
+"""Four realistic institutions over HTTP, with a synthetic population and faults on demand."""
