@@ -50,6 +50,8 @@ class InstitutionError(BrokerError):
 
     reason = "UNAVAILABLE"
     retryable = True
+    overload = False
+    """Whether asking less would help."""
 
 
 class UnreachableError(InstitutionError):
@@ -62,12 +64,14 @@ class UnansweredError(InstitutionError):
     """No reply within the institution's timeout."""
 
     reason = "NO_REPLY"
+    overload = True
 
 
 class OverloadedError(InstitutionError):
-    """The institution says it is asked too much (429 or 503). `retry_after` in seconds, if it named one."""
+    """The institution says it is asked too much (429, 503). `retry_after` in seconds, if it named one."""
 
     reason = "OVERLOADED"
+    overload = True
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -79,6 +83,10 @@ class FailedError(InstitutionError):
 
     reason = "FAILED"
 
+    def __init__(self, message: str, *, overload: bool = False) -> None:
+        super().__init__(message)
+        self.overload = overload
+
 
 class BadReplyError(InstitutionError):
     """The reply is no reply to what was asked: garbage, of another request, with surplus items, or too large."""
@@ -87,10 +95,17 @@ class BadReplyError(InstitutionError):
 
 
 class RejectedError(InstitutionError):
-    """The institution refuses the batch as a whole (4xx). Asking for its parts may find the one it objects to."""
+    """The institution refuses the batch as a whole (4xx).
+
+    `divisible`: the refusal may be about one inquiry in it, so asking for the parts may find that one.
+    """
 
     reason = "REJECTED"
     retryable = False
+
+    def __init__(self, message: str, *, divisible: bool = False) -> None:
+        super().__init__(message)
+        self.divisible = divisible
 
 
 class ConfigError(BrokerError):
@@ -99,3 +114,12 @@ class ConfigError(BrokerError):
 
 class StoreError(BrokerError):
     """The store cannot be used: the message says what to do."""
+
+
+def place(error: BaseException) -> str:
+    """What kind of error, and where: for the log, since an unforeseen error's own text could hold a subject."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else "an unknown place"
+    return f"{type(error).__name__} at {where}"

@@ -1,0 +1,231 @@
+"""Composition root of a worker: builds every part, and owns the order of starting and stopping.
+
+Start: store, bridge to trio, connections, lanes, service, port, metrics; then ready.
+Stop:  refuse new requests → let those under way finish, within the grace period → port, lanes, connections → store.
+"""
+
+import asyncio
+import logging
+import os
+import random
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import grpc
+from aiohttp import web
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from broker.admission import Admission
+from broker.bridge import Bridge, in_asyncio, open_bridge
+from broker.config import Config, StoreConfig
+from broker.core.key import Keyer
+from broker.errors import ConfigError, StoreError
+from broker.fanout import FanOut
+from broker.institutions.dialects import DIALECTS
+from broker.institutions.http import HttpInstitution
+from broker.institutions.transport import HttpTransport, open_transport
+from broker.lane import Lane
+from broker.metrics import RequestMeter, StateCollector
+from broker.pipeline import Pipeline
+from broker.service import NAME, InvestigationService
+from broker.store.base import Store
+from broker.store.cipher import derive
+from broker.store.lmdb import LmdbStore
+from broker.store.memory import MemoryStore
+
+log = logging.getLogger(__name__)
+
+_KEY_SIZE = 32
+_LEAVING = 1.0  # s gRPC is given to close connections once all streams have ended
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a running worker can be reached."""
+
+    grpc: str
+    metrics: str
+
+
+async def serve(config: Config, *, stop: asyncio.Event, ready: Callable[[Addresses], None]) -> None:
+    """Runs a worker until `stop` is set; calls `ready` once it can be reached.
+
+    Raises `ConfigError` or `StoreError` if it cannot start.
+    """
+    async with AsyncExitStack() as stack:
+        worker = await _build(config, stack)
+        addresses = await worker.open()
+        ready(addresses)
+        stopped = asyncio.ensure_future(stop.wait())
+        broken = asyncio.ensure_future(worker.bridge.wait_ended())
+        try:
+            await asyncio.wait({stopped, broken}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+            broken.cancel()
+        await worker.drain()
+
+
+async def _build(config: Config, stack: AsyncExitStack) -> "Worker":
+    master_key = load_key(Path(config.store.key_file))
+    store = open_store(config.store, master_key)
+    stack.callback(store.close)
+    bridge = await stack.enter_async_context(open_bridge())
+    connections = sum(spec.concurrency for spec in config.institutions)
+    transport = await stack.enter_async_context(open_transport(connections=connections))
+    fanout = await bridge.run(partial(_open_lanes, config, store, transport))
+    await stack.enter_async_context(_running(bridge, fanout.run))
+    registry = CollectorRegistry()
+    admission = Admission(config.server.lookups_under_way)
+    meter = RequestMeter(registry)
+    registry.register(StateCollector(fanout.lanes, admission, store))
+    pipeline = Pipeline(
+        registry=config.institutions,
+        store=store,
+        keyer=Keyer(derive(master_key, b"index")),
+        fanout=fanout,
+        bridge=bridge,
+        admission=admission,
+        meter=meter,
+    )
+    return Worker(config, pipeline, InvestigationService(pipeline, config.server, meter), registry)
+
+
+async def _open_lanes(config: Config, store: Store, transport: HttpTransport) -> FanOut:
+    """On the trio side: one lane per institution."""
+
+    async def post(url: str, body: bytes, content_type: str) -> bytes:
+        return await in_asyncio(transport.post(url, body, content_type))
+
+    return FanOut(
+        Lane(
+            HttpInstitution(spec, DIALECTS[spec.dialect], post=post, clock=time.time),
+            store,
+            clock=time.time,
+            random=random.random,
+        )
+        for spec in config.institutions
+    )
+
+
+@asynccontextmanager
+async def _running(bridge: Bridge, task: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Runs a task on the trio side for as long as the context lasts."""
+    ended = asyncio.Event()
+    errand = bridge.start(task, lambda _: ended.set())
+    try:
+        yield
+    finally:
+        errand.cancel()
+        await ended.wait()
+
+
+class Worker:
+    """The parts that face outward: the gRPC server, its health, and the HTTP port for metrics."""
+
+    def __init__(
+        self, config: Config, pipeline: Pipeline, service: InvestigationService, registry: CollectorRegistry
+    ) -> None:
+        self.bridge = pipeline.bridge
+        self._config = config.server
+        self._admission = pipeline.admission
+        self._service = service
+        self._registry = registry
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(
+            options=(
+                ("grpc.max_receive_message_length", self._config.longest_message),
+                ("grpc.max_send_message_length", -1),  # messages are bounded where they are made
+                ("grpc.so_reuseport", 0),  # a second broker on the same port is a mistake, not a second worker
+            )
+        )
+        self._runner: web.AppRunner | None = None
+
+    async def open(self) -> Addresses:
+        """Opens both ports. Raises `ConfigError` if one cannot be had."""
+        self._server.add_generic_rpc_handlers((self._service.handler(),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection((NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        try:
+            port = self._server.add_insecure_port(self._config.listen)
+        except RuntimeError as error:
+            msg = f"server.listen: cannot listen on {self._config.listen}; is another broker running there?"
+            raise ConfigError(msg) from error
+        metrics = await self._open_metrics()
+        await self._server.start()
+        await self._tell_health(health_pb2.HealthCheckResponse.SERVING)
+        return Addresses(grpc=f"{self._config.listen.rpartition(':')[0]}:{port}", metrics=metrics)
+
+    async def drain(self) -> None:
+        """Refuses what is new, waits for what is under way, closes both ports."""
+        self._admission.draining = True
+        await self._tell_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        try:
+            await asyncio.wait_for(self._service.wait_idle(), self._config.grace)
+        except TimeoutError:
+            log.warning("stopping with requests under way: they took longer than the grace period")
+        await self._server.stop(_LEAVING)
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _tell_health(self, status: Any) -> None:
+        for name in ("", NAME):
+            await self._health.set(name, status)
+
+    async def _open_metrics(self) -> str:
+        application = web.Application()
+        application.router.add_get("/metrics", self._serve_metrics)
+        application.router.add_get("/healthz", self._serve_health)
+        self._runner = web.AppRunner(application, access_log=None)
+        await self._runner.setup()
+        host, _, port = self._config.metrics.rpartition(":")
+        site = web.TCPSite(self._runner, host.strip("[]"), int(port))
+        try:
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            msg = f"server.metrics: cannot listen on {self._config.metrics}: {error.strerror}"
+            raise ConfigError(msg) from error
+        return f"{host}:{self._runner.addresses[0][1]}"
+
+    async def _serve_metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _serve_health(self, _: web.Request) -> web.Response:
+        if self._admission.draining:
+            return web.json_response({"status": "draining"}, status=503)
+        return web.json_response({"status": "serving"})
+
+
+def load_key(path: Path) -> bytes:
+    """The master key in a file, which is made if there is none. Raises `StoreError` if it is no key."""
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_hex(_KEY_SIZE) + "\n")
+        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except (OSError, ValueError) as error:
+        msg = f"store.key_file {path}: cannot be read as {2 * _KEY_SIZE} hexadecimal digits ({type(error).__name__})"
+        raise StoreError(msg) from error
+    if len(key) != _KEY_SIZE:
+        msg = f"store.key_file {path}: holds {len(key)} bytes, {_KEY_SIZE} are needed"
+        raise StoreError(msg)
+    return key
+
+
+def open_store(config: StoreConfig, master_key: bytes) -> Store:
+    """The store the configuration names. Raises `StoreError` if it cannot be used."""
+    if not config.path:
+        return MemoryStore(time.time)
+    return LmdbStore(Path(config.path), master_key=master_key, map_size=config.map_size, clock=time.time)

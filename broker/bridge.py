@@ -1,0 +1,176 @@
+"""The border of the two loops, and the only module that knows both.
+
+grpc.aio and aiohttp live on asyncio; the broker's own concurrency lives on trio, which runs as a guest of the asyncio
+loop, in the same thread. Because it is one thread, either side may read the other's plain data; what it may not do is
+wake the other's tasks, except through here:
+
+* `Bridge.call_soon`   asyncio → trio: run a function among the trio tasks
+* `Bridge.start`       asyncio → trio: start a task, and hear when it ended
+* `Outlet`             trio → asyncio: items one side puts and the other takes, all there are at a time
+* `in_asyncio`         trio awaits an asyncio coroutine; cancelling the one cancels the other
+
+A crossing costs about 0.15 ms of CPU, so each is made once per batch, never per item, and a request answered from the
+cache makes none.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Generic, TypeVar
+
+import outcome
+import trio
+
+T = TypeVar("T")
+
+
+class Outlet(Generic[T]):
+    """Items on their way from trio to one asyncio task. Holds what was put and not yet taken: its user bounds it."""
+
+    def __init__(self) -> None:
+        self._items: list[T] = []
+        self._ended = False
+        self._error: BaseException | None = None
+        self._waiting: asyncio.Future[None] | None = None
+
+    def put(self, items: list[T]) -> None:
+        """Adds items. Called from trio."""
+        self._items.extend(items)
+        self._wake()
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Nothing more will come; with an error, `take` raises it once the items are taken. Called from trio."""
+        self._ended = True
+        self._error = error
+        self._wake()
+
+    async def take(self) -> list[T]:
+        """All items put by now, at least one; none once the outlet has ended. Awaited in asyncio."""
+        while not self._items and not self._ended:
+            self._waiting = asyncio.get_running_loop().create_future()
+            await self._waiting
+        if not self._items and self._error is not None:
+            raise self._error
+        items, self._items = self._items, []
+        return items
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+
+class Errand:
+    """A trio task started from asyncio."""
+
+    def __init__(self, cancel: Callable[[], None]) -> None:
+        self.cancel = cancel
+        """Cancels the task. Called from asyncio."""
+
+
+class Bridge:
+    """The way from asyncio to trio. `open_bridge` makes one."""
+
+    def __init__(
+        self, token: trio.lowlevel.TrioToken, nursery: trio.Nursery, done: "asyncio.Future[outcome.Outcome[None]]"
+    ) -> None:
+        self._token = token
+        self._nursery = nursery
+        self._done = done
+
+    async def wait_ended(self) -> None:
+        """Waits until the trio side has ended; raises what ended it."""
+        (await asyncio.shield(self._done)).unwrap()
+
+    def call_soon(self, function: Callable[[], object]) -> None:
+        """Runs a function on the trio side, in order with others. It must not raise. Called from asyncio."""
+        with suppress(trio.RunFinishedError):  # then everything there is cancelled already
+            self._token.run_sync_soon(function)
+
+    def start(self, task: Callable[[], Awaitable[None]], ended: Callable[[BaseException | None], None]) -> Errand:
+        """Starts a task on the trio side; `ended` is called there when it ends, with its error if it raised one."""
+        scope = trio.CancelScope()
+
+        async def run() -> None:
+            error: BaseException | None = None
+            try:
+                with scope:
+                    await task()
+            except Exception as caught:  # noqa: BLE001 - handed to the asyncio task that waits for it
+                error = caught
+            finally:
+                ended(error)
+
+        self.call_soon(lambda: self._nursery.start_soon(run))
+        return Errand(lambda: self.call_soon(scope.cancel))
+
+    async def run(self, task: Callable[[], Awaitable[T]]) -> T:
+        """Runs an asynchronous function on the trio side and returns its result. Awaited in asyncio."""
+        result: list[T] = []
+        done: Outlet[None] = Outlet()
+
+        async def keep_result() -> None:
+            result.append(await task())
+
+        errand = self.start(keep_result, done.end)
+        try:
+            await done.take()
+        except asyncio.CancelledError:
+            errand.cancel()
+            raise
+        return result[0]
+
+
+@asynccontextmanager
+async def open_bridge() -> AsyncIterator[Bridge]:
+    """A trio run as the guest of the running asyncio loop, for as long as the context lasts."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[tuple[trio.lowlevel.TrioToken, trio.Nursery]] = loop.create_future()
+    done: asyncio.Future[outcome.Outcome[None]] = loop.create_future()
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            ready.set_result((trio.lowlevel.current_trio_token(), nursery))
+            await trio.sleep_forever()
+
+    trio.lowlevel.start_guest_run(
+        main,
+        run_sync_soon_threadsafe=loop.call_soon_threadsafe,
+        run_sync_soon_not_threadsafe=loop.call_soon,
+        done_callback=done.set_result,
+        host_uses_signal_set_wakeup_fd=True,
+        restrict_keyboard_interrupt_to_checkpoints=True,
+    )
+    token, nursery = await ready
+    bridge = Bridge(token, nursery, done)
+    try:
+        yield bridge
+    finally:
+        bridge.call_soon(nursery.cancel_scope.cancel)
+        (await done).unwrap()
+
+
+async def in_asyncio(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Awaits an asyncio coroutine from a trio task of a `Bridge`.
+
+    Cancelling the trio task cancels the coroutine, and waits until its cleanup is done.
+    """
+    trio_task = trio.lowlevel.current_task()
+    asyncio_task = asyncio.get_running_loop().create_task(coroutine)
+    raise_cancelled: Callable[[], Any] | None = None
+
+    def on_done(task: "asyncio.Task[T]") -> None:
+        settle: Callable[[], Any] = task.result
+        if task.cancelled() and raise_cancelled is not None:
+            settle = raise_cancelled
+        result: outcome.Outcome[Any] = outcome.capture(settle)
+        trio.lowlevel.reschedule(trio_task, result)
+
+    def abort(raiser: Callable[[], Any]) -> trio.lowlevel.Abort:
+        nonlocal raise_cancelled
+        raise_cancelled = raiser
+        asyncio_task.cancel()
+        return trio.lowlevel.Abort.FAILED  # `on_done` reschedules, once the coroutine has cleaned up
+
+    asyncio_task.add_done_callback(on_done)
+    result: T = await trio.lowlevel.wait_task_rescheduled(abort)
+    return result

@@ -1,0 +1,176 @@
+"""Reads the configuration, and refuses what is wrong in it with file, key and reason.
+
+default.toml, beside this module, documents every key; it is also what holds when no file is given.
+"""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from broker.errors import ConfigError
+from broker.model import InstitutionSpec, Kind
+
+DEFAULT = Path(__file__).with_name("default.toml")
+_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:]+):(\d{1,5})")
+_REGION = re.compile(r"[\u4e00-\u9fff]")
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where and how much to serve. Durations in seconds."""
+
+    listen: str = "127.0.0.1:50051"
+    metrics: str = "127.0.0.1:9464"
+    most_lookups: int = 10_000
+    lookups_under_way: int = 100_000
+    longest_message: int = 4 * 1024 * 1024
+    default_timeout: float = 30.0
+    longest_timeout: float = 600.0
+    grace: float = 30.0
+
+    def __post_init__(self) -> None:
+        _require_address("listen", self.listen)
+        _require_address("metrics", self.metrics)
+        _require_positive(self, "most_lookups", "lookups_under_way", "longest_message")
+        _require_positive(self, "default_timeout", "longest_timeout", "grace")
+
+
+class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where answers are kept."""
+
+    path: str = "var/cache"
+    key_file: str = "var/broker.key"
+    map_size: int = 16 * 1024**3
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "map_size")
+
+
+class _InstitutionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One block of the registry, as written."""
+
+    id: str
+    name: str
+    kind: Literal["bank", "vehicle", "securities", "real_estate"]
+    url: str
+    scope: Literal["national", "regional"] = "national"
+    region: str | None = None
+    dialect: str = "json"
+    batch_size: int = 500
+    concurrency: int = 8
+    rate: float = 1000.0
+    timeout: float = 10.0
+    found_lifetime: float = 3600.0
+    not_found_lifetime: float = 900.0
+
+    def __post_init__(self) -> None:
+        if not _ID.fullmatch(self.id):
+            _refuse("id", "must be 1 to 64 of a-z, 0-9, '.', '_', '-'")
+        if (self.scope == "regional") != (self.region is not None):
+            _refuse("region", 'goes with scope = "regional", and only with it')
+        if self.region is not None and not _REGION.fullmatch(self.region):
+            _refuse("region", "must be the one character that court codes of the region begin with, such as 京")
+        url = urlsplit(self.url)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            _refuse("url", "must be an http or https address")
+        _require_positive(self, "batch_size", "concurrency", "rate", "timeout")
+        for field in ("found_lifetime", "not_found_lifetime"):
+            if getattr(self, field) < 0:
+                _refuse(field, "must not be negative")
+
+    def spec(self) -> InstitutionSpec:
+        """The block in the broker's own words."""
+        values = msgspec.structs.asdict(self)
+        del values["scope"]
+        return InstitutionSpec(**{**values, "kind": Kind[self.kind.upper()]})
+
+
+class Config(msgspec.Struct, frozen=True):
+    """Everything the broker is told at start."""
+
+    server: ServerConfig
+    store: StoreConfig
+    institutions: tuple[InstitutionSpec, ...]
+
+
+def load(path: Path | None = None, *, dialects: frozenset[str]) -> Config:
+    """The configuration in a file; without one, the defaults.
+
+    Raises `ConfigError` naming file, key and reason. `dialects`: those there are.
+    """
+    path = path or DEFAULT
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        msg = f"{path}: cannot be read: {error}"
+        raise ConfigError(msg) from error
+    return _Reading(path, content).config(dialects)
+
+
+class _Reading:
+    """One file being read: knows its name for messages."""
+
+    def __init__(self, path: Path, content: dict[str, Any]) -> None:
+        self._path = path
+        self._content = content
+
+    def config(self, dialects: frozenset[str]) -> Config:
+        if unknown := set(self._content) - {"server", "store", "institution"}:
+            raise self._error(min(unknown), "is no key of this file; known are server, store and [[institution]]")
+        blocks = self._content.get("institution", [])
+        if not isinstance(blocks, list) or not blocks:
+            raise self._error("institution", "at least one [[institution]] block is needed")
+        institutions = [self._institution(block, number, dialects) for number, block in enumerate(blocks, start=1)]
+        ids = [spec.id for spec in institutions]
+        if doubled := {one for one in ids if ids.count(one) > 1}:
+            raise self._error("institution.id", f"{min(doubled)} is given twice")
+        return Config(
+            server=self._section("server", ServerConfig),
+            store=self._section("store", StoreConfig),
+            institutions=tuple(institutions),
+        )
+
+    def _institution(self, block: object, number: int, dialects: frozenset[str]) -> InstitutionSpec:
+        name = block.get("id", "?") if isinstance(block, dict) else "?"
+        where = f"institution {number} ({name})"
+        spec = self._convert(where, block, _InstitutionConfig).spec()
+        if spec.dialect not in dialects:
+            raise self._error(f"{where}.dialect", f"{spec.dialect!r} is none of {', '.join(sorted(dialects))}")
+        return spec
+
+    def _section(self, name: str, kind: type[T]) -> T:
+        return self._convert(name, self._content.get(name, {}), kind)
+
+    def _convert(self, where: str, value: object, kind: type[T]) -> T:
+        try:
+            return msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            reason, _, place = str(error).partition(" - at `$")
+            key = f"{where}{place.rstrip('`')}"
+            raise self._error(key, reason) from None
+
+    def _error(self, key: str, reason: str) -> ConfigError:
+        return ConfigError(f"{self._path}: {key}: {reason}")
+
+
+def _refuse(field: str, reason: str) -> None:
+    msg = f"{field} {reason}"
+    raise ValueError(msg)  # msgspec turns it into a ValidationError
+
+
+def _require_positive(struct: msgspec.Struct, *fields: str) -> None:
+    for field in fields:
+        if not getattr(struct, field) > 0:
+            _refuse(field, "must be positive")
+
+
+def _require_address(field: str, text: str) -> None:
+    match = _ADDRESS.fullmatch(text)
+    if not match or int(match[2]) > 65_535:
+        _refuse(field, "must be host:port, such as 127.0.0.1:50051; port 0 takes any free one")

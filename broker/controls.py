@@ -1,0 +1,156 @@
+"""How hard one institution may be asked: slots, rate, breaker and retry budget, and what each result does to them.
+
+| result of a call              | breaker | concurrency limit | rate               |
+|-------------------------------|---------|-------------------|--------------------|
+| a reply                       | success | success           |                    |
+| batch refused (it did speak)  | success | success           |                    |
+| too many requests (429)       | ignored | dropped           | nothing until then |
+| no reply in time, 503         | failure | dropped           |                    |
+| unreachable, 5xx, no reply to what was asked | failure | ignored |              |
+| given up: nobody waits        | ignored | ignored           |                    |
+"""
+
+from collections import Counter
+from collections.abc import Callable
+
+import trio
+
+from broker.core.breaker import Breaker, Era, State
+from broker.core.bucket import TokenBucket
+from broker.core.limit import AdaptiveLimit
+from broker.core.retry import RetryBudget, full_jitter
+from broker.errors import InstitutionError, OverloadedError, RejectedError, UnansweredError
+from broker.institutions.base import Institution
+from broker.model import InstitutionSpec, Question, Reply
+
+_ATTEMPTS = 3  # sends of one batch; under a budget of 20 % a third is rare, and a fourth would only add load
+_PAUSE_BASE = 0.1  # s; the first pause is at most this long
+_PAUSE_CAP = 2.0  # s; an interactive caller waits at most twice this for all pauses
+_LONGEST_WAIT = 10.0  # s; for an institution that wants a longer pause, UNAVAILABLE now beats an answer then
+# Finding one poisoned inquiry among 500 takes 18 calls; an institution that rejects everything must not get 999.
+_HALVINGS_PER_CALL = 1.0
+_HALVINGS_FLOOR = 64.0
+
+
+class Controls:
+    """The controls of one institution. Create it inside trio."""
+
+    def __init__(self, spec: InstitutionSpec, random: Callable[[], float]) -> None:
+        """`random` gives numbers in [0, 1)."""
+        self._spec = spec
+        self._random = random
+        self._limit = AdaptiveLimit(spec.concurrency)
+        self._slots = trio.CapacityLimiter(spec.concurrency)
+        # A burst of one second, and never less than one batch, or a full batch could never be sent.
+        self._bucket = TokenBucket(spec.rate, max(spec.rate, spec.batch_size), trio.current_time())
+        self._breaker = Breaker()
+        self._retries = RetryBudget()
+        self._halvings = RetryBudget(_HALVINGS_PER_CALL, _HALVINGS_FLOOR)
+        self._ended = trio.Event()
+        self.failures: Counter[str] = Counter()
+        """Failed calls by reason."""
+
+    @property
+    def limit(self) -> int:
+        """Calls allowed at a time at present."""
+        return self._limit.limit
+
+    @property
+    def breaker(self) -> State:
+        """As of the last call."""
+        return self._breaker.state
+
+    @property
+    def admits(self) -> bool:
+        """Whether a call may start now."""
+        return self._breaker.admits(trio.current_time())
+
+    async def take_slot(self) -> object:
+        """Waits until a call may be made; the result is to be given to `free_slot`, once."""
+        slot = object()
+        await self._slots.acquire_on_behalf_of(slot)
+        return slot
+
+    def free_slot(self, slot: object) -> None:
+        """Ends what `take_slot` began."""
+        self._slots.release_on_behalf_of(slot)
+
+    async def pace(self, size: int) -> None:
+        """Waits until `size` inquiries may be sent."""
+        due = -1.0
+        # A reservation due before a Retry-After that came meanwhile is void.
+        while due < self._bucket.penalised_until:
+            now = trio.current_time()
+            due = now + self._bucket.reserve(size, now)
+            await trio.sleep_until(due)
+
+    async def verdict(self) -> None:
+        """Waits until a call under way has ended."""
+        await self._ended.wait()
+
+    async def call(self, institution: Institution, question: Question) -> Reply:
+        """Asks once, within the institution's timeout, and lets the result act on the controls.
+
+        Raises an `InstitutionError` when there is no usable reply.
+        """
+        era = self._breaker.start(trio.current_time())
+        if question.attempt == 1:
+            self._retries.deposit()
+            self._halvings.deposit()
+        try:
+            reply = await self._ask(institution, question)
+        except InstitutionError as error:
+            self._on_failure(error, era)
+            raise
+        except BaseException:
+            self._breaker.on_ignored(era)
+            raise
+        else:
+            self._on_success(era)
+            return reply
+        finally:
+            self._slots.total_tokens = self._limit.limit
+            self._ended.set()
+            self._ended = trio.Event()
+
+    async def may_repeat(self, error: InstitutionError, attempt: int) -> bool:
+        """Whether to send a batch again after it failed for the `attempt`-th time; pauses first if so."""
+        if not error.retryable or attempt >= _ATTEMPTS or not self.admits:
+            return False
+        pause = full_jitter(attempt, base=_PAUSE_BASE, cap=_PAUSE_CAP, random=self._random())
+        if isinstance(error, OverloadedError):
+            pause += error.retry_after or 0
+        if pause > _LONGEST_WAIT or not self._retries.withdraw(trio.current_time()):
+            return False
+        await trio.sleep(pause)
+        return self.admits
+
+    def may_halve(self) -> bool:
+        """Whether a batch refused as a whole may be asked for in two halves."""
+        return self.admits and self._halvings.withdraw(trio.current_time(), 2)
+
+    async def _ask(self, institution: Institution, question: Question) -> Reply:
+        try:
+            with trio.fail_after(self._spec.timeout):
+                return await institution.ask(question)
+        except trio.TooSlowError:
+            msg = f"no reply within {self._spec.timeout:g} s"
+            raise UnansweredError(msg) from None
+
+    def _on_success(self, era: Era) -> None:
+        self._breaker.on_success(era)
+        self._limit.on_success()
+
+    def _on_failure(self, error: InstitutionError, era: Era) -> None:
+        now = trio.current_time()
+        self.failures[error.reason] += 1
+        if isinstance(error, RejectedError):
+            self._on_success(era)
+            return
+        if error.overload:
+            self._limit.on_dropped(now)
+        if isinstance(error, OverloadedError):
+            self._breaker.on_ignored(era)
+            self._bucket.penalise(now + min(error.retry_after or 0, _LONGEST_WAIT))
+        else:
+            self._breaker.on_failure(era, now)

@@ -1,0 +1,149 @@
+"""Check digits of the national standards, computed for a whole batch at a time.
+
+Numbers of one width become a matrix with one row per *place* and one column per number, so that a rule about a place
+("the last is a digit or X") is one operation on a contiguous row. A character is read as its value in an alphabet, or
+as NO_VALUE; sums over NO_VALUE mean nothing, which is why characters are judged apart from, and before, the check.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from string import ascii_uppercase, digits
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+"""One answer per number."""
+Places = NDArray[np.uint8]
+"""Shape (places, numbers): character codes, or the characters' values in an alphabet."""
+Row = NDArray[np.int32]
+
+NO_VALUE = 255
+_FILLER = "?"
+"""Stands for a place that is missing or not ASCII. It is in no alphabet."""
+
+_RESIDENT_WEIGHTS = np.array([7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2], np.int32)  # GB 11643
+_UNIFIED_WEIGHTS = np.array([pow(3, place, 31) for place in range(17)], np.int32)  # GB 32100
+_ORGANIZATION_WEIGHTS = np.array([3, 7, 9, 10, 5, 8, 4, 2], np.int32)  # GB 11714
+_VIN_WEIGHTS = np.array([8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2], np.int32)  # GB 16735
+_THOUSANDS = np.array([1000, 100, 10, 1], np.int32)
+_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0], np.int32)
+"""Days of each month of a common year; 0 for what is no month."""
+_EARLIEST_BIRTH = 1850_01_01
+"""Identity numbers were first given out in 1984. Nobody was 134 years old."""
+
+
+def _alphabet(characters: str, values: Sequence[int] | None = None) -> Places:
+    """A character's value by its code: its position, unless `values` says otherwise."""
+    alphabet = np.full(256, NO_VALUE, np.uint8)
+    alphabet[np.frombuffer(characters.encode(), np.uint8)] = values or range(len(characters))
+    return alphabet
+
+
+DIGITS = _alphabet(digits)
+ELEVEN = _alphabet(digits + "X")
+"""Remainders of 11, and the digits: values below 10 are digits."""
+_DOUBLED = _alphabet(digits, [0, 2, 4, 6, 8, 1, 3, 5, 7, 9])
+"""Twice the digit, and the two digits of that added up (ISO/IEC 7812)."""
+_UNIFIED = _alphabet("0123456789ABCDEFGHJKLMNPQRTUWXY")  # GB 32100: no I, O, S, V, Z
+_ORGANIZATION = _alphabet(digits + ascii_uppercase)  # GB 11714
+_VIN = _alphabet("0123456789ABCDEFGHJKLMNPRSTUVWXYZ", [*map(int, "012345678912345678123457923456789")])  # GB 16735
+
+
+def lengths(numbers: Sequence[str]) -> Row:
+    """How many characters each number has."""
+    return np.fromiter(map(len, numbers), np.int32, len(numbers))
+
+
+def places(numbers: Sequence[str], width: int) -> tuple[Mask, Places]:
+    """Which numbers have exactly this width, and the character codes of all, cut or filled to it.
+
+    A character that is not ASCII, a lone surrogate included, reads as one filler: it cannot shift its neighbours.
+    """
+    fitting = lengths(numbers) == width
+    if not fitting.all():
+        numbers = [number[:width].ljust(width, _FILLER) for number in numbers]
+    codes = np.frombuffer("".join(numbers).encode("ascii", "replace"), np.uint8)
+    return fitting, np.ascontiguousarray(codes.reshape(-1, width).T)
+
+
+def read(alphabet: Places, codes: Places) -> Places:
+    """The values of character codes, in the same shape."""
+    return alphabet.take(codes)
+
+
+def known(values: Places) -> Mask:
+    """Which numbers have a value at every place."""
+    mask: Mask = (values != NO_VALUE).all(axis=0)
+    return mask
+
+
+def resident_characters(values: Places) -> Mask:
+    """17 digits, then a digit or X. Takes all 18 places, read in ELEVEN."""
+    mask: Mask = (values[:17] < 10).all(axis=0) & (values[17] <= 10)
+    return mask
+
+
+def resident_check(values: Places) -> Row:
+    """The value of the 18th place that follows from the first 17: remainders 0 to 10 give 1 0 X 9 8 7 6 5 4 3 2."""
+    check: Row = (12 - _RESIDENT_WEIGHTS @ values[:17] % 11) % 11
+    return check
+
+
+def birth_dates(values: Places, today: date) -> Mask:
+    """Whether eight digits, read in DIGITS or ELEVEN, are a day somebody alive since 1984 can be born on."""
+    year = _THOUSANDS @ values[:4]
+    month = _THOUSANDS[2:] @ values[4:6]
+    day = _THOUSANDS[2:] @ values[6:]
+    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    last_day = _DAYS.take(month, mode="clip") + (leap & (month == 2))
+    written = year * 10_000 + month * 100 + day
+    latest = today.year * 10_000 + today.month * 100 + today.day
+    mask: Mask = (day >= 1) & (day <= last_day) & (written >= _EARLIEST_BIRTH) & (written <= latest)
+    return mask
+
+
+def unified_characters(codes: Places) -> Mask:
+    """GB 32100: the alphabet of 31, with a division code of six digits at places 3 to 8."""
+    return known(read(_UNIFIED, codes)) & known(read(DIGITS, codes[2:8]))
+
+
+def unified_checks(codes: Places) -> Mask:
+    """GB 32100: whether the 18th place follows from the first 17."""
+    values = read(_UNIFIED, codes)
+    mask: Mask = (31 - _UNIFIED_WEIGHTS @ values[:17] % 31) % 31 == values[17]
+    return mask
+
+
+def organization_characters(codes: Places) -> Mask:
+    """GB 11714: eight digits or letters, then a digit or X."""
+    return known(read(_ORGANIZATION, codes[:8])) & known(read(ELEVEN, codes[8:9]))
+
+
+def organization_checks(codes: Places) -> Mask:
+    """GB 11714: whether the 9th place follows from the first 8. 10 is written X, and 11 is written 0."""
+    check = (11 - _ORGANIZATION_WEIGHTS @ read(_ORGANIZATION, codes[:8]) % 11) % 11
+    mask: Mask = check == read(ELEVEN, codes[8])
+    return mask
+
+
+def vin_characters(codes: Places) -> Mask:
+    """ISO 3779: digits, and letters other than I, O and Q."""
+    return known(read(_VIN, codes))
+
+
+def vin_checks(codes: Places) -> Mask:
+    """GB 16735: whether the 9th place, weightless in the sum, is the remainder of all the others."""
+    mask: Mask = _VIN_WEIGHTS @ read(_VIN, codes) % 11 == read(ELEVEN, codes[8])
+    return mask
+
+
+def luhn_checks(codes: Places) -> Mask:
+    """ISO/IEC 7812: from the right, every second digit counts double, and the digits add up to a multiple of ten.
+
+    Takes numbers filled up with zeros on the left, which add nothing.
+    """
+    singles = read(DIGITS, codes[::-2]).sum(axis=0, dtype=np.int32)
+    doubles = read(_DOUBLED, codes[-2::-2]).sum(axis=0, dtype=np.int32)
+    mask: Mask = (singles + doubles) % 10 == 0
+    return mask

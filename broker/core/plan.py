@@ -1,0 +1,132 @@
+"""Decides, for each lookup of a batch, what the cache can say and whom to ask for the rest.
+
+Every lookup ends as exactly one of
+
+* a *hit*      every answer wanted is held and fresh: the report's body is known;
+* a *miss*     some answers are missing: a new row of the request, with what is known and whom to ask;
+* a *repeat*   of a subject that already has a row: asked once, answered to each ref;
+* *invalid*    it has no key: the reader found fault with it and reports so.
+
+Whether an inquiry of a miss is already being asked for another request is decided by the lane's flight table
+(core.flight) at the moment it is submitted, since only then it is certain.
+
+Work per lookup is one comparison of headers when it is a hit, and one walk through its record when part of it is.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from broker.core.record import HEAD, unpack
+from broker.core.selection import Choice
+from broker.core.wire import outcome_of
+
+Row = list[bytes | None]
+"""Per column: the segment known, None where one is awaited, empty where nobody is asked."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """What became of a batch. Positions are places in the request, rows are numbered through the whole request."""
+
+    hits: list[int] = field(default_factory=list)
+    """Positions."""
+    bodies: list[bytes] = field(default_factory=list)
+    """Of each hit: its encoded answers."""
+    outcomes: dict[tuple[int, ...], list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    """Outcomes served from the cache, one byte per column, gathered by the columns they belong to."""
+    misses: list[int] = field(default_factory=list)
+    """Positions, one per new row."""
+    rows: list[Row] = field(default_factory=list)
+    """The new rows."""
+    repeats: list[tuple[int, int]] = field(default_factory=list)
+    """(row, position) of each repeat."""
+    asked: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
+    """By column: indices into `misses` of the subjects to ask about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The part of a request to plan: aligned columns, beginning at position `start`."""
+
+    start: int
+    keys: Sequence[bytes | None]
+    records: Sequence[bytes | None]
+    """What the cache holds."""
+    choices: Sequence[Choice | None]
+    """Whom the request asks."""
+
+
+def plan(lines: Lines, rows: dict[bytes, int], *, now: int, oldest: int) -> Plan:
+    """Plans a batch.
+
+    `rows` maps the keys missed so far in this request to their rows, and grows by this batch's. `now`, and `oldest`,
+    the earliest observation the caller accepts, in seconds since the epoch.
+    """
+    result = Plan()
+    rest: list[_Line] = []
+    columns = zip(lines.keys, lines.records, lines.choices, strict=True)
+    for position, (key, record, choice) in enumerate(columns, start=lines.start):
+        if key is None or choice is None:
+            continue
+        if record is None:
+            rest.append((position, key, choice, list(choice.blank)))
+            continue
+        held, expires, observed, count = HEAD.unpack_from(record)
+        if held == choice.fingerprint and expires > now and observed >= oldest:
+            result.hits.append(position)
+            result.bodies.append(record[choice.body_at :])
+            result.outcomes[choice.columns].append(record[HEAD.size : HEAD.size + count])
+        else:
+            row = _known(record, choice, now=now, oldest=oldest)
+            rest.append((position, key, choice, row))
+    _plan_rest(result, rest, rows)
+    return result
+
+
+_Line = tuple[int, bytes, Choice, Row]
+"""Position, key, whom the request asks, and what is known."""
+
+
+def _known(record: bytes, choice: Choice, *, now: int, oldest: int) -> Row:
+    """A row with those answers of the record that may be served."""
+    fresh = {e.institution: e.segment for e in unpack(record) if e.expires > now and e.observed >= oldest}
+    row = list(choice.blank)
+    for column, institution in zip(choice.columns, choice.institutions, strict=True):
+        row[column] = fresh.get(institution)
+    return row
+
+
+def _count_served(result: Plan, row: Row) -> None:
+    served = [(column, outcome_of(segment)) for column, segment in enumerate(row) if segment]
+    if served:
+        columns, outcomes = zip(*served, strict=True)
+        result.outcomes[columns].append(bytes(outcomes))
+
+
+def _plan_rest(result: Plan, rest: Sequence[_Line], rows: dict[bytes, int]) -> None:
+    """Lines that the header comparison did not settle: hits after all, repeats, or misses."""
+    whole: dict[Choice, list[int]] = defaultdict(list)
+    for position, key, choice, row in rest:
+        awaited = row.count(None)
+        if not awaited:
+            result.hits.append(position)
+            result.bodies.append(b"".join([segment for segment in row if segment]))
+            _count_served(result, row)
+        elif key in rows:
+            result.repeats.append((rows[key], position))
+        else:
+            if awaited == len(choice.columns):
+                whole[choice].append(len(result.misses))
+            else:
+                _count_served(result, row)
+                for column in choice.columns:
+                    if row[column] is None:
+                        result.asked[column].append(len(result.misses))
+            rows[key] = len(rows)
+            result.misses.append(position)
+            result.rows.append(row)
+    # The common miss, of everything, costs nothing per inquiry.
+    for choice, places in whole.items():
+        for column in choice.columns:
+            result.asked[column].extend(places)

@@ -1,0 +1,132 @@
+"""Asks every institution at once and gathers what they say. Trio only.
+
+A `Petition` is one request's side of it: it waits until its rows are whole, its deadline comes, or its caller leaves.
+The lanes outlive it; leaving them is telling them so.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import trio
+
+from broker.core import wire
+from broker.core.assembly import Assembly
+from broker.core.parcel import Parcel
+from broker.core.plan import Row
+from broker.lane import Lane
+from broker.model import InstitutionSpec, Outcome, Problem, Source
+
+_TIMED_OUT = Problem("DEADLINE", "", "no answer before the request's deadline; ask again, or allow more time")
+
+
+class Petition:
+    """What one request waits for: a `Waiter` (core.parcel) for all its parcels.
+
+    State: the assembly, whether more rows may come (`seal` ends that), and whether anybody still waits (`open`).
+    """
+
+    def __init__(
+        self,
+        assembly: Assembly,
+        institutions: Sequence[InstitutionSpec],
+        headers: wire.Headers,
+        *,
+        incremental: bool,
+        put: Callable[[list[bytes]], None],
+    ) -> None:
+        """`institutions` by column; `put` takes encoded reports."""
+        self.assembly = assembly
+        self._institutions = institutions
+        self._headers = headers
+        self._incremental = incremental
+        self._put = put
+        self._sealed = False
+        self._whole = trio.Event()
+        self.open = True
+
+    def add(self, rows: Sequence[Row], positions: Sequence[int]) -> None:
+        """Adds rows, each with the position of its lookup."""
+        self.assembly.add(rows, positions)
+        if self._incremental:
+            bodies = [b"".join([segment for segment in row if segment]) for row in rows]
+            self._put([self._headers.report(p, b"", body) for p, body in zip(positions, bodies, strict=True) if body])
+
+    def seal(self) -> None:
+        """No more rows will come."""
+        self._sealed = True
+        self._check_whole()
+
+    async def wait_whole(self) -> None:
+        """Waits until all rows are."""
+        await self._whole.wait()
+
+    def repeat(self, row: int, position: int) -> None:
+        """Lets a row answer one more lookup."""
+        if self.assembly.repeat(row, position):
+            self._put([self._report(row, position)])
+        elif self._incremental and (known := self.assembly.body(row)):
+            self._put([self._headers.report(position, b"", known)])
+
+    def deliver(
+        self, column: int, rows: Sequence[int], *, segments: Sequence[bytes], outcomes: bytes, source: Source
+    ) -> None:
+        """See `Waiter`."""
+        whole = self.assembly.take(column, rows, segments=segments, outcomes=outcomes, source=source)
+        if self._incremental:
+            self._put(list(self._increments(rows, segments, set(whole))))
+        elif whole:
+            self._put([self._report(row, position) for row in whole for position in self.assembly.positions(row)])
+        self._check_whole()
+
+    def time_out(self) -> None:
+        """Answers everything still awaited with TIMED_OUT."""
+        content = wire.content(Outcome.TIMED_OUT, problem=_TIMED_OUT)
+        for column, rows in self.assembly.awaiting().items():
+            segments = wire.seal(self._institutions[column].id, [content], Source.BROKER) * len(rows)
+            outcomes = bytes((Outcome.TIMED_OUT,)) * len(rows)
+            self.deliver(column, rows, segments=segments, outcomes=outcomes, source=Source.BROKER)
+
+    def _check_whole(self) -> None:
+        if self._sealed and not self.assembly.open_rows:
+            self._whole.set()
+
+    def _report(self, row: int, position: int) -> bytes:
+        return self._headers.report(position, self._flags(row), self.assembly.body(row))
+
+    def _flags(self, row: int) -> bytes:
+        return wire.FINAL + wire.COMPLETE if self.assembly.complete(row) else wire.FINAL
+
+    def _increments(self, rows: Sequence[int], segments: Sequence[bytes], whole: set[int]) -> Iterable[bytes]:
+        for row, segment in zip(rows, segments, strict=True):
+            flags = self._flags(row) if row in whole else b""
+            for position in self.assembly.positions(row):
+                yield self._headers.report(position, flags, segment)
+
+
+class FanOut:
+    """All lanes of this worker."""
+
+    def __init__(self, lanes: Iterable[Lane]) -> None:
+        self.lanes: Mapping[str, Lane] = {lane.spec.id: lane for lane in lanes}
+
+    async def run(self) -> None:
+        """Serves the lanes until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for lane in self.lanes.values():
+                nursery.start_soon(lane.run)
+
+    def submit(self, parcels: Mapping[str, Parcel]) -> None:
+        """Puts parcels into the lanes of the institutions they are for."""
+        for institution_id, parcel in parcels.items():
+            self.lanes[institution_id].submit(parcel)
+
+    async def attend(self, petition: Petition, time_left: float) -> None:
+        """Waits for a petition's rows; after `time_left` seconds answers what is missing with TIMED_OUT."""
+        try:
+            with trio.move_on_after(max(0.0, time_left)):
+                await petition.wait_whole()
+        finally:
+            petition.open = False
+            if petition.assembly.open_rows:
+                for lane in self.lanes.values():
+                    lane.forsake()
+        petition.time_out()

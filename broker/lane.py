@@ -1,0 +1,349 @@
+"""Everything the worker keeps per institution: its queue, its flights and its controls.
+
+A lane is a bulkhead: whatever its institution does, other lanes go on. It sends when a slot is free: what is queued by
+then, up to the institution's batch size. There is no time window, which would put a floor under every latency.
+
+Rules
+
+1. Every inquiry submitted is delivered exactly once to every waiter that is still open, whatever happens.
+2. A call lives as long as somebody waits for it, and never longer than the institution's timeout.
+3. A failed call is repeated only within the retry budget, after a random pause that grows.
+4. A batch refused as a whole is halved until the inquiry it objects to stands alone.
+5. Answers go to the store before their flights end, so that nobody asks again in between.
+"""
+
+import logging
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import trio
+
+from broker.controls import Controls
+from broker.core import record, wire
+from broker.core.backlog import Backlog
+from broker.core.breaker import State
+from broker.core.flight import FlightTable, Seat
+from broker.core.parcel import Batch, Parcel
+from broker.errors import BadReplyError, InstitutionError, RejectedError, place
+from broker.institutions.base import Institution
+from broker.model import CACHEABLE, Mandate, Outcome, Problem, Question, Reply, Source
+from broker.store.base import Statements, Store
+
+log = logging.getLogger(__name__)
+
+_CACHEABLE = bytes(sorted(CACHEABLE))
+_BREAKER_OPEN = Problem("BREAKER_OPEN", "", "the institution has failed too often; it is asked again shortly")
+_INTERNAL = Problem("INTERNAL", "", "the broker failed while asking; ask again, and tell its operator")
+_REJECTED = Problem("REJECTED", "", "the institution refuses this inquiry and gave no reason for it")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneStatistics:
+    """A lane at one moment, and its totals since the start."""
+
+    queued: int
+    """Inquiries not yet sent."""
+    flying: int
+    """Inquiries queued or being asked."""
+    calls: int
+    """Batches under way."""
+    limit: int
+    """Calls allowed at a time at present."""
+    breaker: State
+    asked: int
+    """Inquiries sent for the first time."""
+    repeated: int
+    """Inquiries sent again after a failed or refused call."""
+    shared: int
+    """Answers given to a request other than the one that asked."""
+    failures: dict[str, int]
+    """Failed calls by reason."""
+
+
+@dataclass(slots=True, eq=False)
+class _Trip:
+    """A batch under way, and the keys of it that are still to be settled."""
+
+    batch: Batch
+    unsettled: set[bytes]
+    scope: trio.CancelScope
+
+
+class Lane:
+    """Asks one institution on behalf of all requests of this worker.
+
+    State: the backlog, the flight table, the trips under way, and the controls. Only `run`'s tasks await.
+    """
+
+    def __init__(
+        self, institution: Institution, store: Store, *, clock: Callable[[], float], random: Callable[[], float]
+    ) -> None:
+        """`clock` gives seconds since the epoch, `random` numbers in [0, 1). Create it inside trio."""
+        self.spec = institution.spec
+        self._institution = institution
+        self._key = record.institution_key(self.spec.id)
+        self._store = store
+        self._clock = clock
+        self._backlog = Backlog()
+        self._flights = FlightTable()
+        self._trips: set[_Trip] = set()
+        self._work = trio.Event()
+        self._controls = Controls(self.spec, random)
+        self._asked = self._repeated = self._shared = 0
+
+    def statistics(self) -> LaneStatistics:
+        """The lane at this moment."""
+        return LaneStatistics(
+            queued=len(self._backlog),
+            flying=len(self._flights),
+            calls=len(self._trips),
+            limit=self._controls.limit,
+            breaker=self._controls.breaker,
+            asked=self._asked,
+            repeated=self._repeated,
+            shared=self._shared,
+            failures=dict(self._controls.failures),
+        )
+
+    def submit(self, parcel: Parcel) -> None:
+        """Takes in what a request asks. Returns at once; answers are delivered to the parcel's waiter."""
+        if not self._controls.admits:
+            segments, outcomes = self._problem_columns(len(parcel), Outcome.UNAVAILABLE, _BREAKER_OPEN)
+            _deliver(parcel, slice(None), segments=segments, outcomes=outcomes, source=Source.BROKER)
+            return
+        fresh = self._flights.join(parcel)
+        if fresh is not None:
+            self._enqueue(fresh)
+
+    def forsake(self) -> None:
+        """To be called when a request has ended: gives up what nobody waits for any more."""
+        for trip in self._trips:
+            if not any(map(self._flights.wanted, trip.batch.parcels)):
+                trip.scope.cancel()
+        for parcel in self._backlog.remove(lambda parcel: not self._flights.wanted(parcel)):
+            self._release(parcel.keys)
+
+    async def run(self) -> None:
+        """Serves the backlog until cancelled."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                await self._work.wait()
+                slot = await self._controls.take_slot()
+                batch = await self._next_batch()
+                if batch is None:
+                    self._controls.free_slot(slot)
+                else:
+                    nursery.start_soon(self._travel, batch, slot)
+
+    def _enqueue(self, parcel: Parcel) -> None:
+        self._backlog.add(parcel)
+        self._work.set()
+
+    async def _next_batch(self) -> Batch | None:
+        """What to send now; None if there is nothing, or it may not be sent."""
+        await self._controls.pace(min(len(self._backlog), self.spec.batch_size))
+        if self._controls.admits:
+            return self._cut(self.spec.batch_size)
+        if self._controls.breaker is State.OPEN:
+            if flushed := self._cut(len(self._backlog)):
+                self._settle_problem(flushed, Outcome.UNAVAILABLE, _BREAKER_OPEN)
+        else:
+            await self._controls.verdict()  # a probe is out: its result decides for those who wait here
+        return None
+
+    def _cut(self, size: int) -> Batch | None:
+        batch = self._backlog.cut(size)
+        if not len(self._backlog):
+            self._work = trio.Event()
+        return batch if len(batch) else None
+
+    async def _travel(self, batch: Batch, slot: object) -> None:
+        trip = _Trip(batch, set(batch.keys), trio.CancelScope())
+        self._trips.add(trip)
+        try:
+            with trip.scope:
+                await self._ask(trip, batch, attempt=1)
+        except Exception as error:  # noqa: BLE001 - one batch must not end the lane, and every other request with it
+            log.error("institution %s: internal error: %s", self.spec.id, place(error))
+            unsettled = [item for item, key in enumerate(batch.keys) if key in trip.unsettled]
+            self._settle_problem(batch.pick(unsettled), Outcome.UNAVAILABLE, _INTERNAL, trip)
+        finally:
+            self._trips.discard(trip)
+            self._controls.free_slot(slot)
+            self._release(trip.unsettled)
+
+    async def _ask(self, trip: _Trip, batch: Batch, attempt: int) -> None:
+        """Asks until every item has its answer, or no further attempt is allowed."""
+        while len(batch):
+            error: InstitutionError
+            reply: Reply | None = None
+            open_items: Sequence[int] = range(len(batch))
+            try:
+                reply = await self._call(batch, attempt)
+            except RejectedError as refusal:
+                await self._halve(trip, batch, attempt, refusal)
+                return
+            except InstitutionError as failure:
+                log.warning("institution %s: attempt %d of %d: %s", self.spec.id, attempt, len(batch), failure)
+                error = failure
+            else:
+                open_items = self._settle_answered(trip, batch, reply)
+                if not open_items:
+                    return
+                error = BadReplyError("some inquiries got no usable answer")
+            if await self._controls.may_repeat(error, attempt):
+                batch = batch.pick(open_items)
+                attempt += 1
+            else:
+                self._give_up(trip, batch, open_items, reply, error)
+                return
+
+    async def _call(self, batch: Batch, attempt: int) -> Reply:
+        if attempt == 1:
+            self._asked += len(batch)
+        else:
+            await self._controls.pace(len(batch))
+            self._repeated += len(batch)
+        mandates: dict[Mandate, int] = {}
+        mandate_of: list[int] = []
+        for parcel in batch.parcels:
+            mandate_of += [mandates.setdefault(parcel.mandate, len(mandates))] * len(parcel)
+        question = Question(
+            request_id=uuid.uuid4().hex,
+            institution_id=self.spec.id,
+            attempt=attempt,
+            mandates=list(mandates),
+            mandate_of=mandate_of,
+            subjects=batch.subjects,
+        )
+        return await self._controls.call(self._institution, question)
+
+    async def _halve(self, trip: _Trip, batch: Batch, attempt: int, refusal: RejectedError) -> None:
+        if not refusal.divisible or (len(batch) > 1 and not self._controls.may_halve()):
+            log.warning("institution %s: refuses %d inquiries: %s", self.spec.id, len(batch), refusal)
+            self._settle_problem(batch, Outcome.UNAVAILABLE, _problem(refusal), trip)
+        elif len(batch) == 1:
+            self._settle_problem(batch, Outcome.REFUSED, _REJECTED, trip)
+        else:
+            for half in batch.halves():
+                await self._ask(trip, half, attempt + 1)
+
+    def _give_up(
+        self, trip: _Trip, batch: Batch, items: Sequence[int], reply: Reply | None, error: InstitutionError
+    ) -> None:
+        if reply is None:
+            self._settle_problem(batch.pick(items), Outcome.UNAVAILABLE, _problem(error), trip)
+        else:
+            self._settle(trip, batch.pick(items), _pick(reply, items))
+
+    def _settle_answered(self, trip: _Trip, batch: Batch, reply: Reply) -> Sequence[int]:
+        """Settles the items that have an answer. Returns the others."""
+        if Outcome.UNAVAILABLE not in reply.outcomes:
+            self._settle(trip, batch, reply)
+            return ()
+        answered = [i for i, outcome in enumerate(reply.outcomes) if outcome != Outcome.UNAVAILABLE]
+        self._settle(trip, batch.pick(answered), _pick(reply, answered))
+        return [i for i, outcome in enumerate(reply.outcomes) if outcome == Outcome.UNAVAILABLE]
+
+    def _settle(self, trip: _Trip, batch: Batch, reply: Reply) -> None:
+        segments = wire.seal(self.spec.id, reply.contents, Source.INSTITUTION)
+        self._remember(batch, reply, segments)
+        self._finish(batch, segments, outcomes=reply.outcomes, source=Source.INSTITUTION, trip=trip)
+
+    def _settle_problem(self, batch: Batch, outcome: Outcome, problem: Problem, trip: _Trip | None = None) -> None:
+        segments, outcomes = self._problem_columns(len(batch), outcome, problem)
+        source = Source.INSTITUTION if outcome is Outcome.REFUSED else Source.BROKER
+        self._finish(batch, wire.resource(segments, source), outcomes=outcomes, source=source, trip=trip)
+
+    def _problem_columns(self, size: int, outcome: Outcome, problem: Problem) -> tuple[list[bytes], bytes]:
+        content = wire.content(outcome, problem=problem)
+        return wire.seal(self.spec.id, [content], Source.BROKER) * size, bytes((outcome,)) * size
+
+    def _remember(self, batch: Batch, reply: Reply, segments: Sequence[bytes]) -> None:
+        """Puts the answers that state a fact into the store."""
+        now = int(self._clock())
+        lifetimes: dict[int, float] = {
+            Outcome.FOUND: self.spec.found_lifetime,
+            Outcome.NOT_FOUND: self.spec.not_found_lifetime,
+        }
+        observed = [min(at, now) for at in reply.observed_at]
+        statements = Statements(
+            institution=self._key,
+            keys=batch.keys,
+            outcomes=reply.outcomes,
+            observed=observed,
+            expires=[int(at + lifetimes.get(o, 0)) for at, o in zip(observed, reply.outcomes, strict=True)],
+            segments=segments,
+        )
+        if reply.outcomes.translate(None, _CACHEABLE):
+            statements = statements.pick([i for i, o in enumerate(reply.outcomes) if o in CACHEABLE])
+        self._store.put_many(statements)
+
+    def _finish(
+        self, batch: Batch, segments: Sequence[bytes], *, outcomes: bytes, source: Source, trip: _Trip | None
+    ) -> None:
+        """Delivers answers, aligned with the batch, to those who asked and those who follow."""
+        keys = batch.keys
+        if trip is not None:
+            trip.unsettled.difference_update(keys)
+        followers = self._flights.settle(keys)
+        for parcel, span in batch.spans():
+            _deliver(parcel, span, segments=segments, outcomes=outcomes, source=source)
+        if followers:
+            shared = Source.BROKER if source is Source.BROKER else Source.FLIGHT
+            self._shared += _share(followers, wire.resource(segments, shared), outcomes, shared)
+
+    def _release(self, keys: Iterable[bytes]) -> None:
+        for parcel in self._flights.release(keys):
+            self._enqueue(parcel)
+
+
+def _deliver(parcel: Parcel, span: slice, *, segments: Sequence[bytes], outcomes: bytes, source: Source) -> None:
+    if parcel.waiter.open:
+        parcel.waiter.deliver(
+            parcel.column, parcel.rows, segments=segments[span], outcomes=outcomes[span], source=source
+        )
+
+
+def _share(
+    followers: Iterable[tuple[int, list[Seat]]], segments: Sequence[bytes], outcomes: bytes, source: Source
+) -> int:
+    """Delivers to every follower; each parcel's answers together. Returns how many answers that were."""
+    by_parcel: dict[Parcel, tuple[list[int], list[int]]] = {}
+    for item, seats in followers:
+        for parcel, index in seats:
+            items, indices = by_parcel.setdefault(parcel, ([], []))
+            items.append(item)
+            indices.append(index)
+    for parcel, (items, indices) in by_parcel.items():
+        _deliver(
+            parcel.pick(indices),
+            slice(None),
+            segments=[segments[item] for item in items],
+            outcomes=bytes([outcomes[item] for item in items]),
+            source=source,
+        )
+    return sum(len(items) for items, _ in by_parcel.values())
+
+
+def _pick(reply: Reply, items: Sequence[int]) -> Reply:
+    return Reply(
+        outcomes=bytes([reply.outcomes[i] for i in items]),
+        contents=[reply.contents[i] for i in items],
+        observed_at=[reply.observed_at[i] for i in items],
+    )
+
+
+def _problem(error: InstitutionError) -> Problem:
+    return Problem(error.reason, "", f"{_MEANING[error.reason]}; ask again later")
+
+
+_MEANING = {
+    "UNREACHABLE": "the institution could not be reached",
+    "NO_REPLY": "the institution did not reply in time",
+    "OVERLOADED": "the institution takes no more inquiries at present",
+    "FAILED": "the institution reported an error of its own",
+    "BAD_REPLY": "the institution's reply was not usable",
+    "REJECTED": "the institution refuses the broker's calls",
+}

@@ -1,0 +1,94 @@
+"""What the broker needs of a place to keep answers. Nothing above a store knows which one it is.
+
+A *record* (core.record) holds all that is known of one subject, under the subject's key. Reads return whole records;
+writes add single institutions' answers, and the store merges them. Rules of every store, checked by one contract suite
+(tests/contract):
+
+1. What was put can be read at once by the same process, whether or not it is on disk yet.
+2. A read returns only what was put under that key; anything unreadable is absent, never somebody else's.
+3. Expired answers may be returned (the reader checks), and leave the store in time.
+4. Losing the store loses time, not truth: no error of it ever reaches a caller.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from broker.core.record import Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statements:
+    """Answers of one institution worth keeping: aligned columns. Times in seconds since the epoch."""
+
+    institution: bytes
+    """`record.institution_key` of its id."""
+    keys: Sequence[bytes]
+    outcomes: bytes
+    observed: Sequence[int]
+    expires: Sequence[int]
+    segments: Sequence[bytes]
+    """Encoded answers (core.wire), whatever their source."""
+
+    def pick(self, indices: Sequence[int]) -> "Statements":
+        """Some of the statements."""
+        return Statements(
+            institution=self.institution,
+            keys=[self.keys[i] for i in indices],
+            outcomes=bytes([self.outcomes[i] for i in indices]),
+            observed=[self.observed[i] for i in indices],
+            expires=[self.expires[i] for i in indices],
+            segments=[self.segments[i] for i in indices],
+        )
+
+    def entries(self) -> list[Entry]:
+        """The same, one `Entry` each."""
+        return [
+            Entry(self.institution, *columns)
+            for columns in zip(self.outcomes, self.observed, self.expires, self.segments, strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreStatistics:
+    """A store at one moment, and its totals since the start."""
+
+    records: int
+    """Subjects held."""
+    bytes_used: int
+    """On disk or in memory."""
+    bytes_limit: int
+    pending: int
+    """Subjects with answers not yet committed."""
+    hits: int
+    """Subjects found when read."""
+    misses: int
+    """Subjects not found when read."""
+    commits: int
+    commit_seconds: float
+    """Time spent in commits, in all."""
+    dropped: int
+    """Answers not kept because the store was full or failing."""
+    damaged: int
+    """Records that could not be read back and were treated as absent."""
+    healthy: bool
+    """False while answers are being dropped."""
+
+
+class Store(Protocol):
+    """Keeps answers."""
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The records under these keys, aligned with them; None where there is none. Does not block on writers."""
+
+    def put_many(self, statements: Statements) -> None:
+        """Adds answers. Returns at once; writing happens elsewhere."""
+
+    def flush(self) -> None:
+        """Blocks until everything put so far is committed."""
+
+    def statistics(self) -> StoreStatistics:
+        """What a metric or a test wants to know."""
+
+    def close(self) -> None:
+        """Commits what is pending and lets go of everything. Further calls are errors."""

@@ -1,0 +1,143 @@
+"""The LMDB file under the store: opening it, making sure it is ours and whole, setting it aside if it is not.
+
+A cache that cannot be used is renamed, never deleted, and a new one begun: somebody may want to know what happened.
+Only what is wrong with the file itself leads there; a folder that cannot be written is the operator's to mend.
+
+The file holds two databases: `records`, and `meta` with
+
+    format   this module's number
+    salt     16 random bytes; the file's encryption key is derived from them and the master key
+    check    a known text, sealed: opens only under the right master key
+    epoch    counted up durably at each opening; half of every nonce (store.cipher)
+"""
+
+import logging
+import os
+import time
+from pathlib import Path
+
+import lmdb
+
+from broker.errors import StoreError
+from broker.store.cipher import Cipher, derive
+
+log = logging.getLogger(__name__)
+
+_FORMAT = b"1"
+_CHECK = b"property investigation broker: answers"
+# The engine is chosen explicitly: the package carries two whose files are incompatible (0 is LMDB 0.9).
+_ENGINE = 0
+_MAX_READERS = 1024  # LMDB's 126 would be used up by dead workers' slots between two checks
+_DAMAGE = (
+    lmdb.InvalidError,
+    lmdb.CorruptedError,
+    lmdb.VersionMismatchError,
+    lmdb.PageNotFoundError,
+    lmdb.IncompatibleError,
+)
+"""What LMDB says of a file that is damaged or not its own."""
+
+
+class _UnusableError(Exception):
+    """The file is readable for LMDB but not for us."""
+
+
+class StoreFile:
+    """An open LMDB environment that is known to be ours."""
+
+    def __init__(self, path: Path, *, master_key: bytes, map_size: int) -> None:
+        """Opens the cache in folder `path`, beginning it if need be.
+
+        Raises `StoreError` when the folder cannot be used at all.
+        """
+        self.path = path
+        self._master_key = master_key
+        self._map_size = map_size
+        try:
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                self._open()
+            except (*_DAMAGE, _UnusableError) as reason:
+                self._set_aside(reason)
+                self._open()
+        except (OSError, lmdb.Error) as error:
+            msg = f"store {path}: {error}; check that the folder is writable and has room"
+            raise StoreError(msg) from error
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self.env.close()
+
+    def begin_anew(self, reason: Exception) -> None:
+        """Sets the file aside, because it proved damaged in use, and begins a new one."""
+        self.env.close()
+        self._set_aside(reason)
+        self._open()
+
+    def bytes_used(self) -> int:
+        """Size of the part of the map in use, free pages within it included."""
+        return int(self.env.info()["last_pgno"] + 1) * int(self.env.stat()["psize"])
+
+    def _open(self) -> None:
+        self.env = lmdb.open(
+            str(self.path),
+            map_size=self._map_size,
+            max_dbs=2,
+            max_readers=_MAX_READERS,
+            mode=0o600,
+            lib_version=_ENGINE,
+            metasync=False,  # after a power failure the last commit may be missing; the one before is whole
+            readahead=False,  # access is random: reading ahead would only displace other pages
+            meminit=False,
+        )
+        try:
+            self.env.reader_check()
+            self._check_length()
+            self._open_databases()
+        except BaseException:
+            self.env.close()
+            raise
+
+    def _check_length(self) -> None:
+        """A file shorter than its last page would end the process at the first read of what is missing."""
+        data = self.path / "data.mdb"
+        expected = self.bytes_used()
+        if data.stat().st_size >= expected:
+            return
+        # LMDB leaves a last page unwritten if it was given up before its commit. Only reading everything can tell.
+        os.truncate(data, expected)
+        with self.env.begin() as txn:
+            for name, _ in txn.cursor():
+                database = self.env.open_db(bytes(name), txn=txn, create=False)
+                entries = int(txn.stat(database)["entries"])
+                if sum(1 for _ in txn.cursor(database)) != entries:
+                    msg = "it was cut short"
+                    raise _UnusableError(msg)
+
+    def _open_databases(self) -> None:
+        is_new = self.env.stat()["entries"] == 0
+        meta = self.env.open_db(b"meta")
+        self.records = self.env.open_db(b"records")
+        with self.env.begin(write=True, db=meta) as txn:
+            if is_new:
+                txn.put(b"format", _FORMAT)
+                txn.put(b"salt", os.urandom(16))
+            elif txn.get(b"format") != _FORMAT:
+                msg = "it was not written by this version of the broker"
+                raise _UnusableError(msg)
+            epoch = int.from_bytes(txn.get(b"epoch", b""), "big") + 1
+            txn.put(b"epoch", epoch.to_bytes(4, "big"))
+            self.cipher = Cipher(derive(self._master_key, b"records", bytes(txn.get(b"salt", b""))), epoch)
+            if is_new:
+                txn.put(b"check", self.cipher.seal(b"check", _CHECK))
+            elif self.cipher.open(b"check", bytes(txn.get(b"check", b""))) != _CHECK:
+                msg = "it was written under another key"
+                raise _UnusableError(msg)
+        # The epoch must be durable before the first record is sealed, or its nonces could come twice.
+        self.env.sync(True)  # noqa: FBT003 - py-lmdb takes it by position only
+
+    def _set_aside(self, reason: Exception) -> None:
+        aside = self.path.with_name(f"{self.path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}")
+        self.path.rename(aside)
+        self.path.mkdir(mode=0o700)
+        log.error("store %s cannot be used: %s; kept as %s, beginning a new one", self.path, reason, aside.name)

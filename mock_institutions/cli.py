@@ -1,0 +1,118 @@
+"""The command line: serve the institutions, list people to ask about, tell what must be answered."""
+
+import asyncio
+import csv
+import json
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import click
+import msgspec
+import uvloop
+
+from mock_institutions import config as configuration
+from mock_institutions.config import Config, ConfigError
+from mock_institutions.population import Lookup, Mix, Population
+from mock_institutions.records import SUBJECT_TYPES, SubjectType
+from mock_institutions.server import running
+
+_config_option = click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="TOML file; five institutions on ports 7101 to 7105 without one.",
+)
+_seed_option = click.option("--seed", type=int, help="Seed of the population, instead of the configuration's.")
+
+
+@click.group()
+def main() -> None:
+    """Realistic institutions over HTTP, with a synthetic population and faults on demand."""
+
+
+@main.command()
+@_config_option
+@_seed_option
+@click.option("--port-base", type=click.IntRange(0, 65535), help="Ports from here on; 0: any free ports.")
+@click.option("--banks", type=click.IntRange(0, 999), default=0, help="So many banks more: mock-bank-001 and on.")
+def serve(path: Path | None, seed: int | None, port_base: int | None, banks: int) -> None:
+    """Serve until SIGTERM or SIGINT. Prints one line of JSON when ready."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    config = _load(path, seed).with_banks(banks)
+    if port_base is not None:
+        config = config.with_ports_from(port_base)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(config))
+    except OSError as error:
+        raise click.ClickException(f"cannot listen: {error}") from error
+
+
+async def _serve(config: Config) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running(config) as urls:
+        click.echo(json.dumps({"ready": True, "institutions": urls}))
+        sys.stdout.flush()
+        await stop.wait()
+
+
+@main.command()
+@_config_option
+@_seed_option
+@click.option("--count", type=click.IntRange(min=1), default=1000, show_default=True)
+@click.option("--rng-seed", type=int, default=1, show_default=True, help="Seed of the choice among the population.")
+@click.option("--mix", type=click.Choice(get_args(Mix)), default="all", show_default=True)
+@click.option("--format", "form", type=click.Choice(("csv", "jsonl")), default="csv", show_default=True)
+def population(path: Path | None, seed: int | None, count: int, rng_seed: int, mix: Mix, form: str) -> None:
+    """Print lookups of people, organisations and things which exist."""
+    config = _load(path, seed)
+    institutions = [each.institution for each in config.institutions]
+    lookups = Population(config.seed).sample(count, rng_seed, mix, institutions)
+    (_print_csv if form == "csv" else _print_lines)(lookups)
+
+
+def _print_csv(lookups: Iterator[Lookup]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(Lookup._fields)
+    writer.writerows(lookups)
+
+
+def _print_lines(lookups: Iterator[Lookup]) -> None:
+    for lookup in lookups:
+        click.echo(json.dumps(lookup._asdict(), ensure_ascii=False))
+
+
+@main.command()
+@_config_option
+@_seed_option
+@click.option("--institution", required=True, help="Its id.")
+@click.option("--type", "subject_type", type=click.Choice(SUBJECT_TYPES), required=True)
+@click.option("--number", required=True)
+@click.option("--name", default="", help="Of the person or organisation; nothing for a thing.")
+def answer(
+    *, path: Path | None, seed: int | None, institution: str, subject_type: SubjectType, number: str, name: str
+) -> None:
+    """Print what an institution must answer, as JSON."""
+    config = _load(path, seed)
+    try:
+        asked = config.find(institution).institution
+    except KeyError:
+        known = ", ".join(each.id for each in config.institutions)
+        raise click.BadParameter(f"no such institution; there are {known}", param_hint="--institution") from None
+    expected = Population(config.seed).answer(asked, subject_type, number, name)
+    click.echo(msgspec.json.encode(expected).decode())
+
+
+def _load(path: Path | None, seed: int | None) -> Config:
+    try:
+        config = configuration.load(path)
+    except ConfigError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    return config if seed is None else msgspec.structs.replace(config, seed=seed)

@@ -1,0 +1,112 @@
+"""Faults acted out over HTTP: what a client gets instead of its answer."""
+
+import asyncio
+import socket
+import struct
+import zlib
+from collections.abc import Callable
+from functools import cache
+
+import msgspec
+from aiohttp import web
+
+from mock_institutions.dialect import Batch, Inquiries
+from mock_institutions.faults import FaultKind, Faults
+
+
+def json_response(content: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """`content` as JSON."""
+    body = msgspec.json.encode(content)
+    return web.Response(body=body, status=status, content_type="application/json", headers=headers)
+
+
+def refusal(status: int, reason: str, message: str, retry_after: int | None = None) -> web.Response:
+    """A refusal of a whole call; `retry_after` in seconds."""
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    return json_response({"reason": reason, "message": message}, status, headers)
+
+
+async def misbehave(
+    fault: FaultKind, request: web.Request, *, settings: Faults, batch: Batch, write: Callable[[Batch], bytes]
+) -> web.StreamResponse:
+    """Act out a fault. `write` gives the reply to a batch."""
+    if fault in _INSTEAD:
+        response = _INSTEAD[fault](settings)
+        # An answer of the right type, unless it is a plain refusal.
+        if response.status == 200:
+            response.content_type = request.content_type
+        return response
+    if fault in _DISTORTED:
+        return web.Response(body=write(_DISTORTED[fault](batch)), content_type=request.content_type)
+    if fault == "truncated":
+        body = write(batch)
+        return web.Response(body=body[: len(body) // 2], content_type=request.content_type)
+    if fault == "broken_off":
+        return await _break_off(request, write(batch))
+    if fault == "hang":
+        await asyncio.sleep(settings.hang_seconds)
+    return _reset(request)
+
+
+def _gzip_bomb(settings: Faults) -> web.Response:
+    return web.Response(body=_bomb(settings.oversized_bytes), headers={"Content-Encoding": "gzip"})
+
+
+_INSTEAD: dict[FaultKind, Callable[[Faults], web.Response]] = {
+    "error": lambda _: refusal(500, "INTERNAL", "something broke"),
+    "unavailable": lambda _: refusal(503, "UNAVAILABLE", "out of order"),
+    "rate_refusal": lambda settings: refusal(429, "TOO_FAST", "slow down", settings.retry_after),
+    "refusal": lambda _: refusal(400, "REFUSED", "the batch cannot be processed"),
+    "redirect": lambda _: web.Response(status=307, headers={"Location": "/v1/moved"}),
+    "garbage": lambda _: web.Response(body=b"\xff<html>an error page</html>"),
+    "oversized": lambda settings: web.Response(body=b" " * settings.oversized_bytes),
+    "gzip_bomb": _gzip_bomb,
+}
+
+_DISTORTED: dict[FaultKind, Callable[[Batch], Batch]] = {
+    "surplus_item": lambda batch: batch._replace(inquiries=_with_surplus(batch.inquiries)),
+    "missing_item": lambda batch: batch._replace(inquiries=_without_last(batch.inquiries)),
+    "wrong_request_id": lambda batch: batch._replace(request_id=batch.request_id + "-other"),
+}
+
+
+def _without_last(inquiries: Inquiries) -> Inquiries:
+    items, subject_types, numbers, names = inquiries
+    return Inquiries(items[:-1], subject_types[:-1], numbers[:-1], names[:-1])
+
+
+def _with_surplus(inquiries: Inquiries) -> Inquiries:
+    """The same, and the last one once more under a number nobody used."""
+    items, subject_types, numbers, names = inquiries
+    return Inquiries(
+        [*items, max(items) + 1], [*subject_types, subject_types[-1]], [*numbers, numbers[-1]], [*names, names[-1]]
+    )
+
+
+def _reset(request: web.Request) -> web.Response:
+    """Reset the connection: lingering for zero seconds makes closing it send RST instead of FIN."""
+    transport = request.transport
+    if transport is not None:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    return web.Response()  # goes nowhere
+
+
+async def _break_off(request: web.Request, body: bytes) -> web.StreamResponse:
+    """Promise the whole body, send half of it, and close the connection."""
+    response = web.StreamResponse(headers={"Content-Type": request.content_type, "Content-Length": str(len(body))})
+    await response.prepare(request)
+    await response.write(body[: len(body) // 2])
+    if request.transport is not None:
+        request.transport.close()
+    return response
+
+
+@cache
+def _bomb(size: int) -> bytes:
+    """`size` spaces, gzipped."""
+    compressor = zlib.compressobj(level=9, wbits=31)  # 31: a gzip header around the largest window
+    block = b" " * (1 << 20)
+    whole, rest = divmod(size, len(block))
+    parts = [compressor.compress(block) for _ in range(whole)]
+    return b"".join([*parts, compressor.compress(block[:rest]), compressor.flush()])

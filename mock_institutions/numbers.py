@@ -1,0 +1,210 @@
+"""The numbers of identities: everybody has a valid number, and every number leads back to an ordinal.
+
+People and organisations share one line of ordinals, the *population space*: first every resident identity of 31
+provinces x 20 cities x 20 counties, born 1940 to 2009, then every organisation of the same counties.
+
+Reading resident identities is on the hot path, so `resident_indices` does for a batch what `resident_index` does for
+one.
+"""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+PROVINCES: dict[str, str] = {
+    "11": "京", "12": "津", "13": "冀", "14": "晋", "15": "蒙", "21": "辽", "22": "吉", "23": "黑", "31": "沪",
+    "32": "苏", "33": "浙", "34": "皖", "35": "闽", "36": "赣", "37": "鲁", "41": "豫", "42": "鄂", "43": "湘",
+    "44": "粤", "45": "桂", "46": "琼", "50": "渝", "51": "川", "52": "贵", "53": "云", "54": "藏", "61": "陕",
+    "62": "甘", "63": "青", "64": "宁", "65": "新",
+}  # fmt: skip
+"""GB/T 2260 province codes and the one-character names that open a plate or a court's code."""
+
+FIRST_BIRTH, LAST_BIRTH = date(1940, 1, 1), date(2009, 12, 31)
+BIRTHS = (LAST_BIRTH - FIRST_BIRTH).days + 1
+SEQUENCES = 1000
+
+DIVISIONS = tuple(
+    f"{province}{city:02d}{county:02d}" for province, city, county in product(PROVINCES, range(1, 21), range(1, 21))
+)
+_DIVISION_PLACE = {division: place for place, division in enumerate(DIVISIONS)}
+
+PERSONS = len(DIVISIONS) * BIRTHS * SEQUENCES
+ORGANISATIONS = len(DIVISIONS) * 1_000_000
+POPULATION = PERSONS + ORGANISATIONS
+
+# GB 11643: the weights of the 17 digits, and the check character for each remainder modulo 11.
+_RESIDENT_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_RESIDENT_CHECKS = "10X98765432"
+
+# GB 11714: the weights of the 8 characters of an organisation code, and the check for each remainder modulo 11.
+_LEGACY_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
+_LEGACY_CHECKS = "0X987654321"
+_LEGACY_VALUES = {character: value for value, character in enumerate("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")}
+
+# GB 32100: 31 characters, without I, O, S, V and Z; weights are the powers of 3 modulo 31.
+_CREDIT_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+_CREDIT_WEIGHTS = tuple(pow(3, place, 31) for place in range(17))
+_CREDIT_VALUES = {character: value for value, character in enumerate(_CREDIT_ALPHABET)}
+
+
+def division_place(division: str) -> int | None:
+    """The ordinal of a county's code in the population space."""
+    return _DIVISION_PLACE.get(division)
+
+
+def is_digits(text: str) -> bool:
+    """Whether `text` is digits 0 to 9 and nothing else; no other script's digits."""
+    return text.isascii() and text.isdigit()
+
+
+# --- resident identities (GB 11643) -----------------------------------------------------------------------------------
+
+
+def resident_check(digits: str) -> str:
+    """The check character of the first 17 digits of a resident identity."""
+    total = sum(int(digit) * weight for digit, weight in zip(digits, _RESIDENT_WEIGHTS, strict=True))
+    return _RESIDENT_CHECKS[total % 11]
+
+
+def resident_id(index: int) -> str:
+    """The resident identity number with ordinal `index`, 18 characters."""
+    place, sequence = divmod(index, SEQUENCES)
+    division, birth = divmod(place, BIRTHS)
+    digits = f"{DIVISIONS[division]}{FIRST_BIRTH + timedelta(days=birth):%Y%m%d}{sequence:03d}"
+    return digits + resident_check(digits)
+
+
+def resident_index(number: str) -> int | None:
+    """The ordinal of a resident identity; None if it is invalid, or outside the population space."""
+    place = _DIVISION_PLACE.get(number[:6])
+    if place is None or not is_resident_id(number):
+        return None
+    birth = (_birth(number) - FIRST_BIRTH).days
+    return (place * BIRTHS + birth) * SEQUENCES + int(number[14:17]) if 0 <= birth < BIRTHS else None
+
+
+def is_resident_id(number: str) -> bool:
+    """Whether `number` is a resident identity number at all, inside the population space or not."""
+    if len(number) != 18 or not is_digits(number[:17]) or resident_check(number[:17]) != number[17]:
+        return False
+    try:
+        _birth(number)
+    except ValueError:
+        return False
+    return True
+
+
+def _birth(number: str) -> date:
+    return date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
+
+
+# One column for each field of a number, giving its value from the 17 digits: province, city, county, year, month, day,
+# sequence, and the check sum. In floating point, because only that multiplies fast; all values are small integers.
+_FIELDS = np.zeros((17, 8))
+for _field, (_start, _end) in enumerate(((0, 2), (2, 4), (4, 6), (6, 10), (10, 12), (12, 14), (14, 17))):
+    _FIELDS[_start:_end, _field] = [10 ** (_end - place - 1) for place in range(_start, _end)]
+_FIELDS[:, 7] = _RESIDENT_WEIGHTS
+
+_OUTSIDE = -1
+_PROVINCE_PLACES = np.full(100, _OUTSIDE)
+_PROVINCE_PLACES[[int(province) for province in PROVINCES]] = range(len(PROVINCES))
+
+
+def _birth_places() -> NDArray[np.int64]:
+    """Days since the first birth, by year since 1940, month (1 to 12) and day (1 to 31)."""
+    places = np.full((70, 100, 100), _OUTSIDE, dtype=np.int64)
+    for days in range(BIRTHS):
+        day = FIRST_BIRTH + timedelta(days=days)
+        places[day.year - FIRST_BIRTH.year, day.month, day.day] = days
+    return places
+
+
+_BIRTH_PLACES = _birth_places()
+_CHECK_BYTES = np.frombuffer(_RESIDENT_CHECKS.encode(), np.uint8)
+
+
+def resident_indices(numbers: Sequence[str]) -> NDArray[np.int64]:
+    """`resident_index` of many numbers, each of 18 characters; -1 for None."""
+    # Anything but ASCII becomes a question mark, so that every number keeps its 18 bytes.
+    characters = np.frombuffer("".join(numbers).encode("ascii", "replace"), np.uint8).reshape(-1, 18)
+    digits = characters[:, :17] - np.uint8(ord("0"))
+    sound = (digits <= 9).all(axis=1)
+    digits[~sound] = 0
+    fields = (digits @ _FIELDS).astype(np.int64).T
+    province, city, county, year, month, day, sequence, total = fields
+    province = _PROVINCE_PLACES[province]
+    year = year - FIRST_BIRTH.year
+    sound &= (province >= 0) & (city >= 1) & (city <= 20) & (county >= 1) & (county <= 20) & (year >= 0) & (year < 70)
+    birth = _BIRTH_PLACES[np.where(sound, year, 0), month, day]
+    sound &= (birth >= 0) & (_CHECK_BYTES[total % 11] == characters[:, 17])
+    division = (province * 20 + city - 1) * 20 + county - 1
+    return np.where(sound, (division * BIRTHS + birth) * SEQUENCES + sequence, _OUTSIDE)
+
+
+def _spouse_endings() -> dict[str, str]:
+    """By the last two characters of a resident identity, those of the one with the other last digit before the check.
+
+    That digit weighs 2, so the check's remainder moves by 2 with it.
+    """
+    endings = {}
+    for digit, remainder in product(range(10), range(11)):
+        moved = (remainder + 2 * ((digit ^ 1) - digit)) % 11
+        endings[f"{digit}{_RESIDENT_CHECKS[remainder]}"] = f"{digit ^ 1}{_RESIDENT_CHECKS[moved]}"
+    return endings
+
+
+_SPOUSE_ENDINGS = _spouse_endings()
+
+
+def spouse_id(number: str) -> str:
+    """The resident identity of the person with the next ordinal, or the one before: index ^ 1."""
+    return number[:16] + _SPOUSE_ENDINGS[number[16:]]
+
+
+# --- organisations (GB 32100 around GB 11714) -------------------------------------------------------------------------
+
+
+def legacy_check(code: str) -> str:
+    """The check character of the first 8 characters of an organisation code."""
+    total = sum(_LEGACY_VALUES[character] * weight for character, weight in zip(code, _LEGACY_WEIGHTS, strict=True))
+    return _LEGACY_CHECKS[total % 11]
+
+
+def credit_check(code: str) -> str:
+    """The check character of the first 17 characters of a unified social credit code."""
+    total = sum(_CREDIT_VALUES[character] * weight for character, weight in zip(code, _CREDIT_WEIGHTS, strict=True))
+    return _CREDIT_ALPHABET[-total % 31]
+
+
+def organisation_code(index: int) -> str:
+    """The unified social credit code of the organisation with ordinal `index`: a company (91), 18 characters."""
+    place, serial = divmod(index - PERSONS, 1_000_000)
+    organisation = f"MA{serial:06d}"
+    code = f"91{DIVISIONS[place]}{organisation}{legacy_check(organisation)}"
+    return code + credit_check(code)
+
+
+def organisation_index(code: str) -> int | None:
+    """The ordinal of a unified social credit code; None if it is invalid, or outside the population space."""
+    place = _DIVISION_PLACE.get(code[2:8])
+    if place is None or not is_digits(code[10:16]):
+        return None
+    index = PERSONS + place * 1_000_000 + int(code[10:16])
+    return index if organisation_code(index) == code else None
+
+
+def is_organisation_code(code: str) -> bool:
+    """Whether `code` is a unified social credit code, or an organisation code of 9 characters, of anybody."""
+    try:
+        match len(code):
+            case 9:
+                return legacy_check(code[:8]) == code[8]
+            case 18:
+                return credit_check(code[:17]) == code[17]
+            case _:
+                return False
+    except KeyError:
+        return False

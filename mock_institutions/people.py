@@ -1,0 +1,54 @@
+"""Who is who: the identity and the name that go with an ordinal of the population space.
+
+Persons 2h and 2h + 1 are spouses: born the same day in the same county, one woman and one man, since the last digit
+of the sequence tells the sex.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mock_institutions import names
+from mock_institutions.mixing import key, mixed, mixed_all
+from mock_institutions.numbers import PERSONS, organisation_code, resident_id
+from mock_institutions.records import DocumentType
+
+# The parts of a name are drawn from separate halves of the hash.
+_SECOND_PART = 32
+
+
+class Identity(NamedTuple):
+    """Somebody, as the population knows them."""
+
+    document_type: DocumentType
+    number: str
+    name: str
+
+
+class People:
+    """Everybody under one seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._key = key(seed, "names")
+
+    def identity(self, index: int) -> Identity:
+        """The person, or from `PERSONS` on the organisation, with ordinal `index` (0 to `POPULATION` - 1)."""
+        if index < PERSONS:
+            return Identity("RESIDENT_ID", resident_id(index), self.name(index))
+        return Identity("ORGANIZATION_CODE", organisation_code(index), self.name(index))
+
+    def name(self, index: int) -> str:
+        """The name that goes with an ordinal."""
+        drawn = mixed(index ^ self._key)
+        first, second = (names.SURNAMES, names.GIVEN_NAMES) if index < PERSONS else (names.PLACES, names.FIRMS)
+        return first[drawn % len(first)] + second[(drawn >> _SECOND_PART) % len(second)]
+
+    def person_names(self, indices: NDArray[np.uint64]) -> list[str]:
+        """The names of many persons."""
+        drawn = mixed_all(indices ^ np.uint64(self._key))
+        surnames = (drawn % np.uint64(len(names.SURNAMES))).tolist()
+        given = ((drawn >> np.uint64(_SECOND_PART)) % np.uint64(len(names.GIVEN_NAMES))).tolist()
+        return [
+            names.SURNAMES[first] + names.GIVEN_NAMES[second] for first, second in zip(surnames, given, strict=True)
+        ]

@@ -1,0 +1,250 @@
+"""What one institution has on record about whom: nothing is stored, everything follows from a keyed hash.
+
+Rule 1: slot s belongs to identity s // 2, and one hash of the slot says whether it is taken, which variant of a record
+is in it, and whether the owner's spouse holds half of it.
+
+Rule 2: the number of a thing is a permutation of its slot. So asking what somebody owns and asking who holds a thing
+read the same facts from both ends.
+
+`find` says it for one subject, plainly. `find_all` says the same for a batch, with numpy for what is most of every
+batch: resident identities. `answer` spells a finding out.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mock_institutions import catalogue
+from mock_institutions.mixing import key, mixed, mixed_all
+from mock_institutions.numbers import (
+    PERSONS,
+    is_organisation_code,
+    is_resident_id,
+    organisation_index,
+    resident_index,
+    resident_indices,
+    spouse_id,
+)
+from mock_institutions.people import Identity, People
+from mock_institutions.records import Answer, Asset, Holder, Kind, Problem, SubjectType
+from mock_institutions.things import SLOTS, SLOTS_EACH, Tracer, number_system
+
+SHARED = 0.5
+"""Part of the slots at a real-estate registry which belong to both spouses; an assumption."""
+
+# A slot's 64 bits: the low 32 say whether it is taken, the next 8 which variant, the top one whether it is shared.
+_TAKEN_BITS = 32
+_TAKEN_MASK = (1 << _TAKEN_BITS) - 1
+_VARIANT_MASK = catalogue.VARIANTS - 1
+_SHARED_SHIFT = 63
+
+FEW = 24
+"""So many resident identities are found sooner one by one: numpy's fixed cost is about 100 microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Institution:
+    """Whose records are meant. `hit_rate`: the part of all people about whom it holds something, 0 to 1."""
+
+    id: str
+    kind: Kind
+    hit_rate: float
+
+
+class Holding(NamedTuple):
+    """One thing found: its numbers in UTF-8, the variant of its record, and who holds it."""
+
+    numbers: tuple[bytes, ...]
+    variant: int
+    holders: tuple[Identity, ...]
+
+
+class Refusal(NamedTuple):
+    """An inquiry which is sent back."""
+
+    outcome: Literal["REFUSED", "INVALID"]
+    reason: str
+    field: str
+    message: str
+
+
+Finding = tuple[Holding, ...] | Refusal
+"""What a registry finds: things, nothing (an empty tuple), or a reason not to look."""
+
+NAME_MISMATCH = Refusal("REFUSED", "NAME_MISMATCH", "name", "the name is not that of the holder of this number")
+INVALID_NUMBER = Refusal("INVALID", "INVALID_NUMBER", "number", "not a number of this type; check it and ask again")
+UNSUPPORTED = Refusal("INVALID", "UNSUPPORTED_SUBJECT_TYPE", "subject_type", "nothing of this type is registered here")
+REFUSALS = (NAME_MISMATCH, INVALID_NUMBER, UNSUPPORTED)
+
+
+class Registry:
+    """The records of one institution."""
+
+    def __init__(self, seed: int, institution: Institution) -> None:
+        self.seed = seed
+        self.institution = institution
+        self.numbers = number_system(institution.kind, key(seed, institution.id, "numbers"))
+        self._people = People(seed)
+        self._key = key(seed, institution.id, "slots")
+        self._spouses_share = institution.kind == "real_estate"
+        occupancy = _occupancy(institution.hit_rate, SHARED if self._spouses_share else 0)
+        self._threshold = round(occupancy * (1 << _TAKEN_BITS))
+
+    # --- one at a time ------------------------------------------------------------------------------------------------
+
+    def find(self, subject_type: SubjectType, number: str, name: str) -> Finding:
+        """What there is on a subject."""
+        match subject_type:
+            case "RESIDENT_ID":
+                return self._find_identity(number, name, resident_index, is_resident_id)
+            case "ORGANIZATION_CODE":
+                return self._find_identity(number, name, organisation_index, is_organisation_code)
+            case "PASSPORT" | "MILITARY_ID" | "HK_MACAO_PERMIT" | "TAIWAN_PERMIT":
+                return () if number else INVALID_NUMBER  # nobody in the population has one
+            case _:
+                tracer = self.numbers.tracers.get(subject_type)
+                return tuple(self._held(tracer(number))) if tracer else UNSUPPORTED
+
+    def _find_identity(self, number: str, name: str, index_of: Tracer, is_valid: Callable[[str], bool]) -> Finding:
+        index = index_of(number)
+        if index is None:
+            return () if is_valid(number) else INVALID_NUMBER
+        if self._people.name(index) != name:
+            return NAME_MISMATCH
+        return tuple(self._owned(index))
+
+    def _owned(self, index: int) -> Iterator[Holding]:
+        """One's own things, then one's part in one's spouse's."""
+        own = range(index * SLOTS_EACH, (index + 1) * SLOTS_EACH)
+        for slot in own:
+            yield from self._held(slot)
+        if self._spouses_share and index < PERSONS:
+            for slot in own:
+                yield from (holding for holding in self._held(slot ^ SLOTS_EACH) if len(holding.holders) > 1)
+
+    def _held(self, slot: int | None) -> Iterator[Holding]:
+        """What is in a slot: one thing, or nothing."""
+        if slot is None:
+            return
+        word = mixed(slot ^ self._key)
+        if word & _TAKEN_MASK < self._threshold:
+            numbers = tuple(number.encode() for number in self.numbers.of(slot))
+            yield Holding(numbers, word >> _TAKEN_BITS & _VARIANT_MASK, tuple(self._holders(slot // SLOTS_EACH, word)))
+
+    def _holders(self, owner: int, word: int) -> Iterator[Identity]:
+        yield self._people.identity(owner)
+        if self._spouses_share and owner < PERSONS and word >> _SHARED_SHIFT:
+            yield self._people.identity(owner ^ 1)
+
+    def answer(self, finding: Finding) -> Answer:
+        """A finding in full."""
+        if isinstance(finding, Refusal):
+            problem = Problem(reason=finding.reason, field=finding.field, message=finding.message)
+            return Answer(outcome=finding.outcome, problem=problem)
+        if not finding:
+            return Answer(outcome="NOT_FOUND")
+        return Answer(outcome="FOUND", assets=tuple(map(self._asset, finding)))
+
+    def _asset(self, holding: Holding) -> Asset:
+        share = "1/2" if len(holding.holders) > 1 else ""
+        return catalogue.asset(
+            kind=self.institution.kind,
+            seed=self.seed,
+            variant=holding.variant,
+            numbers=tuple(number.decode() for number in holding.numbers),
+            holders=tuple(
+                Holder(name=name, document_type=document_type, document_number=number, share=share)
+                for document_type, number, name in holding.holders
+            ),
+        )
+
+    def draw_thing(self, rng: Random) -> tuple[SubjectType, str]:
+        """Type and number of a thing on record. The hit rate must not be zero."""
+        while True:  # one slot in a few is taken
+            slot = rng.randrange(SLOTS)
+            if any(self._held(slot)):
+                return rng.choice(list(zip(self.numbers.tracers, self.numbers.of(slot), strict=False)))
+
+    # --- a batch at a time --------------------------------------------------------------------------------------------
+
+    def find_all(
+        self, subject_types: Sequence[SubjectType], numbers: Sequence[str], names: Sequence[str]
+    ) -> list[Finding]:
+        """What there is on each subject: `find` of every row of the three columns."""
+        subjects = zip(subject_types, numbers, names, strict=True)
+        residents = [
+            row
+            for row, (subject_type, number) in enumerate(zip(subject_types, numbers, strict=True))
+            if subject_type == "RESIDENT_ID" and len(number) == 18
+        ]
+        if len(residents) <= FEW:
+            return [self.find(*subject) for subject in subjects]
+        if len(residents) == len(numbers):
+            findings = self._find_residents(numbers, names)
+        else:
+            findings = [None] * len(numbers)
+            found = self._find_residents([numbers[row] for row in residents], [names[row] for row in residents])
+            for row, finding in zip(residents, found, strict=True):
+                findings[row] = finding
+        return [
+            self.find(*subject) if finding is None else finding
+            for finding, subject in zip(findings, subjects, strict=True)
+        ]
+
+    def _find_residents(self, numbers: Sequence[str], names: Sequence[str]) -> list[Finding | None]:
+        """What there is on each resident; None for a number outside the population space."""
+        indices = resident_indices(numbers)
+        findings: list[Finding | None] = [()] * len(numbers)
+        for row, holdings in self._holdings_of(indices, numbers, names).items():
+            findings[row] = tuple(holdings)
+        known = self._people.person_names(indices.astype(np.uint64))
+        if known != names:
+            for row, (asked, name) in enumerate(zip(names, known, strict=True)):
+                if asked != name:
+                    findings[row] = NAME_MISMATCH
+        for row in np.flatnonzero(indices < 0).tolist():
+            findings[row] = None
+        return findings
+
+    def _holdings_of(
+        self, indices: NDArray[np.int64], numbers: Sequence[str], names: Sequence[str]
+    ) -> dict[int, list[Holding]]:
+        """By row, the things that the identities with these ordinals, numbers and names own or share."""
+        slots = self._slots_of(indices)
+        words = mixed_all(slots ^ np.uint64(self._key))
+        taken = (words & np.uint64(_TAKEN_MASK)) < np.uint64(self._threshold)
+        taken[:, SLOTS_EACH:] &= (words[:, SLOTS_EACH:] >> np.uint64(_SHARED_SHIFT)).astype(bool)
+        rows, columns = (axis.tolist() for axis in np.nonzero(taken))
+        carried, drawn = self.numbers.of_all(slots[taken]), words[taken].tolist()
+        by_row: dict[int, list[Holding]] = {}
+        for row, column, things, word in zip(rows, columns, carried, drawn, strict=True):
+            holders: tuple[Identity, ...] = (Identity("RESIDENT_ID", numbers[row], names[row]),)
+            if self._spouses_share and word >> _SHARED_SHIFT:
+                spouse = Identity("RESIDENT_ID", spouse_id(numbers[row]), self._people.name(int(indices[row]) ^ 1))
+                holders = (*holders, spouse) if column < SLOTS_EACH else (spouse, *holders)
+            by_row.setdefault(row, []).append(Holding(things, word >> _TAKEN_BITS & _VARIANT_MASK, holders))
+        return by_row
+
+    def _slots_of(self, indices: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """One row of slots for each ordinal: the own ones, then, where spouses share, the spouse's."""
+        first = indices.astype(np.uint64) * np.uint64(SLOTS_EACH)
+        own = [first + np.uint64(place) for place in range(SLOTS_EACH)]
+        spouses = [slots ^ np.uint64(SLOTS_EACH) for slots in own] if self._spouses_share else []
+        return np.stack(own + spouses, axis=1)
+
+
+def _occupancy(hit_rate: float, shared: float) -> float:
+    """The part p of slots which are taken, so that one's own two or one's spouse's shared two give the hit rate.
+
+    1 - hit_rate = ((1 - p) (1 - shared p))^2, solved for p.
+    """
+    neither = math.sqrt(1 - hit_rate)
+    if not shared:
+        return 1 - neither
+    middle = 1 + shared
+    return (middle - math.sqrt(middle**2 - 4 * shared * (1 - neither))) / (2 * shared)

@@ -1,0 +1,306 @@
+"""The numbers of things: a thing's *slot* is its ordinal, and a keyed permutation scatters slots over its numbers.
+
+So numbers look arbitrary, are valid with all their check digits, and lead back to the slot without a table. A number
+is traced by undoing the permutation and then comparing the whole of it with what that slot carries.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mock_institutions.mixing import mixed, mixed_all
+from mock_institutions.numbers import DIVISIONS, POPULATION, PROVINCES, division_place, is_digits
+from mock_institutions.records import Kind, SubjectType
+
+SLOTS_EACH = 2
+"""Things of one kind that one identity can own at one institution."""
+SLOTS = POPULATION * SLOTS_EACH
+
+MILLION = 10**6
+"""Twelve digits are two halves below a million; they have room for the 6.6 x 10^11 slots."""
+
+_VIN_WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
+"""ISO 3779 and GB 16735; place 9 is the check itself."""
+_VIN_VALUES = dict(zip("0123456789ABCDEFGHJKLMNPRSTUVWXYZ", map(int, "012345678912345678123457923456789"), strict=True))
+
+_PLATE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"  # I and O are not used: they look like digits
+_PLATE_SYMBOLS = "0123456789" + _PLATE_LETTERS
+
+Tracer = Callable[[str], int | None]
+"""From a number to its slot; None if no slot carries it."""
+
+
+Ordinals = NDArray[np.uint64]
+Characters = NDArray[np.uint8]
+
+
+class NumberSystem(Protocol):
+    """What a kind's things are numbered by."""
+
+    @property
+    def tracers(self) -> Mapping[SubjectType, Tracer]:
+        """For each type of number by which a thing can be asked for."""
+        ...
+
+    def of(self, slot: int) -> tuple[str, ...]:
+        """All numbers of a slot, those of `tracers` first and in that order."""
+        ...
+
+    def of_all(self, slots: Ordinals) -> list[tuple[bytes, ...]]:
+        """`of` many slots, each number in UTF-8."""
+        ...
+
+
+class Permutation:
+    """A keyed bijection of [0, high * low): a Feistel network whose halves are numbers below `high` and below `low`.
+
+    Each round adds to one half a hash of the other, so it can be undone. Three rounds, or neighbours' low halves would
+    stay neighbours.
+    """
+
+    def __init__(self, high: int, low: int, key: int) -> None:
+        self._high, self._low = high, low
+        self._keys = tuple(mixed(key ^ round_number) for round_number in range(3))
+
+    def scatter(self, ordinal: int) -> int:
+        """Where `ordinal` lands."""
+        first, second, third = self._keys
+        high, low = divmod(ordinal, self._low)
+        low = (low + mixed(high ^ first) % self._low) % self._low
+        high = (high + mixed(low ^ second) % self._high) % self._high
+        low = (low + mixed(high ^ third) % self._low) % self._low
+        return high * self._low + low
+
+    def gather(self, place: int) -> int:
+        """The ordinal which lands at `place`."""
+        first, second, third = self._keys
+        high, low = divmod(place, self._low)
+        low = (low - mixed(high ^ third)) % self._low
+        high = (high - mixed(low ^ second)) % self._high
+        low = (low - mixed(high ^ first)) % self._low
+        return high * self._low + low
+
+    def scatter_all(self, ordinals: Ordinals) -> Ordinals:
+        """`scatter` of many."""
+        first, second, third = map(np.uint64, self._keys)
+        high_size, low_size = np.uint64(self._high), np.uint64(self._low)
+        high, low = np.divmod(ordinals, low_size)
+        low = (low + mixed_all(high ^ first) % low_size) % low_size
+        high = (high + mixed_all(low ^ second) % high_size) % high_size
+        low = (low + mixed_all(high ^ third) % low_size) % low_size
+        return high * low_size + low
+
+
+# --- columns of characters, one byte each ---------------------------------------------------------------------------
+
+
+def _digits(values: Ordinals, width: int) -> Characters:
+    """Decimal digits (not characters), one row for each value."""
+    powers = np.array([10**place for place in reversed(range(width))], dtype=np.uint64)
+    return (values[:, None] // powers % np.uint64(10)).astype(np.uint8)
+
+
+def _alphabet(symbols: str) -> Characters:
+    return np.frombuffer(symbols.encode(), np.uint8)
+
+
+def _numbers(rows: int, *parts: str | Characters) -> list[bytes]:
+    """Numbers put together from constant texts, and from columns with one row of characters for each number."""
+    columns = [np.tile(_alphabet(part), (rows, 1)) if isinstance(part, str) else part for part in parts]
+    whole = np.hstack(columns)
+    numbers: list[bytes] = whole.view(f"S{whole.shape[1]}")[:, 0].tolist()
+    return numbers
+
+
+_DIGITS = _alphabet("0123456789")
+_DIVISION_CHARACTERS = _alphabet("".join(DIVISIONS)).reshape(-1, 6)
+
+
+# --- the number systems ---------------------------------------------------------------------------------------------
+
+
+# Luhn: every second digit is doubled, beginning beside the check digit, and the digits of the result are added.
+_DOUBLED = np.array((0, 2, 4, 6, 8, 1, 3, 5, 7, 9), dtype=np.uint64)
+
+
+def _luhn_sum(digits: str) -> int:
+    """The sum for an even number of digits before the check digit."""
+    return sum(
+        int(digit) * 2 // 10 + int(digit) * 2 % 10 if place % 2 else int(digit) for place, digit in enumerate(digits)
+    )
+
+
+# The twelve digits of a vehicle's number stand at places 4 to 8 and 11 to 17.
+_VIN_DIGIT_WEIGHTS = np.array((*_VIN_WEIGHTS[3:8], *_VIN_WEIGHTS[10:]))
+
+
+class AccountNumbers:
+    """Bank accounts: the bank's 6-digit identification number, 12 digits, and the Luhn check digit."""
+
+    def __init__(self, key: int) -> None:
+        self._permutation = Permutation(MILLION, MILLION, key)
+        # 62 opens the identification numbers of China's banks.
+        self._prefix = f"62{key % 10_000:04d}"
+        self._prefix_sum = _luhn_sum(self._prefix)
+        self.tracers: Mapping[SubjectType, Tracer] = {"BANK_ACCOUNT": self._slot}
+
+    def of(self, slot: int) -> tuple[str]:
+        """The account number of a slot, 19 digits."""
+        digits = f"{self._prefix}{self._permutation.scatter(slot):012d}"
+        return (f"{digits}{-_luhn_sum(digits) % 10}",)
+
+    def of_all(self, slots: Ordinals) -> list[tuple[bytes, ...]]:
+        """`of` many slots."""
+        digits = _digits(self._permutation.scatter_all(slots), 12)
+        total = digits[:, ::2].sum(axis=1) + _DOUBLED[digits[:, 1::2]].sum(axis=1) + np.uint64(self._prefix_sum)
+        checks = (np.uint64(10) - total % np.uint64(10)) % np.uint64(10)
+        return list(zip(_numbers(len(slots), self._prefix, _DIGITS[digits], _DIGITS[checks][:, None])))
+
+    def _slot(self, number: str) -> int | None:
+        return _confirmed(self, self._permutation, number, number[6:18])
+
+
+class SecuritiesNumbers:
+    """Securities accounts: A and 12 digits."""
+
+    def __init__(self, key: int) -> None:
+        self._permutation = Permutation(MILLION, MILLION, key)
+        self.tracers: Mapping[SubjectType, Tracer] = {"SECURITIES_ACCOUNT": self._slot}
+
+    def of(self, slot: int) -> tuple[str]:
+        """The securities account number of a slot, 13 characters."""
+        return (f"A{self._permutation.scatter(slot):012d}",)
+
+    def of_all(self, slots: Ordinals) -> list[tuple[bytes, ...]]:
+        """`of` many slots."""
+        digits = _digits(self._permutation.scatter_all(slots), 12)
+        return list(zip(_numbers(len(slots), "A", _DIGITS[digits])))
+
+    def _slot(self, number: str) -> int | None:
+        return _confirmed(self, self._permutation, number, number[1:])
+
+
+class VehicleNumbers:
+    """Vehicles: a plate of 8 characters and an identification number of 17, each leading to the same slot."""
+
+    # A Chinese maker's code; the model year, place 10; the other places but the check are digits.
+    _MAKER, _YEAR = "LZM", "L"
+    _PROVINCES = "".join(PROVINCES.values())
+
+    def __init__(self, key: int) -> None:
+        # In mixed radix: province, letter and two symbols, then four symbols.
+        self._plates = Permutation(len(PROVINCES) * len(_PLATE_LETTERS) * 34**2, 34**4, key)
+        self._vins = Permutation(MILLION, MILLION, mixed(key))
+        fixed = zip(self._MAKER + self._YEAR, (*_VIN_WEIGHTS[:3], _VIN_WEIGHTS[9]), strict=True)
+        self._fixed_sum = sum(_VIN_VALUES[letter] * weight for letter, weight in fixed)
+        self.tracers: Mapping[SubjectType, Tracer] = {
+            "VEHICLE_PLATE": self._slot_of_plate,
+            "VEHICLE_VIN": self._slot_of_vin,
+        }
+
+    def of(self, slot: int) -> tuple[str, str]:
+        """Plate and identification number of a slot."""
+        return self._plate(self._plates.scatter(slot)), self._vin(self._vins.scatter(slot))
+
+    def of_all(self, slots: Ordinals) -> list[tuple[bytes, ...]]:
+        """`of` many slots."""
+        plates = self._all_plates(self._plates.scatter_all(slots))
+        digits = _digits(self._vins.scatter_all(slots), 12)
+        total = digits.astype(np.int64) @ _VIN_DIGIT_WEIGHTS + self._fixed_sum
+        check = _alphabet("0123456789X")[total % 11][:, None]
+        characters = _DIGITS[digits]
+        vins = _numbers(len(slots), self._MAKER, characters[:, :5], check, self._YEAR, characters[:, 5:])
+        return list(zip(plates, vins, strict=True))
+
+    def _all_plates(self, places: Ordinals) -> list[bytes]:
+        powers = np.array([34**place for place in reversed(range(6))], dtype=np.uint64)
+        symbols = _alphabet(_PLATE_SYMBOLS)[places[:, None] // powers % np.uint64(34)]
+        provinces, letters = np.divmod(places // np.uint64(34**6), np.uint64(len(_PLATE_LETTERS)))
+        names = _alphabet(self._PROVINCES).reshape(-1, 3)[provinces]  # three bytes each in UTF-8
+        return _numbers(len(places), names, _alphabet(_PLATE_LETTERS)[letters][:, None], symbols)
+
+    def _plate(self, place: int) -> str:
+        symbols = ""
+        for _ in range(6):
+            place, symbol = divmod(place, len(_PLATE_SYMBOLS))
+            symbols = _PLATE_SYMBOLS[symbol] + symbols
+        province, letter = divmod(place, len(_PLATE_LETTERS))
+        return self._PROVINCES[province] + _PLATE_LETTERS[letter] + symbols
+
+    def _vin(self, place: int) -> str:
+        digits = f"{place:012d}"
+        weighted = sum(int(digit) * weight for digit, weight in zip(digits, _VIN_DIGIT_WEIGHTS.tolist(), strict=True))
+        total = self._fixed_sum + weighted
+        return f"{self._MAKER}{digits[:5]}{'0123456789X'[total % 11]}{self._YEAR}{digits[5:]}"
+
+    def _slot_of_plate(self, plate: str) -> int | None:
+        try:
+            place = self._PROVINCES.index(plate[0]) * len(_PLATE_LETTERS) + _PLATE_LETTERS.index(plate[1])
+            for symbol in plate[2:]:
+                place = place * len(_PLATE_SYMBOLS) + _PLATE_SYMBOLS.index(symbol)
+        except (ValueError, IndexError):
+            return None
+        if len(plate) != 8:
+            return None
+        slot = self._plates.gather(place)
+        return slot if slot < SLOTS and self.of(slot)[0] == plate else None
+
+    def _slot_of_vin(self, vin: str) -> int | None:
+        return _confirmed(self, self._vins, vin, vin[3:8] + vin[10:])
+
+
+class RealEstateNumbers:
+    """Real estate: the cadastre's 28-character unit number, and the 8-digit serial of its certificate.
+
+    A unit number is county (6), cadastral area (3), sub-area (3), parcel kind GB, parcel (5), F for a house, and
+    building and unit (4 each). The county, four digits of the parcel and the unit vary.
+    """
+
+    def __init__(self, key: int) -> None:
+        self._permutation = Permutation(len(DIVISIONS) * 100, MILLION, key)
+        self.tracers: Mapping[SubjectType, Tracer] = {"REAL_ESTATE_UNIT": self._slot}
+
+    def of(self, slot: int) -> tuple[str, str]:
+        """Unit number and certificate serial of a slot."""
+        county, serial = divmod(self._permutation.scatter(slot), 10**8)
+        digits = f"{serial:08d}"
+        return f"{DIVISIONS[county]}001001GB0{digits[:4]}F0001{digits[4:]}", digits
+
+    def of_all(self, slots: Ordinals) -> list[tuple[bytes, ...]]:
+        """`of` many slots."""
+        counties, serials = np.divmod(self._permutation.scatter_all(slots), np.uint64(10**8))
+        serial = _DIGITS[_digits(serials, 8)]
+        parcel, unit = serial[:, :4], serial[:, 4:]
+        units = _numbers(len(slots), _DIVISION_CHARACTERS[counties], "001001GB0", parcel, "F0001", unit)
+        return list(zip(units, _numbers(len(slots), serial), strict=True))
+
+    def _slot(self, number: str) -> int | None:
+        county = division_place(number[:6])
+        return (
+            None
+            if county is None
+            else _confirmed(self, self._permutation, number, f"{county}{number[15:19]}{number[24:]}")
+        )
+
+
+def number_system(kind: Kind, key: int) -> NumberSystem:
+    """The numbers of one institution's things. `key`: 64 bits."""
+    return _SYSTEMS[kind](key)
+
+
+_SYSTEMS: dict[Kind, Callable[[int], NumberSystem]] = {
+    "bank": AccountNumbers,
+    "vehicle": VehicleNumbers,
+    "securities": SecuritiesNumbers,
+    "real_estate": RealEstateNumbers,
+}
+
+
+def _confirmed(system: NumberSystem, permutation: Permutation, number: str, digits: str) -> int | None:
+    """The slot behind `digits`, if the whole number is one of those that slot carries, checks and all."""
+    if not is_digits(digits):
+        return None
+    slot = permutation.gather(int(digits))
+    return slot if slot < SLOTS and number in system.of(slot) else None
