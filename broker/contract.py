@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from operator import attrgetter, methodcaller
 from typing import Any
 
 from broker.core import wire
@@ -145,45 +146,71 @@ def _read_word(field: str, enum: Any, number: int, violations: list[Violation]) 
 
 def read_lookups(lookups: Sequence[pb.Lookup], *, today: date) -> Columns:
     """The lookups, normalised and checked one by one."""
-    refs: list[str] = []
-    types: list[int] = []
-    numbers: list[str] = []
-    names: list[str] = []
+    lookups = list(lookups)
     problems: dict[int, Problem] = {}
-    for lookup in lookups:
-        refs.append(lookup.ref)
-        which = lookup.WhichOneof("subject")
-        if which == "person":
-            person = lookup.person
-            subject_type, number, name = int(person.document_type), person.document_number, person.name
-            if subject_type not in _PERSON_TYPES:
-                problems[len(types)] = _BAD_TYPE
-                subject_type = SubjectType.PASSPORT
-        elif which == "organization":
-            organization = lookup.organization
-            subject_type, number, name = SubjectType.ORGANIZATION_CODE, organization.code, organization.name
-        else:
-            subject_type, number, problem = _read_property(lookup)
-            name = ""
-            if problem:
-                problems[len(types)] = problem
-        types.append(int(subject_type))
-        numbers.append(number)
-        names.append(name)
+    types, numbers, names = _read_subjects(lookups, problems)
     numbers, number_faults = normalise_numbers(types, numbers, today=today)
     names, name_faults = normalise_names(names)
     _add_faults(problems, types, number_faults, name_faults)
+    refs = list(map(_ref, lookups))
     _check_refs(refs, problems)
     return Columns(refs, types, numbers, names, problems)
 
 
-def _read_property(lookup: pb.Lookup) -> tuple[SubjectType, str, Problem | None]:
-    if not lookup.HasField("property"):
-        return SubjectType.VEHICLE_PLATE, "", _NO_SUBJECT
-    field = lookup.property.WhichOneof("number")
-    if field is None:
-        return SubjectType.VEHICLE_PLATE, "", _NO_NUMBER
-    return _PROPERTY_TYPES[field], getattr(lookup.property, field), None
+# Columns are read one field at a time: attrgetter and map cost half of what a loop over lookups does.
+_ref = attrgetter("ref")
+_which = methodcaller("WhichOneof", "subject")
+_Subjects = tuple[list[int], list[str], list[str]]
+"""Types, numbers and names."""
+
+
+def _read_subjects(lookups: Sequence[pb.Lookup], problems: dict[int, Problem]) -> _Subjects:
+    whiches = list(map(_which, lookups))
+    if whiches.count("person") == len(lookups):  # as in nearly every batch
+        return _read_persons(lookups, problems, range(len(lookups)))
+    types, numbers, names = [0] * len(lookups), [""] * len(lookups), [""] * len(lookups)
+    for which, read in _READERS.items():
+        places = [place for place, one in enumerate(whiches) if one == which]
+        columns = read([lookups[place] for place in places], problems, places)
+        for place, subject in zip(places, zip(*columns, strict=True), strict=True):
+            types[place], numbers[place], names[place] = subject
+    return types, numbers, names
+
+
+def _read_persons(lookups: Sequence[pb.Lookup], problems: dict[int, Problem], places: Sequence[int]) -> _Subjects:
+    persons = [lookup.person for lookup in lookups]
+    types = [int(person.document_type) for person in persons]
+    if not _PERSON_TYPES.issuperset(types):
+        for index, subject_type in enumerate(types):
+            if subject_type not in _PERSON_TYPES:
+                problems[places[index]] = _BAD_TYPE
+                types[index] = SubjectType.PASSPORT
+    return types, [person.document_number for person in persons], [person.name for person in persons]
+
+
+def _read_organizations(lookups: Sequence[pb.Lookup], _: dict[int, Problem], places: Sequence[int]) -> _Subjects:
+    organizations = [lookup.organization for lookup in lookups]
+    types = [int(SubjectType.ORGANIZATION_CODE)] * len(places)
+    return types, [one.code for one in organizations], [one.name for one in organizations]
+
+
+def _read_properties(lookups: Sequence[pb.Lookup], problems: dict[int, Problem], places: Sequence[int]) -> _Subjects:
+    types, numbers = [], []
+    for lookup, place in zip(lookups, places, strict=True):
+        field = lookup.property.WhichOneof("number")
+        if field is None:
+            problems[place] = _NO_NUMBER if lookup.HasField("property") else _NO_SUBJECT
+        types.append(int(_PROPERTY_TYPES.get(field or "", SubjectType.VEHICLE_PLATE)))
+        numbers.append(getattr(lookup.property, field) if field else "")
+    return types, numbers, [""] * len(places)
+
+
+_READERS = {
+    "person": _read_persons,
+    "organization": _read_organizations,
+    "property": _read_properties,
+    None: _read_properties,
+}
 
 
 def _add_faults(

@@ -4,6 +4,7 @@ A `Parcel` is what one request asks of one institution. A lane cuts parcels into
 call, and may join several parcels in one. Both work on columns; nothing is made per inquiry.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -102,10 +103,11 @@ class Batch:
     def pick(self, items: Sequence[int]) -> "Batch":
         """The batch of some of the items, given in ascending order."""
         picked = []
+        at = 0
         for parcel, span in self.spans():
-            indices = [item - span.start for item in items if span.start <= item < span.stop]
-            if indices:
-                picked.append(parcel.pick(indices))
+            begin, at = at, bisect_left(items, span.stop, lo=at)
+            if begin < at:
+                picked.append(parcel.pick([item - span.start for item in items[begin:at]]))
         return Batch(picked)
 
     def halves(self) -> tuple["Batch", "Batch"]:

@@ -72,7 +72,7 @@ def plan(lines: Lines, rows: dict[bytes, int], *, now: int, oldest: int) -> Plan
         if record is None:
             rest.append((position, key, choice, list(choice.blank)))
             continue
-        held, expires, observed, count = HEAD.unpack_from(record)
+        held, expires, observed, _, count = HEAD.unpack_from(record)
         if held == choice.fingerprint and expires > now and observed >= oldest:
             result.hits.append(position)
             result.bodies.append(record[choice.body_at :])

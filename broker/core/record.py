@@ -5,6 +5,7 @@ Layout, little-endian:
     fingerprint  8 bytes   of the set of institutions within, in order of their ids
     expires      u32       when the first of the answers expires, seconds since the epoch
     observed     u32       when the oldest of the answers was observed
+    last         u32       when the last of the answers expires
     count        u16
     outcomes     count x 1 byte
     entries      count x (institution 8 bytes, observed u32, expires u32, length u32)
@@ -15,14 +16,15 @@ stands: nothing per answer is done. Otherwise the entries say where each answer 
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from hashlib import blake2b
-from itertools import accumulate
+from itertools import accumulate, chain
 from struct import Struct
 from typing import NamedTuple
 
 from broker.core import wire
 
-HEAD = Struct("<8sIIH")
+HEAD = Struct("<8sIIIH")
 _ENTRY = Struct("<8sIII")
 
 
@@ -55,24 +57,43 @@ def body_at(count: int) -> int:
 def pack(entries: Iterable[Entry]) -> bytes:
     """The record of these answers, at most one per institution."""
     ordered = sorted(entries, key=lambda entry: wire.institution_of(entry.segment))
+    institutions, outcomes, observed, expires, segments = zip(*ordered, strict=True)
+    return assemble(institutions, list(zip(outcomes, observed, expires, segments, strict=True)))
+
+
+Fields = tuple[int, int, int, bytes]
+"""An `Entry` without its institution: outcome, observed, expires, segment."""
+
+
+def assemble(institutions: tuple[bytes, ...], answers: Sequence[Fields]) -> bytes:
+    """The record of these answers, aligned with their institutions, which come in order of their ids."""
+    outcomes, observed, expires, segments = zip(*answers, strict=True)
+    count = len(institutions)
+    rows = zip(institutions, observed, expires, map(len, segments), strict=True)
     return b"".join(
         (
-            HEAD.pack(
-                fingerprint(entry.institution for entry in ordered),
-                min(entry.expires for entry in ordered),
-                min(entry.observed for entry in ordered),
-                len(ordered),
-            ),
-            bytes([entry.outcome for entry in ordered]),
-            *[_ENTRY.pack(e.institution, e.observed, e.expires, len(e.segment)) for e in ordered],
-            *[entry.segment for entry in ordered],
+            HEAD.pack(_fingerprint_of(institutions), min(expires), min(observed), max(expires), count),
+            bytes(outcomes),
+            _entries(count).pack(*chain.from_iterable(rows)),
+            *segments,
         )
     )
 
 
+# Nearly all records of a day hold the answers of the same few sets of institutions.
+@lru_cache(maxsize=4096)
+def _fingerprint_of(institutions: tuple[bytes, ...]) -> bytes:
+    return fingerprint(institutions)
+
+
+@lru_cache(maxsize=256)
+def _entries(count: int) -> Struct:
+    return Struct("<" + _ENTRY.format.removeprefix("<") * count)
+
+
 def unpack(record: bytes) -> list[Entry]:
     """The answers in a record."""
-    count = HEAD.unpack_from(record)[3]
+    count = HEAD.unpack_from(record)[4]
     outcomes = record[HEAD.size : HEAD.size + count]
     rows = list(_ENTRY.iter_unpack(record[HEAD.size + count : body_at(count)]))
     ends = list(accumulate((row[3] for row in rows), initial=body_at(count)))
@@ -86,8 +107,7 @@ def unpack(record: bytes) -> list[Entry]:
 
 def last_expiry(record: bytes) -> int:
     """When nothing in the record may be served any more, seconds since the epoch."""
-    count = HEAD.unpack_from(record)[3]
-    return max(int(row[2]) for row in _ENTRY.iter_unpack(record[HEAD.size + count : body_at(count)]))
+    return int(HEAD.unpack_from(record)[3])
 
 
 def merge(record: bytes | None, entries: Sequence[Entry], now: int) -> bytes:

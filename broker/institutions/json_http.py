@@ -4,17 +4,24 @@ Enumerations by their short names ("FOUND"), timestamps in RFC 3339, dates as 20
 and nanos. docs/institutions.md shows both directions. Members this broker does not know are ignored.
 """
 
-from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
 
 import msgspec
-from google.type import date_pb2, decimal_pb2, money_pb2
 
 from broker.errors import BadReplyError
-from broker.institutions.statement import Reader, Statement, arrange, check_request, garbled
-from broker.model import Kind, Question, Reply, SubjectType
-from broker.v1 import asset_pb2, inquiry_pb2, institution_pb2
+from broker.institutions.statement import (
+    PROPERTY_NUMBERS,
+    AssetFacts,
+    Reader,
+    Statement,
+    arrange,
+    check_request,
+    garbled,
+)
+from broker.institutions.struct_writer import field_writer
+from broker.model import Kind, Outcome, Problem, Question, Reply, SubjectType
+from broker.v1 import inquiry_pb2, institution_pb2
 
 
 class _Mandate(msgspec.Struct):
@@ -196,133 +203,33 @@ class _Clock:
 def _statement(said: _InquiryReply, reader: Reader, clock: _Clock) -> Statement:
     try:
         observed_at = clock.seconds(said.observed_at)
-        if said.outcome == "NOT_FOUND" and not said.assets and said.problem is None:
-            return reader.not_found(said.item, observed_at)
-        return reader.read(_message(said, observed_at))
-    except (KeyError, ValueError, TypeError):  # a word that is none of ours, a number out of range
+        outcome = _OUTCOMES[said.outcome]
+        if outcome in (Outcome.FOUND, Outcome.NOT_FOUND):
+            if said.problem is not None:
+                return garbled(said.item)
+            facts = [_facts(asset) for asset in said.assets]
+            encoded = b"".join([_write_asset(asset) for asset in said.assets])
+            return reader.fact(said.item, outcome, observed_at, assets=facts, encoded=encoded)
+        given = said.problem or _Problem()
+        if said.assets:
+            return garbled(said.item)
+        return reader.refusal(said.item, outcome, observed_at, Problem(given.reason, given.field, given.message))
+    except (KeyError, ValueError, OverflowError):  # a word that is none of ours, a number out of range
         return garbled(said.item)
 
 
-def _message(said: _InquiryReply, observed_at: int) -> institution_pb2.InquiryReply:
-    message = institution_pb2.InquiryReply(
-        item=said.item, outcome=_OUTCOMES[said.outcome], assets=[_asset(asset) for asset in said.assets]
-    )
-    message.observed_at.seconds = observed_at
-    if said.problem is not None:
-        message.problem.reason = said.problem.reason
-        message.problem.field = said.problem.field
-        message.problem.message = said.problem.message
-    return message
-
-
-def _words(enum: Any, prefix: str) -> dict[str, Any]:
-    return {name.removeprefix(prefix): number for name, number in enum.items()}
-
-
-_OUTCOMES = _words(inquiry_pb2.Outcome, "OUTCOME_")
-_DOCUMENT_TYPES = _words(asset_pb2.DocumentType, "DOCUMENT_TYPE_")
-_MEASURE_TYPES = _words(asset_pb2.MeasureType, "MEASURE_TYPE_")
-_ACCOUNT_STATUSES = _words(asset_pb2.AccountStatus, "ACCOUNT_STATUS_")
-
-
-def _asset(asset: _Asset) -> asset_pb2.Asset:
-    return asset_pb2.Asset(
-        holders=[
-            asset_pb2.Holder(
-                name=holder.name,
-                document_type=_DOCUMENT_TYPES[holder.document_type],
-                document_number=holder.document_number,
-                share=holder.share,
-            )
-            for holder in asset.holders
-        ],
-        measures=[_measure(measure) for measure in asset.measures],
-        **_details(asset),
+def _facts(asset: _Asset) -> AssetFacts:
+    given = [(name, value) for name in PROPERTY_NUMBERS if (value := getattr(asset, name)) is not None]
+    if len(given) != 1:
+        return AssetFacts(None, (), ())
+    name, value = given[0]
+    return AssetFacts(
+        details=name,
+        holders=[holder.document_number for holder in asset.holders],
+        properties=[getattr(value, number) for number in PROPERTY_NUMBERS[name]],
     )
 
 
-def _details(asset: _Asset) -> dict[str, Any]:
-    """The one kind of details given; several are a `ValueError`, as a oneof can hold only one."""
-    given = [(name, build(value)) for name, build in _BUILDERS.items() if (value := getattr(asset, name)) is not None]
-    if len(given) > 1:
-        msg = "an asset of several kinds"
-        raise ValueError(msg)
-    return dict(given)
-
-
-def _measure(measure: _Measure) -> asset_pb2.JudicialMeasure:
-    return asset_pb2.JudicialMeasure(
-        type=_MEASURE_TYPES[measure.type],
-        authority=measure.authority,
-        document_number=measure.document_number,
-        amount=_money(measure.amount),
-        starts_on=_date(measure.starts_on),
-        ends_on=_date(measure.ends_on),
-        rank=measure.rank,
-    )
-
-
-def _account(account: _Account) -> asset_pb2.Account:
-    return asset_pb2.Account(
-        account_number=account.account_number,
-        category=account.category,
-        status=_ACCOUNT_STATUSES[account.status],
-        branch=account.branch,
-        opened_on=_date(account.opened_on),
-        balance=_money(account.balance),
-        available_balance=_money(account.available_balance),
-    )
-
-
-def _vehicle(vehicle: _Vehicle) -> asset_pb2.Vehicle:
-    return asset_pb2.Vehicle(
-        plate=vehicle.plate,
-        vin=vehicle.vin,
-        model=vehicle.model,
-        registered_on=_date(vehicle.registered_on),
-        inspection_valid_until=_date(vehicle.inspection_valid_until),
-        mortgaged=vehicle.mortgaged,
-    )
-
-
-def _holding(holding: _Holding) -> asset_pb2.SecuritiesHolding:
-    return asset_pb2.SecuritiesHolding(
-        account_number=holding.account_number,
-        security_code=holding.security_code,
-        security_name=holding.security_name,
-        quantity=holding.quantity,
-        frozen_quantity=holding.frozen_quantity,
-        custodian=holding.custodian,
-        market_value=_money(holding.market_value),
-    )
-
-
-def _real_estate_unit(unit: _RealEstateUnit) -> asset_pb2.RealEstateUnit:
-    return asset_pb2.RealEstateUnit(
-        unit_number=unit.unit_number,
-        certificate_number=unit.certificate_number,
-        location=unit.location,
-        usage=unit.usage,
-        right_type=unit.right_type,
-        area_square_metres=decimal_pb2.Decimal(value=unit.area_square_metres) if unit.area_square_metres else None,
-        registered_on=_date(unit.registered_on),
-        term_ends_on=_date(unit.term_ends_on),
-    )
-
-
-_BUILDERS: dict[str, Callable[[Any], Any]] = {
-    "account": _account,
-    "vehicle": _vehicle,
-    "holding": _holding,
-    "real_estate_unit": _real_estate_unit,
-}
-
-
-def _money(money: _Money | None) -> money_pb2.Money | None:
-    if money is None:
-        return None
-    return money_pb2.Money(currency_code=money.currency_code, units=money.units, nanos=money.nanos)
-
-
-def _date(day: date | None) -> date_pb2.Date | None:
-    return None if day is None else date_pb2.Date(year=day.year, month=day.month, day=day.day)
+_OUTCOMES = {name.removeprefix("OUTCOME_"): number for name, number in inquiry_pb2.Outcome.items()}
+_ASSETS: Any = institution_pb2.InquiryReply.DESCRIPTOR.fields_by_name["assets"]
+_write_asset = field_writer(_ASSETS, _Asset)

@@ -9,9 +9,17 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from broker.errors import BadReplyError
-from broker.institutions.statement import Reader, arrange, check_request
-from broker.model import Kind, Question, Reply
-from broker.v1 import inquiry_pb2, institution_pb2
+from broker.institutions.statement import (
+    PROPERTY_NUMBERS,
+    AssetFacts,
+    Reader,
+    Statement,
+    arrange,
+    check_request,
+    garbled,
+)
+from broker.model import Kind, Outcome, Problem, Question, Reply
+from broker.v1 import asset_pb2, inquiry_pb2, institution_pb2
 
 _SUBJECT_TYPES: dict[int, Any] = {number: number for number in inquiry_pb2.SubjectType.values()}
 
@@ -56,4 +64,32 @@ class ProtobufDialect:
         reply.DiscardUnknownFields()
         check_request(reply.request_id, question)
         reader = Reader(question, kind=kind, now=now)
-        return arrange([reader.read(said) for said in reply.replies], question)
+        return arrange([_statement(said, reader) for said in reply.replies], question)
+
+
+def _statement(said: institution_pb2.InquiryReply, reader: Reader) -> Statement:
+    """What an item says; consumes it, so that what is left of it is what the answer's content ends with."""
+    item, outcome = said.item, int(said.outcome)
+    observed_at = said.observed_at.seconds if said.HasField("observed_at") else None
+    if outcome in (Outcome.FOUND, Outcome.NOT_FOUND):
+        if said.HasField("problem"):
+            return garbled(item)
+        for field in ("item", "outcome", "observed_at"):
+            said.ClearField(field)
+        facts = [_facts(asset) for asset in said.assets]
+        return reader.fact(item, outcome, observed_at, assets=facts, encoded=said.SerializeToString())
+    if said.assets:
+        return garbled(item)
+    problem = Problem(said.problem.reason, said.problem.field, said.problem.message)
+    return reader.refusal(item, outcome, observed_at, problem)
+
+
+def _facts(asset: asset_pb2.Asset) -> AssetFacts:
+    details = asset.WhichOneof("details")
+    numbers = PROPERTY_NUMBERS.get(details or "", ())
+    given = getattr(asset, details) if details else None
+    return AssetFacts(
+        details=details,
+        holders=[holder.document_number for holder in asset.holders],
+        properties=[getattr(given, number) for number in numbers],
+    )

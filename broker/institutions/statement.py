@@ -3,30 +3,35 @@
 A reply must be to the request that was sent, and speak of the items asked, each once; otherwise nothing in it can be
 trusted and all of it is a `BadReplyError`. An item that is passed over, contradicts itself, is of another kind of
 institution, or speaks of somebody else is UNAVAILABLE on its own, and what was said about the others stands.
-
-Dialects bring each item into the form of `InquiryReply`, whose fields 2 to 5 are those of the court's `Answer`: once
-checked, they are handed on as encoded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from broker.core import wire
 from broker.errors import BadReplyError
-from broker.model import CONCLUSIVE, Kind, Outcome, Problem, Question, Reply, Subject
-from broker.v1 import asset_pb2, institution_pb2
+from broker.model import CONCLUSIVE, Kind, Outcome, Problem, Question, Reply
 
 _GARBLED = Problem("BAD_REPLY", "", "the institution's reply to this inquiry was not usable; ask again later")
 _MISSING = Problem("NO_ANSWER", "", "the institution's reply passed over this inquiry; ask again later")
-_DETAILS = {
+DETAILS = {
     Kind.BANK: "account",
     Kind.VEHICLE: "vehicle",
     Kind.SECURITIES: "holding",
     Kind.REAL_ESTATE: "real_estate_unit",
 }
-_MAY_SAY = frozenset(map(int, CONCLUSIVE))
+"""The asset details that institutions of a kind may send, by their name in `Asset`."""
+PROPERTY_NUMBERS = {
+    "account": ("account_number",),
+    "vehicle": ("plate", "vin"),
+    "holding": ("account_number",),
+    "real_estate_unit": ("unit_number",),
+}
+"""The fields of details that a property lookup can be about."""
+_FACTS = frozenset({Outcome.FOUND, Outcome.NOT_FOUND})
 _LONGEST_ANSWER = 256 * 1024  # bytes; some 1,500 accounts. Bounds what one answer can take of memory and messages
 _LONGEST_TEXT = 500  # characters of an institution's explanation that are handed on
+_LONGEST_WORD = 64  # of a reason or field name
 _CLOCK_SKEW = 300  # s an institution's clock may be ahead of ours
 
 
@@ -39,6 +44,17 @@ class Statement(NamedTuple):
     """Seconds since the epoch."""
     content: bytes
     """Fields 2 to 5 of `Answer`, encoded."""
+
+
+class AssetFacts(NamedTuple):
+    """What is checked of an asset."""
+
+    details: str | None
+    """The name of its details in `Asset`."""
+    holders: Collection[str]
+    """Document numbers."""
+    properties: Collection[str]
+    """`PROPERTY_NUMBERS` of its details."""
 
 
 def check_request(request_id: str, question: Question) -> None:
@@ -56,11 +72,8 @@ def arrange(statements: Sequence[Statement], question: Question) -> Reply:
     count = len(question.subjects)
     if [statement.item for statement in statements] != list(range(count)):
         statements = _reorder(statements, count)
-    return Reply(
-        outcomes=bytes([statement.outcome for statement in statements]),
-        contents=[statement.content for statement in statements],
-        observed_at=[statement.observed_at for statement in statements],
-    )
+    _, outcomes, observed_at, contents = zip(*statements, strict=True) if statements else ((), (), (), ())
+    return Reply(outcomes=bytes(outcomes), contents=contents, observed_at=observed_at)
 
 
 def garbled(item: int) -> Statement:
@@ -68,77 +81,69 @@ def garbled(item: int) -> Statement:
     return Statement(item, Outcome.UNAVAILABLE, 0, wire.content(Outcome.UNAVAILABLE, problem=_GARBLED))
 
 
+def shortened(problem: Problem) -> Problem:
+    """An institution's explanation, within bounds."""
+    reason, field, message = problem
+    return Problem(reason[:_LONGEST_WORD] or "UNSPECIFIED", field[:_LONGEST_WORD], message[:_LONGEST_TEXT])
+
+
 class Reader:
     """Checks the items of one reply."""
 
-    __slots__ = ("_detail", "_not_found", "_now", "_question")
+    __slots__ = ("_details", "_heads", "_now", "_subjects")
 
     def __init__(self, question: Question, *, kind: Kind, now: int) -> None:
         """`now`, when the reply came, in seconds since the epoch."""
-        self._question = question
-        self._detail = _DETAILS[kind]
+        self._subjects = question.subjects
+        self._details = DETAILS[kind]
         self._now = now
-        self._not_found: dict[int, bytes] = {}
+        self._heads: dict[tuple[int, int], bytes] = {}
 
-    def not_found(self, item: int, observed_at: int) -> Statement:
-        """What `read` makes of a plain NOT_FOUND, the most frequent statement, without a message being built."""
-        if not 0 < observed_at <= self._now + _CLOCK_SKEW:
-            return garbled(item)
-        observed_at = min(observed_at, self._now)
-        content = self._not_found.get(observed_at)
-        if content is None:
-            content = self._not_found[observed_at] = wire.content(Outcome.NOT_FOUND, observed_at=observed_at)
-        return Statement(item, Outcome.NOT_FOUND, observed_at, content)
-
-    def read(self, said: institution_pb2.InquiryReply) -> Statement:
-        """What an item says; consumes it."""
-        item, outcome = said.item, int(said.outcome)
-        if item >= len(self._question.subjects):
+    def fact(
+        self,
+        item: int,
+        outcome: int,
+        observed_at: int | None,
+        *,
+        assets: Sequence[AssetFacts] = (),
+        encoded: bytes = b"",
+    ) -> Statement:
+        """A statement FOUND or NOT_FOUND. `encoded`: its assets, as `Answer` holds them."""
+        if not 0 <= item < len(self._subjects):
             return garbled(item)  # `arrange` will refuse the reply
-        observed_at = said.observed_at.seconds if said.HasField("observed_at") else self._now
-        if not self._is_sound(said, outcome, self._question.subjects[item]):
+        observed_at = self._moment(observed_at)
+        if observed_at is None or outcome not in _FACTS or bool(assets) != (outcome == Outcome.FOUND):
             return garbled(item)
-        if not 0 < observed_at <= self._now + _CLOCK_SKEW:
+        if assets and not self._all_concern(item, assets):
             return garbled(item)
-        observed_at = min(observed_at, self._now)
-        said.observed_at.seconds = observed_at
-        if outcome in (Outcome.REFUSED, Outcome.INVALID):
-            _shorten(said)
-        said.ClearField("item")
-        content = said.SerializeToString()
-        if len(content) > _LONGEST_ANSWER:
+        if len(encoded) > _LONGEST_ANSWER:
             return garbled(item)
+        head = self._heads.get((outcome, observed_at))
+        if head is None:
+            head = self._heads[outcome, observed_at] = wire.content(Outcome(outcome), observed_at=observed_at)
+        return Statement(item, outcome, observed_at, head + encoded)
+
+    def refusal(self, item: int, outcome: int, observed_at: int | None, problem: Problem) -> Statement:
+        """A statement REFUSED or INVALID."""
+        observed_at = self._moment(observed_at)
+        if observed_at is None or outcome in _FACTS or outcome not in CONCLUSIVE:
+            return garbled(item)
+        content = wire.content(Outcome(outcome), observed_at=observed_at, problem=shortened(problem))
         return Statement(item, outcome, observed_at, content)
 
-    def _is_sound(self, said: institution_pb2.InquiryReply, outcome: int, subject: Subject) -> bool:
-        if outcome not in _MAY_SAY or bool(said.assets) != (outcome == Outcome.FOUND):
-            return False
-        if said.HasField("problem") and outcome in (Outcome.FOUND, Outcome.NOT_FOUND):
-            return False
-        return all(asset.WhichOneof("details") == self._detail and _concerns(asset, subject) for asset in said.assets)
+    def _moment(self, observed_at: int | None) -> int | None:
+        """When it was observed; None if that cannot be."""
+        if observed_at is None:
+            return self._now
+        return min(observed_at, self._now) if 0 < observed_at <= self._now + _CLOCK_SKEW else None
 
-
-def _concerns(asset: asset_pb2.Asset, subject: Subject) -> bool:
-    """Whether an asset is of the subject asked about: held by them, or the thing itself."""
-    if subject.name:
-        return any(holder.document_number == subject.number for holder in asset.holders)
-    match asset.WhichOneof("details"):
-        case "account":
-            return asset.account.account_number == subject.number
-        case "vehicle":
-            return subject.number in (asset.vehicle.plate, asset.vehicle.vin)
-        case "holding":
-            return asset.holding.account_number == subject.number
-        case "real_estate_unit":
-            return asset.real_estate_unit.unit_number == subject.number
-    return False
-
-
-def _shorten(said: institution_pb2.InquiryReply) -> None:
-    problem = said.problem
-    problem.reason = problem.reason[:64] or "UNSPECIFIED"
-    problem.field = problem.field[:64]
-    problem.message = problem.message[:_LONGEST_TEXT]
+    def _all_concern(self, item: int, assets: Sequence[AssetFacts]) -> bool:
+        """Whether all assets are of the right kind, and of the subject: held by them, or the thing itself."""
+        _, number, name = self._subjects[item]
+        return all(
+            details == self._details and number in (holders if name else properties)
+            for details, holders, properties in assets
+        )
 
 
 def _reorder(statements: Sequence[Statement], count: int) -> list[Statement]:

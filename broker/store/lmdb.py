@@ -15,13 +15,13 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import lmdb
 
 from broker.core import record, wire
-from broker.core.record import Entry
+from broker.core.record import Entry, Fields
 from broker.model import Source
 from broker.store.base import Statements, StoreStatistics
 from broker.store.lmdb_file import StoreFile
@@ -35,9 +35,7 @@ _PENDING_LIMIT = 2_000_000  # answers; about 1 GiB of memory. Beyond, the disk i
 _SWEEP = 5_000  # records looked at between two commits: some 5 ms
 _EXPIRY = 4  # bytes before each sealed record: when the last of its answers expires
 
-_Fields = tuple[int, int, int, bytes]
-"""An `Entry` without its institution."""
-_Layer = dict[bytes, dict[bytes, _Fields]]
+_Layer = dict[bytes, dict[bytes, Fields]]
 """Answers in memory, by institution and key."""
 
 
@@ -95,7 +93,11 @@ class LmdbStore:
             if self._pending_size + len(cached) > _PENDING_LIMIT:
                 self._drop(len(cached), "the disk does not keep up")
                 return
-            self._pending.setdefault(statements.institution, {}).update(zip(statements.keys, rows, strict=True))
+            held = self._pending.setdefault(statements.institution, {})
+            if held.keys().isdisjoint(statements.keys):  # as always, nearly
+                held.update(zip(statements.keys, rows, strict=True))
+            else:
+                _keep_newer(held, zip(statements.keys, rows, strict=True))
             self._pending_size += len(cached)
             self._wake.notify()
 
@@ -173,9 +175,9 @@ class LmdbStore:
                     with self._guard:
                         self._file.begin_anew(self._damage)
                     self._damage = None
+                self._sweep()  # comes first: it makes room
                 if self._committing:
                     self._commit(self._committing)
-                self._sweep()
                 if time.monotonic() - checked > _READER_CHECK_PAUSE:
                     self._file.env.reader_check()
                     checked = time.monotonic()
@@ -203,16 +205,17 @@ class LmdbStore:
 
     def _commit(self, layer: _Layer) -> None:
         began = time.perf_counter()
-        by_key: dict[bytes, list[Entry]] = defaultdict(list)
-        for institution, answers in layer.items():
-            for key, fields in answers.items():
-                by_key[key].append(Entry(institution, *fields))
         now = int(self._clock())
-        keys = sorted(by_key)
+        keys = sorted(set().union(*layer.values()))
+        by_institution = sorted(layer.items(), key=_institution_id)
         with self._file.env.begin(write=True, db=self._file.records) as txn:
+            if self._file.is_full(txn):
+                raise lmdb.MapFullError("no more than what deleting needs is left")
             cursor = txn.cursor()
             held = self._file.cipher.open_many(cursor.getmulti(keys), skip=_EXPIRY)
-            cursor.putmulti([(key, self._sealed(key, record.merge(held.get(key), by_key[key], now))) for key in keys])
+            cursor.putmulti(
+                [(key, self._sealed(key, _record(key, by_institution, held.get(key), now))) for key in keys]
+            )
         self._commits += 1
         self._commit_seconds += time.perf_counter() - began
         if not self._healthy:
@@ -251,3 +254,26 @@ class LmdbStore:
             log.error("store %s: answers are not kept: %s; lookups go on without", self._file.path, reason)
         self._healthy = False
         self._dropped += count
+
+
+def _institution_id(answers: tuple[bytes, dict[bytes, Fields]]) -> bytes:
+    _, _, _, segment = next(iter(answers[1].values()))
+    return wire.institution_of(segment)
+
+
+def _record(
+    key: bytes, by_institution: Sequence[tuple[bytes, dict[bytes, Fields]]], held: bytes | None, now: int
+) -> bytes:
+    """A subject's record with its new answers, which are given in order of their institutions' ids."""
+    new = [(institution, answers[key]) for institution, answers in by_institution if key in answers]
+    if held is None:
+        institutions, answers = zip(*new, strict=True)
+        return record.assemble(institutions, answers)
+    return record.merge(held, [Entry(institution, *fields) for institution, fields in new], now)
+
+
+def _keep_newer(held: dict[bytes, Fields], answers: Iterable[tuple[bytes, Fields]]) -> None:
+    """Adds answers, each unless a newer one is held."""
+    for key, fields in answers:
+        if key not in held or held[key][1] <= fields[1]:
+            held[key] = fields

@@ -13,20 +13,25 @@ The file holds two databases: `records`, and `meta` with
 
 import logging
 import os
+import subprocess
+import sys
 import time
+from itertools import count
 from pathlib import Path
 
 import lmdb
 
 from broker.errors import StoreError
 from broker.store.cipher import Cipher, derive
+from broker.store.lmdb_check import ENGINE
 
 log = logging.getLogger(__name__)
 
 _FORMAT = b"1"
 _CHECK = b"property investigation broker: answers"
-# The engine is chosen explicitly: the package carries two whose files are incompatible (0 is LMDB 0.9).
-_ENGINE = 0
+# Room kept for deleting: a sweep copies every page it takes something from, 5,000 records' worth at most.
+_KEPT_SHARE = 1 / 32
+_KEPT_LEAST = 1 << 20  # bytes
 _MAX_READERS = 1024  # LMDB's 126 would be used up by dead workers' slots between two checks
 _DAMAGE = (
     lmdb.InvalidError,
@@ -78,6 +83,12 @@ class StoreFile:
         """Size of the part of the map in use, free pages within it included."""
         return int(self.env.info()["last_pgno"] + 1) * int(self.env.stat()["psize"])
 
+    def is_full(self, txn: lmdb.Transaction) -> bool:
+        """Whether no more may be added. Deleting takes pages too: a file without any left would be full for ever."""
+        pages = txn.stat(self.records)
+        used = (pages["leaf_pages"] + pages["branch_pages"] + pages["overflow_pages"]) * pages["psize"]
+        return bool(used > self._map_size - max(self._map_size * _KEPT_SHARE, _KEPT_LEAST))
+
     def _open(self) -> None:
         self.env = lmdb.open(
             str(self.path),
@@ -85,7 +96,7 @@ class StoreFile:
             max_dbs=2,
             max_readers=_MAX_READERS,
             mode=0o600,
-            lib_version=_ENGINE,
+            lib_version=ENGINE,
             metasync=False,  # after a power failure the last commit may be missing; the one before is whole
             readahead=False,  # access is random: reading ahead would only displace other pages
             meminit=False,
@@ -104,15 +115,13 @@ class StoreFile:
         expected = self.bytes_used()
         if data.stat().st_size >= expected:
             return
-        # LMDB leaves a last page unwritten if it was given up before its commit. Only reading everything can tell.
+        # LMDB leaves a last page unwritten if it was given up before its commit. Only reading everything can tell; and
+        # since LMDB ends the process that stumbles over some kinds of damage, another process does it.
         os.truncate(data, expected)
-        with self.env.begin() as txn:
-            for name, _ in txn.cursor():
-                database = self.env.open_db(bytes(name), txn=txn, create=False)
-                entries = int(txn.stat(database)["entries"])
-                if sum(1 for _ in txn.cursor(database)) != entries:
-                    msg = "it was cut short"
-                    raise _UnusableError(msg)
+        reading = [sys.executable, "-m", "broker.store.lmdb_check", str(self.path)]
+        if subprocess.run(reading, capture_output=True, check=False).returncode:  # noqa: S603 - our own module
+            msg = "it was cut short"
+            raise _UnusableError(msg)
 
     def _open_databases(self) -> None:
         is_new = self.env.stat()["entries"] == 0
@@ -137,7 +146,9 @@ class StoreFile:
         self.env.sync(True)  # noqa: FBT003 - py-lmdb takes it by position only
 
     def _set_aside(self, reason: Exception) -> None:
-        aside = self.path.with_name(f"{self.path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}")
+        stem = f"{self.path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+        names = (self.path.with_name(f"{stem}-{number}") for number in count(1))
+        aside = next(name for name in names if not name.exists())
         self.path.rename(aside)
         self.path.mkdir(mode=0o700)
         log.error("store %s cannot be used: %s; kept as %s, beginning a new one", self.path, reason, aside.name)

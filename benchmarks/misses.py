@@ -1,0 +1,77 @@
+"""How fast questions nobody asked before are answered: real gRPC in, real HTTP out, into LMDB, streamed back.
+
+    python -m benchmarks.misses [--subjects 100000] [--dialect json|protobuf] [--batch 1000] [--streams 8]
+
+Every person is asked about once, at four mock institutions. A sample of the answers is recomputed and compared, and
+the mocks' own counts must show that each question was asked once.
+"""
+
+import click
+
+from benchmarks.hits import uvloop_runner
+from benchmarks.stage import FOUR, Stopwatch, report, stage
+from benchmarks.traffic import Checker, Received, drive, progress, requests, sample
+
+_CHECK_EVERY = 20
+
+
+@click.command(help=__doc__)
+@click.option("--subjects", default=100_000, show_default=True, help="Different persons to ask about.")
+@click.option("--dialect", type=click.Choice(["json", "protobuf"]), default="json", show_default=True)
+@click.option("--batch", default=1000, show_default=True, help="Lookups per request.")
+@click.option("--streams", default=8, show_default=True, help="Requests at a time.")
+@click.option("--seed", default=1, show_default=True)
+def main(*, subjects: int, dialect: str, batch: int, streams: int, seed: int) -> None:
+    """Run it."""
+    lookups = sample(seed, subjects)
+    bodies = requests(lookups, batch)
+    checker = Checker(seed, lookups, FOUR)
+    with stage(seed=seed, dialect=dialect) as scene, uvloop_runner() as runner:
+        with progress() as bar, Stopwatch(scene) as watch:
+            task = bar.add_task("asking", total=len(lookups))
+            received = runner.run(
+                drive(
+                    scene.address,
+                    iter(bodies),
+                    streams=streams,
+                    checker=checker,
+                    check_every=_CHECK_EVERY,
+                    advance=lambda count: bar.advance(task, count),
+                )
+            )
+        stats = scene.stats()
+        asked_twice = sum(stats[name]["duplicates"] for name in FOUR)
+        _report(received, watch, asked_twice, dialect, scene.broker.rss_mib())
+
+
+def _report(received: Received, watch: Stopwatch, asked_twice: int, dialect: str, rss: float) -> None:
+    rate = received.inquiries / watch.seconds
+    cost = watch.broker_cpu / max(1, received.inquiries) * 1e6
+    mock_cost = watch.mocks_cpu / max(1, received.inquiries) * 1e6
+    rows = {
+        "inquiries": f"{received.inquiries:,} in {watch.seconds:.1f} s",
+        "inquiries/s": f"{rate:,.0f}",
+        "lookups/s": f"{received.lookups / watch.seconds:,.0f}",
+        "broker CPU per inquiry": f"{cost:.2f} µs",
+        "mocks' CPU per inquiry": f"{mock_cost:.2f} µs",
+        "asked twice": str(asked_twice),
+        "without an answer": str(received.unanswered),
+        "wrong answers": f"{received.wrong} of {received.checked * len(FOUR):,} checked",
+    }
+    result: dict[str, object] = {
+        "benchmark": "misses",
+        "dialect": dialect,
+        "inquiries_per_second": round(rate),
+        "lookups_per_second": round(received.lookups / watch.seconds),
+        "broker_cpu_us_per_inquiry": round(cost, 3),
+        "wrong_answers": received.wrong,
+        "answers_checked": received.checked * len(FOUR),
+        "asked_twice": asked_twice,
+        "unanswered": received.unanswered,
+        "peak_rss_mib": round(rss),
+    }
+    report(f"Lookups never asked before, four institutions, {dialect}", rows, result)
+
+
+if __name__ == "__main__":
+    main()

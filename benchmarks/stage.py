@@ -1,0 +1,159 @@
+"""Where a benchmark plays: mocks and a broker as processes of their own, real gRPC, real HTTP, real LMDB.
+
+Everything listens on loopback at free ports, lives in a temporary folder, and is stopped by handle at the end.
+"""
+
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Self
+from urllib.request import urlopen
+
+from rich.console import Console
+from rich.table import Table
+
+from broker.config import DEFAULT
+
+FOUR = ("mock-bank", "mock-vehicle", "mock-securities", "mock-real-estate")
+"""The four national institutions of the default configurations."""
+
+_STOP_SECONDS = 20.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Program:
+    """A process that says on its first line, in JSON, that it is ready, and stops on SIGTERM."""
+
+    def __init__(self, *arguments: str, log: Path) -> None:
+        self._log = log.open("wb")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *arguments], stdout=subprocess.PIPE, stderr=self._log, cwd=log.parent
+        )
+        if self._process.stdout is None:
+            msg = "a pipe was asked for"
+            raise RuntimeError(msg)
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{arguments[0]} did not start:\n{log.read_text()}")
+        self.said = json.loads(line)
+
+    def cpu_seconds(self) -> float:
+        """CPU time used so far, in user and system mode, by all threads."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def rss_mib(self) -> float:
+        """Memory of its own, without pages of mapped files, in MiB."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        match = re.search(r"RssAnon:\s+(\d+) kB", status)
+        return int(match[1]) / 1024 if match else 0.0
+
+    def stop(self) -> None:
+        """Ends it, with patience."""
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A broker between its callers and its mocks."""
+
+    folder: Path
+    mocks: Program
+    broker: Program
+
+    @property
+    def address(self) -> str:
+        """Where to call the broker."""
+        return str(self.broker.said["grpc"])
+
+    def stats(self) -> dict[str, dict[str, int]]:
+        """What each mock says it was asked."""
+        return {name: _get(f"{url}/stats") for name, url in self.mocks.said["institutions"].items()}
+
+
+@contextmanager
+def stage(*, seed: int, institutions: Sequence[str] = FOUR, dialect: str = "json") -> Iterator[Stage]:
+    """Mocks and a broker that knows the given institutions, in one dialect."""
+    with tempfile.TemporaryDirectory(prefix="broker-benchmark-") as name:
+        folder = Path(name)
+        mocks = Program("mock_institutions", "serve", "--seed", str(seed), "--port-base", "0", log=folder / "mocks.log")
+        try:
+            configuration = _configuration(mocks.said["institutions"], institutions, dialect)
+            (folder / "broker.toml").write_text(configuration, encoding="utf-8")
+            broker = Program("broker", "serve", "--config", "broker.toml", log=folder / "broker.log")
+            try:
+                yield Stage(folder, mocks, broker)
+            finally:
+                broker.stop()
+        finally:
+            mocks.stop()
+
+
+def _configuration(urls: dict[str, str], institutions: Sequence[str], dialect: str) -> str:
+    """The default configuration at free ports, with the mocks' addresses and only the institutions wanted."""
+    head, *blocks = DEFAULT.read_text(encoding="utf-8").split("[[institution]]\n")
+    head = re.sub(r'(listen|metrics) = "127.0.0.1:\d+"', r'\1 = "127.0.0.1:0"', head)
+    chosen = []
+    for block in blocks:
+        match = re.search(r'id = "(.+)"', block)
+        if match and match[1] in institutions:
+            placed = re.sub(r'url = ".*"', f'url = "{urls[match[1]]}/v1/inquiries"', block)
+            chosen.append(re.sub(r'dialect = ".*"', f'dialect = "{dialect}"', placed))
+    return "[[institution]]\n".join([head, *chosen])
+
+
+def _get(url: str) -> dict[str, int]:
+    with urlopen(url, timeout=10) as response:  # noqa: S310 - a mock's own address
+        stats: dict[str, int] = json.load(response)
+        return stats
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """What a stretch of work cost: wall time here, CPU time of the broker and of the mocks."""
+
+    on: Stage
+    seconds: float = 0.0
+    broker_cpu: float = 0.0
+    mocks_cpu: float = 0.0
+    _began: tuple[float, float, float] = field(default=(0.0, 0.0, 0.0))
+
+    def __enter__(self) -> Self:
+        self._began = self._read()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        now = self._read()
+        self.seconds, self.broker_cpu, self.mocks_cpu = (
+            after - before for after, before in zip(now, self._began, strict=True)
+        )
+
+    def _read(self) -> tuple[float, float, float]:
+        return time.perf_counter(), self.on.broker.cpu_seconds(), self.on.mocks.cpu_seconds()
+
+
+def report(title: str, rows: dict[str, str], result: dict[str, object]) -> None:
+    """Prints a table for people, and as the last line the result as JSON, with machine and versions."""
+    table = Table(title=title, show_header=False)
+    for name, value in rows.items():
+        table.add_row(name, value)
+    Console().print(table)
+    versions = {name: version(name) for name in ("grpcio", "protobuf", "lmdb", "trio", "aiohttp", "uvloop")}
+    machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
+    print(json.dumps(result | {"machine": machine, "versions": versions}))

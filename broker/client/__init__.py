@@ -1,0 +1,57 @@
+"""The client a court system imports: a batch of any size in, reports as they come, nothing asked twice for nothing.
+
+    async with Client("127.0.0.1:50051") as client:
+        async with client.investigate(mandate, lookups, Terms(timeout=30)) as investigation:
+            async for report in investigation:
+                ...
+        print(investigation.totals)
+
+asyncio only, as grpc.aio is. What one institution did is data in the reports; an exception is about the request.
+"""
+
+from broker.client.client import Client
+from broker.client.errors import BrokerUnavailableError, ClientError, OutOfTimeError, RequestRefusedError
+from broker.client.investigation import Investigation, Terms
+from broker.client.lookups import (
+    bank_account,
+    lookup,
+    organization,
+    person,
+    real_estate_unit,
+    securities_account,
+    vehicle_plate,
+    vehicle_vin,
+)
+from broker.client.totals import Totals
+from broker.errors import Violation
+from broker.model import Kind, Outcome, Source, SubjectType
+from broker.v1.inquiry_pb2 import Mandate
+from broker.v1.investigation_pb2 import Institution, Lookup, Report
+
+__all__ = [
+    "BrokerUnavailableError",
+    "Client",
+    "ClientError",
+    "Institution",
+    "Investigation",
+    "Kind",
+    "Lookup",
+    "Mandate",
+    "OutOfTimeError",
+    "Outcome",
+    "Report",
+    "RequestRefusedError",
+    "Source",
+    "SubjectType",
+    "Terms",
+    "Totals",
+    "Violation",
+    "bank_account",
+    "lookup",
+    "organization",
+    "person",
+    "real_estate_unit",
+    "securities_account",
+    "vehicle_plate",
+    "vehicle_vin",
+]

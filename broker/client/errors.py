@@ -1,0 +1,98 @@
+"""What a call can come to besides reports, and how a gRPC status is read as one of these.
+
+No message ever holds a subject's name or number.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+from broker.errors import BrokerError, Violation
+
+Code = grpc.StatusCode
+
+_REFUSALS = frozenset(
+    {
+        Code.INVALID_ARGUMENT,
+        Code.FAILED_PRECONDITION,
+        Code.OUT_OF_RANGE,
+        Code.NOT_FOUND,
+        Code.ALREADY_EXISTS,
+        Code.PERMISSION_DENIED,
+        Code.UNAUTHENTICATED,
+        Code.UNIMPLEMENTED,
+    }
+)
+"""Statuses that asking again would not change."""
+
+
+class ClientError(BrokerError):
+    """A call that was not served to its end. `code` is the gRPC status's name."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class RequestRefusedError(ClientError):
+    """The broker does not take this request: correct what `violations` name, where it names any."""
+
+    def __init__(self, message: str, code: str, violations: Sequence[Violation] = ()) -> None:
+        super().__init__(message, code)
+        self.violations = tuple(violations)
+
+
+class BrokerUnavailableError(ClientError):
+    """The broker cannot be reached, is stopping or too busy, or broke off: ask again later.
+
+    `retry_after`: seconds to wait, if the broker named them.
+    """
+
+    def __init__(self, message: str, code: str, retry_after: float | None = None) -> None:
+        super().__init__(message, code)
+        self.retry_after = retry_after
+
+
+class OutOfTimeError(ClientError):
+    """The caller's time is up, and lookups are left without a final report: ask again about those, or allow more."""
+
+
+def read_error(error: Any) -> ClientError:
+    """What a `grpc.aio.AioRpcError` means to the caller."""
+    code: Any = error.code()
+    message = f"{code.name}: {error.details()}"
+    details = _details(error)
+    retry_after = _retry_after(details)
+    # A busy broker names a delay; without one, it is a message over gRPC's own limit.
+    if code in _REFUSALS or (code is Code.RESOURCE_EXHAUSTED and retry_after is None):
+        return RequestRefusedError(message, code.name, _violations(details))
+    if code is Code.DEADLINE_EXCEEDED:
+        return OutOfTimeError(message, code.name)
+    return BrokerUnavailableError(message, code.name, retry_after)
+
+
+def _details(error: Any) -> status_pb2.Status:
+    """The machine-readable part of an error (google.rpc.Status); empty if there is none."""
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin":
+            return status_pb2.Status.FromString(value)
+    return status_pb2.Status()
+
+
+def _violations(details: Any) -> list[Violation]:
+    found = []
+    for detail in details.details:
+        request = error_details_pb2.BadRequest()
+        if detail.Unpack(request):
+            found += [Violation(one.field, one.description) for one in request.field_violations]
+    return found
+
+
+def _retry_after(details: Any) -> float | None:
+    for detail in details.details:
+        hint = error_details_pb2.RetryInfo()
+        if detail.Unpack(hint):
+            return float(hint.retry_delay.ToNanoseconds() / 1e9)
+    return None

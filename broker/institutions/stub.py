@@ -1,0 +1,149 @@
+"""An institution without a network, for tests and for trying the broker: it does what it is told and remembers all.
+
+What it does is a *behaviour*, an asynchronous function from a `Question` to a `Reply`. Behaviours are built from one
+another:
+
+    StubInstitution(spec)                                                     holds nothing
+    StubInstitution(spec, holds({"京A12345": [asset]}))                       says what it holds
+    StubInstitution(spec, slow(0.2, holds({})))                               answers late
+    StubInstitution(spec, script(fails(UnreachableError("down")), holds({})))  fails once, then answers
+
+Durations are in seconds of trio's clock, so a test's virtual time applies to them.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, NoReturn
+
+import trio
+
+from broker.core import wire
+from broker.model import InstitutionSpec, Kind, Outcome, Problem, Question, Reply, Subject
+from broker.v1 import asset_pb2, investigation_pb2
+
+Behaviour = Callable[[Question], Awaitable[Reply]]
+"""What an institution does when it is asked. Raises an `InstitutionError` when it does not reply."""
+
+OBSERVED_AT = 1_750_000_000
+"""As of when statements hold unless said otherwise: a fixed moment of 2025, so that replies are the same every time."""
+
+_PASSED_OVER = Problem("NO_ANSWER", "", "the stub was told to pass over this inquiry")
+_REFUSED = Problem("REFUSED_BY_STUB", "", "the stub was told to refuse this inquiry")
+
+
+_SPEC = InstitutionSpec(
+    id="stub",
+    name="Stub",
+    kind=Kind.BANK,
+    region=None,
+    dialect="stub",
+    url="stub:",
+    batch_size=100,
+    concurrency=4,
+    rate=1e6,
+    timeout=5.0,
+    found_lifetime=3600.0,
+    not_found_lifetime=900.0,
+)
+
+
+def stub_spec(institution_id: str = "stub", **changes: Any) -> InstitutionSpec:
+    """A spec with generous limits; `changes` are fields of `InstitutionSpec`."""
+    return replace(_SPEC, id=institution_id, **changes)
+
+
+def content(outcome: Outcome, assets: Iterable[asset_pb2.Asset] = (), *, observed_at: int = OBSERVED_AT) -> bytes:
+    """One item of a reply, encoded: with a problem where the outcome calls for one."""
+    if outcome is Outcome.UNAVAILABLE:
+        return wire.content(outcome, problem=_PASSED_OVER)
+    problem = _REFUSED if outcome in (Outcome.REFUSED, Outcome.INVALID) else None
+    said = wire.content(outcome, observed_at=observed_at, problem=problem)
+    return said + investigation_pb2.Answer(assets=assets).SerializeToString()
+
+
+def says(outcome_of: Callable[[Subject], Outcome], *, observed_at: int = OBSERVED_AT) -> Behaviour:
+    """Replies with an outcome for each subject; UNAVAILABLE passes it over. FOUND comes without assets."""
+
+    async def behave(question: Question) -> Reply:
+        outcomes = [outcome_of(subject) for subject in question.subjects]
+        return Reply(
+            outcomes=bytes(outcomes),
+            contents=[content(outcome, observed_at=observed_at) for outcome in outcomes],
+            observed_at=[observed_at] * len(outcomes),
+        )
+
+    return behave
+
+
+def holds(assets: Mapping[str, Iterable[asset_pb2.Asset]], *, observed_at: int = OBSERVED_AT) -> Behaviour:
+    """Finds these assets, given by the subject's number, and nothing else."""
+    nothing = content(Outcome.NOT_FOUND, observed_at=observed_at)
+    held = {number: content(Outcome.FOUND, owned, observed_at=observed_at) for number, owned in assets.items()}
+
+    async def behave(question: Question) -> Reply:
+        numbers = [subject.number for subject in question.subjects]
+        return Reply(
+            outcomes=bytes([Outcome.FOUND if number in held else Outcome.NOT_FOUND for number in numbers]),
+            contents=[held.get(number, nothing) for number in numbers],
+            observed_at=[observed_at] * len(numbers),
+        )
+
+    return behave
+
+
+def fails(error: Exception) -> Behaviour:
+    """Raises the error."""
+
+    async def behave(_: Question) -> NoReturn:
+        raise error
+
+    return behave
+
+
+def slow(seconds: float, behaviour: Behaviour) -> Behaviour:
+    """The same, after a while; `inf` never replies."""
+
+    async def behave(question: Question) -> Reply:
+        await trio.sleep(seconds)
+        return await behaviour(question)
+
+    return behave
+
+
+def script(*behaviours: Behaviour) -> Behaviour:
+    """One behaviour per call, in order; the last for all further calls."""
+    coming = list(reversed(behaviours))
+
+    async def behave(question: Question) -> Reply:
+        behaviour = coming.pop() if len(coming) > 1 else coming[0]
+        return await behaviour(question)
+
+    return behave
+
+
+class StubInstitution:
+    """An `Institution` that behaves as told.
+
+    State: the questions it was asked, in order, and how many of them it is busy with.
+    """
+
+    def __init__(self, spec: InstitutionSpec, behaviour: Behaviour | None = None) -> None:
+        """Without a behaviour it holds nothing. `behaviour` may be replaced at any time."""
+        self.spec = spec
+        self.behaviour = behaviour or holds({})
+        self.questions: list[Question] = []
+        self.busy = 0
+        """Calls under way."""
+        self.busiest = 0
+        """The most there were at a time."""
+
+    async def ask(self, question: Question) -> Reply:
+        """See `Institution`."""
+        self.questions.append(question)
+        self.busy += 1
+        self.busiest = max(self.busiest, self.busy)
+        try:
+            await trio.lowlevel.checkpoint()
+            return await self.behaviour(question)
+        finally:
+            self.busy -= 1
