@@ -5,6 +5,7 @@ Stop:  refuse new requests → let those under way finish, within the grace peri
 """
 
 import asyncio
+import gc
 import logging
 import os
 import random
@@ -45,6 +46,7 @@ from broker.store.memory import MemoryStore
 log = logging.getLogger(__name__)
 
 _KEY_SIZE = 32
+_COLLECT_AFTER = 100_000  # objects more than were freed; cycles are rare here, and this bounds them to a few MiB
 _LEAVING = 1.0  # s gRPC is given to close connections once all streams have ended
 
 
@@ -63,6 +65,7 @@ async def serve(config: Config, *, stop: asyncio.Event, ready: Callable[[Address
     """
     async with AsyncExitStack() as stack:
         worker = await _build(config, stack)
+        _calm_collector()
         addresses = await worker.open()
         ready(addresses)
         stopped = asyncio.ensure_future(stop.wait())
@@ -73,6 +76,17 @@ async def serve(config: Config, *, stop: asyncio.Event, ready: Callable[[Address
             stopped.cancel()
             broken.cancel()
         await worker.drain()
+
+
+def _calm_collector() -> None:
+    """Spares the garbage collector what cannot be garbage: what start-up made, and batches that end by themselves.
+
+    A batch of 1,000 lookups makes some 10,000 objects that reference counts free. With Python's default of 700, the
+    collector would go through them a dozen times in vain; measured, that is a quarter of the time of a miss.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
 
 
 async def _build(config: Config, stack: AsyncExitStack) -> "Worker":

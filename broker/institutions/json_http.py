@@ -20,18 +20,20 @@ from broker.institutions.statement import (
     garbled,
 )
 from broker.institutions.struct_writer import field_writer
-from broker.model import Kind, Outcome, Problem, Question, Reply, SubjectType
+from broker.model import Kind, Problem, Question, Reply, SubjectType
 from broker.v1 import inquiry_pb2, institution_pb2
 
+# None of these can be part of a cycle, so the garbage collector need not look at the thousands a reply is made of.
 
-class _Mandate(msgspec.Struct):
+
+class _Mandate(msgspec.Struct, gc=False):
     court_code: str
     officer: str
     case_number: str
     legal_document: str
 
 
-class _Inquiry(msgspec.Struct):
+class _Inquiry(msgspec.Struct, gc=False):
     item: int
     mandate: int
     subject_type: str
@@ -39,7 +41,7 @@ class _Inquiry(msgspec.Struct):
     name: str
 
 
-class _InquiryBatch(msgspec.Struct):
+class _InquiryBatch(msgspec.Struct, gc=False):
     request_id: str
     institution_id: str
     attempt: int
@@ -47,20 +49,20 @@ class _InquiryBatch(msgspec.Struct):
     inquiries: list[_Inquiry]
 
 
-class _Money(msgspec.Struct):
+class _Money(msgspec.Struct, gc=False):
     units: int
     currency_code: str = "CNY"
     nanos: int = 0
 
 
-class _Holder(msgspec.Struct):
+class _Holder(msgspec.Struct, gc=False):
     document_number: str
     name: str = ""
     document_type: str = "UNSPECIFIED"
     share: str = ""
 
 
-class _Measure(msgspec.Struct):
+class _Measure(msgspec.Struct, gc=False):
     type: str
     authority: str = ""
     document_number: str = ""
@@ -70,7 +72,7 @@ class _Measure(msgspec.Struct):
     rank: int = 0
 
 
-class _Account(msgspec.Struct):
+class _Account(msgspec.Struct, gc=False):
     account_number: str
     category: str = ""
     status: str = "UNSPECIFIED"
@@ -80,7 +82,7 @@ class _Account(msgspec.Struct):
     available_balance: _Money | None = None
 
 
-class _Vehicle(msgspec.Struct):
+class _Vehicle(msgspec.Struct, gc=False):
     plate: str = ""
     vin: str = ""
     model: str = ""
@@ -89,7 +91,7 @@ class _Vehicle(msgspec.Struct):
     mortgaged: bool = False
 
 
-class _Holding(msgspec.Struct):
+class _Holding(msgspec.Struct, gc=False):
     account_number: str
     security_code: str = ""
     security_name: str = ""
@@ -99,7 +101,7 @@ class _Holding(msgspec.Struct):
     market_value: _Money | None = None
 
 
-class _RealEstateUnit(msgspec.Struct):
+class _RealEstateUnit(msgspec.Struct, gc=False):
     unit_number: str
     certificate_number: str = ""
     location: str = ""
@@ -110,7 +112,7 @@ class _RealEstateUnit(msgspec.Struct):
     term_ends_on: date | None = None
 
 
-class _Asset(msgspec.Struct):
+class _Asset(msgspec.Struct, gc=False):
     holders: list[_Holder] = []
     measures: list[_Measure] = []
     account: _Account | None = None
@@ -119,13 +121,13 @@ class _Asset(msgspec.Struct):
     real_estate_unit: _RealEstateUnit | None = None
 
 
-class _Problem(msgspec.Struct):
+class _Problem(msgspec.Struct, gc=False):
     reason: str = ""
     field: str = ""
     message: str = ""
 
 
-class _InquiryReply(msgspec.Struct):
+class _InquiryReply(msgspec.Struct, gc=False):
     item: int
     outcome: str
     observed_at: datetime | None = None
@@ -133,7 +135,7 @@ class _InquiryReply(msgspec.Struct):
     assets: list[_Asset] = []
 
 
-class _InquiryBatchReply(msgspec.Struct):
+class _InquiryBatchReply(msgspec.Struct, gc=False):
     request_id: str
     replies: list[_InquiryReply]
 
@@ -176,6 +178,9 @@ class JsonDialect:
             # msgspec names the place and the types, never the value.
             msg = f"the reply is not an InquiryBatchReply: {error}"
             raise BadReplyError(msg) from None
+        except (UnicodeDecodeError, RecursionError):  # whose text may hold a piece of the reply
+            msg = "the reply is not JSON: it is no UTF-8, or nested too deeply"
+            raise BadReplyError(msg) from None
         check_request(reply.request_id, question)
         reader = Reader(question, kind=kind, now=now)
         clock = _Clock(now)
@@ -203,17 +208,16 @@ class _Clock:
 def _statement(said: _InquiryReply, reader: Reader, clock: _Clock) -> Statement:
     try:
         observed_at = clock.seconds(said.observed_at)
-        outcome = _OUTCOMES[said.outcome]
-        if outcome in (Outcome.FOUND, Outcome.NOT_FOUND):
-            if said.problem is not None:
-                return garbled(said.item)
-            facts = [_facts(asset) for asset in said.assets]
-            encoded = b"".join([_write_asset(asset) for asset in said.assets])
-            return reader.fact(said.item, outcome, observed_at, assets=facts, encoded=encoded)
-        given = said.problem or _Problem()
+        if said.problem is None and said.outcome == "NOT_FOUND" and not said.assets:
+            return reader.not_found(said.item, observed_at)
+        if said.problem is None and said.outcome == "FOUND":
+            encoded = b"".join(map(_write_asset, said.assets))
+            return reader.found(said.item, observed_at, assets=list(map(_facts, said.assets)), encoded=encoded)
         if said.assets:
             return garbled(said.item)
-        return reader.refusal(said.item, outcome, observed_at, Problem(given.reason, given.field, given.message))
+        given = said.problem or _Problem()
+        problem = Problem(given.reason, given.field, given.message)
+        return reader.refusal(said.item, _OUTCOMES[said.outcome], observed_at, problem)
     except (KeyError, ValueError, OverflowError):  # a word that is none of ours, a number out of range
         return garbled(said.item)
 

@@ -18,7 +18,7 @@ from broker.institutions.statement import (
     check_request,
     garbled,
 )
-from broker.model import Kind, Outcome, Problem, Question, Reply
+from broker.model import Kind, Problem, Question, Reply
 from broker.v1 import asset_pb2, inquiry_pb2, institution_pb2
 
 _SUBJECT_TYPES: dict[int, Any] = {number: number for number in inquiry_pb2.SubjectType.values()}
@@ -69,19 +69,20 @@ class ProtobufDialect:
 
 def _statement(said: institution_pb2.InquiryReply, reader: Reader) -> Statement:
     """What an item says; consumes it, so that what is left of it is what the answer's content ends with."""
-    item, outcome = said.item, int(said.outcome)
+    item = said.item
     observed_at = said.observed_at.seconds if said.HasField("observed_at") else None
-    if outcome in (Outcome.FOUND, Outcome.NOT_FOUND):
-        if said.HasField("problem"):
-            return garbled(item)
+    has_problem = said.HasField("problem")
+    if said.outcome == inquiry_pb2.OUTCOME_NOT_FOUND and not has_problem and not said.assets:
+        return reader.not_found(item, observed_at)
+    if said.outcome == inquiry_pb2.OUTCOME_FOUND and not has_problem:
+        facts = list(map(_facts, said.assets))
         for field in ("item", "outcome", "observed_at"):
             said.ClearField(field)
-        facts = [_facts(asset) for asset in said.assets]
-        return reader.fact(item, outcome, observed_at, assets=facts, encoded=said.SerializeToString())
+        return reader.found(item, observed_at, assets=facts, encoded=said.SerializeToString())
     if said.assets:
         return garbled(item)
     problem = Problem(said.problem.reason, said.problem.field, said.problem.message)
-    return reader.refusal(item, outcome, observed_at, problem)
+    return reader.refusal(item, int(said.outcome), observed_at, problem)
 
 
 def _facts(asset: asset_pb2.Asset) -> AssetFacts:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from broker.core import wire
 from broker.errors import BadReplyError
-from broker.model import CONCLUSIVE, Kind, Outcome, Problem, Question, Reply
+from broker.model import Kind, Outcome, Problem, Question, Reply
 
 _GARBLED = Problem("BAD_REPLY", "", "the institution's reply to this inquiry was not usable; ask again later")
 _MISSING = Problem("NO_ANSWER", "", "the institution's reply passed over this inquiry; ask again later")
@@ -28,7 +28,7 @@ PROPERTY_NUMBERS = {
     "real_estate_unit": ("unit_number",),
 }
 """The fields of details that a property lookup can be about."""
-_FACTS = frozenset({Outcome.FOUND, Outcome.NOT_FOUND})
+_REFUSALS = frozenset({Outcome.REFUSED, Outcome.INVALID})
 _LONGEST_ANSWER = 256 * 1024  # bytes; some 1,500 accounts. Bounds what one answer can take of memory and messages
 _LONGEST_TEXT = 500  # characters of an institution's explanation that are handed on
 _LONGEST_WORD = 64  # of a reason or field name
@@ -90,46 +90,47 @@ def shortened(problem: Problem) -> Problem:
 class Reader:
     """Checks the items of one reply."""
 
-    __slots__ = ("_details", "_heads", "_now", "_subjects")
+    __slots__ = ("_count", "_details", "_heads", "_now", "_subjects")
 
     def __init__(self, question: Question, *, kind: Kind, now: int) -> None:
         """`now`, when the reply came, in seconds since the epoch."""
         self._subjects = question.subjects
+        self._count = len(question.subjects)
         self._details = DETAILS[kind]
         self._now = now
-        self._heads: dict[tuple[int, int], bytes] = {}
+        # Nearly all statements of a reply are of the same moment.
+        self._heads: dict[tuple[Outcome, int | None], tuple[int, bytes]] = {}
 
-    def fact(
-        self,
-        item: int,
-        outcome: int,
-        observed_at: int | None,
-        *,
-        assets: Sequence[AssetFacts] = (),
-        encoded: bytes = b"",
-    ) -> Statement:
-        """A statement FOUND or NOT_FOUND. `encoded`: its assets, as `Answer` holds them."""
-        if not 0 <= item < len(self._subjects):
+    def not_found(self, item: int, observed_at: int | None) -> Statement:
+        """A statement NOT_FOUND: the most frequent one by far."""
+        if not 0 <= item < self._count:
             return garbled(item)  # `arrange` will refuse the reply
-        observed_at = self._moment(observed_at)
-        if observed_at is None or outcome not in _FACTS or bool(assets) != (outcome == Outcome.FOUND):
-            return garbled(item)
-        if assets and not self._all_concern(item, assets):
+        head = self._head(Outcome.NOT_FOUND, observed_at)
+        return garbled(item) if head is None else Statement(item, Outcome.NOT_FOUND, *head)
+
+    def found(self, item: int, observed_at: int | None, *, assets: Sequence[AssetFacts], encoded: bytes) -> Statement:
+        """A statement FOUND. `encoded`: its assets, as `Answer` holds them."""
+        head = self._head(Outcome.FOUND, observed_at)
+        if head is None or not 0 <= item < self._count or not self._all_concern(item, assets):
             return garbled(item)
         if len(encoded) > _LONGEST_ANSWER:
             return garbled(item)
-        head = self._heads.get((outcome, observed_at))
-        if head is None:
-            head = self._heads[outcome, observed_at] = wire.content(Outcome(outcome), observed_at=observed_at)
-        return Statement(item, outcome, observed_at, head + encoded)
+        return Statement(item, Outcome.FOUND, head[0], head[1] + encoded)
 
     def refusal(self, item: int, outcome: int, observed_at: int | None, problem: Problem) -> Statement:
         """A statement REFUSED or INVALID."""
-        observed_at = self._moment(observed_at)
-        if observed_at is None or outcome in _FACTS or outcome not in CONCLUSIVE:
+        moment = self._moment(observed_at)
+        if moment is None or outcome not in _REFUSALS:
             return garbled(item)
-        content = wire.content(Outcome(outcome), observed_at=observed_at, problem=shortened(problem))
-        return Statement(item, outcome, observed_at, content)
+        content = wire.content(Outcome(outcome), observed_at=moment, problem=shortened(problem))
+        return Statement(item, outcome, moment, content)
+
+    def _head(self, outcome: Outcome, observed_at: int | None) -> tuple[int, bytes] | None:
+        """When it was observed, and how its content begins; None if it cannot have been observed then."""
+        head = self._heads.get((outcome, observed_at))
+        if head is None and (moment := self._moment(observed_at)) is not None:
+            head = self._heads[outcome, observed_at] = (moment, wire.content(outcome, observed_at=moment))
+        return head
 
     def _moment(self, observed_at: int | None) -> int | None:
         """When it was observed; None if that cannot be."""
@@ -140,7 +141,7 @@ class Reader:
     def _all_concern(self, item: int, assets: Sequence[AssetFacts]) -> bool:
         """Whether all assets are of the right kind, and of the subject: held by them, or the thing itself."""
         _, number, name = self._subjects[item]
-        return all(
+        return bool(assets) and all(
             details == self._details and number in (holders if name else properties)
             for details, holders, properties in assets
         )
@@ -148,9 +149,10 @@ class Reader:
 
 def _reorder(statements: Sequence[Statement], count: int) -> list[Statement]:
     by_item = {statement.item: statement for statement in statements}
-    surplus = sorted(set(by_item) - set(range(count)))
+    surplus = len(by_item.keys() - set(range(count)))
     if surplus or len(by_item) != len(statements):
-        msg = f"items never asked: {surplus[:5]}; items answered twice: {len(statements) - len(by_item)}"
+        # Counted, not named: what stands for an item's number may be anything.
+        msg = f"items never asked: {surplus}; items answered twice: {len(statements) - len(by_item)}"
         raise BadReplyError(msg)
     passed_over = wire.content(Outcome.UNAVAILABLE, problem=_MISSING)
     return [by_item.get(item) or Statement(item, Outcome.UNAVAILABLE, 0, passed_over) for item in range(count)]

@@ -40,8 +40,8 @@ def field_writer(field: FieldDescriptor, struct: type[msgspec.Struct]) -> Writer
     astuple = msgspec.structs.astuple
 
     def write(value: msgspec.Struct) -> bytes:
-        body = b"".join([writer(part) for writer, part in zip(writers, astuple(value), strict=True) if part])
-        return b"".join((tag, _length(len(body)), body))
+        body = b"".join([writer(part) for writer, part in zip(writers, astuple(value)) if part])  # noqa: B905 - aligned
+        return b"%b%b%b" % (tag, _length(len(body)), body)
 
     return write
 
@@ -62,10 +62,21 @@ def _writer(field: FieldDescriptor, hint: Any) -> Writer:
     if field.enum_type is not None:
         return _words(field.enum_type, tag).__getitem__
     if field.type == FieldDescriptor.TYPE_STRING:
-        return lambda text: _bytes(tag, text.encode())
+        return _text_writer(tag)
     if field.type == FieldDescriptor.TYPE_BOOL:
         return lambda _: tag + b"\x01"
     return _integer_writer(tag, _RANGES[field.type])
+
+
+def _text_writer(tag: bytes) -> Writer:
+    heads = [tag + varint(size) for size in range(128)]  # nearly all texts are that short
+
+    def write(text: str) -> bytes:
+        data = text.encode()
+        size = len(data)
+        return heads[size] + data if size < 128 else tag + varint(size) + data
+
+    return write
 
 
 def _message_writer(field: FieldDescriptor, hint: Any) -> Writer:
@@ -87,7 +98,11 @@ def _message(field: FieldDescriptor) -> Descriptor:
 
 
 def _integer_writer(tag: bytes, bounds: range) -> Writer:
+    small = [tag + varint(number) for number in range(256)]
+
     def write(number: int) -> bytes:
+        if 0 <= number < 256:
+            return small[number]
         if number not in bounds:
             msg = "a number the contract has no room for"
             raise OverflowError(msg)

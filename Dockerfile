@@ -1,0 +1,32 @@
+# Broker and mock institutions in one image; which of them runs is the command's choice.
+#
+#   docker build -t broker .
+#   docker compose -f deploy/compose.yaml up     # broker and mocks, as in `make serve`
+
+# --- build: a virtual environment with exactly the locked packages --------------------------------------------------
+FROM python:3.11-slim-bookworm AS build
+WORKDIR /src
+RUN python -m venv /opt/broker
+COPY locks/runtime.txt locks/runtime.txt
+RUN /opt/broker/bin/pip install --no-cache-dir --require-hashes -r locks/runtime.txt
+COPY pyproject.toml README.md ./
+COPY broker broker
+COPY mock_institutions mock_institutions
+RUN /opt/broker/bin/pip install --no-cache-dir --no-deps .
+
+# --- run: no compiler, no package index, no root --------------------------------------------------------------------
+FROM python:3.11-slim-bookworm
+RUN groupadd --gid 10001 broker \
+    && useradd --uid 10001 --gid broker --no-create-home --home-dir /var/lib/broker --shell /usr/sbin/nologin broker \
+    && install -d -o broker -g broker -m 0700 /var/lib/broker
+COPY --from=build /opt/broker /opt/broker
+ENV PATH=/opt/broker/bin:$PATH \
+    PYTHONUNBUFFERED=1
+# By number, so that an orchestrator can see that it is not root.
+USER 10001:10001
+WORKDIR /var/lib/broker
+VOLUME /var/lib/broker
+EXPOSE 50051 9464
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["broker", "health"]
+# SIGTERM, Docker's own, lets requests under way finish.
+CMD ["broker", "serve", "--listen", "0.0.0.0:50051", "--metrics", "0.0.0.0:9464"]
