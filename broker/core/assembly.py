@@ -56,6 +56,9 @@ class Assembly:
 
         An answer that is not awaited (the row was closed at the deadline) changes nothing.
         """
+        if outcomes.translate(None, _CONCLUSIVE):
+            inconclusive = [r for r, o in zip(rows, outcomes, strict=True) if o not in CONCLUSIVE]
+            self._inconclusive.update(r for r in inconclusive if self._rows[r][column] is None)
         whole = []
         counted = bytearray()
         for row, segment, outcome in zip(rows, segments, outcomes, strict=True):
@@ -71,8 +74,6 @@ class Assembly:
             if not self._awaited[row]:
                 whole.append(row)
         self._tally.add(column, bytes(counted), source)
-        if outcomes.translate(None, _CONCLUSIVE):
-            self._inconclusive.update(r for r, o in zip(rows, outcomes, strict=True) if o not in CONCLUSIVE)
         self.open_rows -= len(whole)
         return whole
 

@@ -68,7 +68,7 @@ class FlightTable:
 
         Every returned parcel's keys are in flight again, with its waiter as the leader.
         """
-        again: list[Parcel] = []
+        again: dict[Parcel, list[int]] = {}
         for key in keys:
             self._flying.discard(key)
             seats = [seat for seat in self._seats.pop(key, ()) if seat[0].waiter.open]
@@ -77,5 +77,5 @@ class FlightTable:
                 self._flying.add(key)
                 if followers:
                     self._seats[key] = followers
-                again.append(leader.pick([index]))
-        return again
+                again.setdefault(leader, []).append(index)
+        return [leader.pick(sorted(indices)) for leader, indices in again.items()]

@@ -22,6 +22,8 @@ from itertools import accumulate, chain
 from struct import Struct
 from typing import NamedTuple
 
+import numpy as np
+
 from broker.core import wire
 
 HEAD = Struct("<8sIIIH")
@@ -52,6 +54,21 @@ def fingerprint(institution_keys: Iterable[bytes]) -> bytes:
 def body_at(count: int) -> int:
     """Where the segments begin in a record of `count` answers."""
     return HEAD.size + count * (1 + _ENTRY.size)
+
+
+@lru_cache(maxsize=256)
+def heads_of(count: int) -> np.dtype[np.void]:
+    """The head and the outcomes of records of `count` answers, for a look at many at once."""
+    return np.dtype(
+        [
+            ("fingerprint", "V8"),
+            ("expires", "<u4"),
+            ("observed", "<u4"),
+            ("last", "<u4"),
+            ("count", "<u2"),
+            ("outcomes", "u1", (count,)),
+        ]
+    )
 
 
 def pack(entries: Iterable[Entry]) -> bytes:

@@ -13,7 +13,7 @@ An encoded `Answer` is kept as a *segment*, ready to stand in a report:
 so that marking the same answer as "from the cache" means replacing its last byte.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from broker.model import Outcome, Problem, Source
 
@@ -113,26 +113,24 @@ class Headers:
 
     def reports(self, positions: Sequence[int], flags: bytes, bodies: Sequence[bytes]) -> list[bytes]:
         """Reports on several lookups, with the same flags: `report` for each, in the least possible steps."""
-        refs, short, limit = self._refs, _SHORT, len(_SHORT)
+        short, limit = _SHORT, len(_SHORT)
+        refs = [self._refs[position].encode() for position in positions]
         out = []
-        for position, body in zip(positions, bodies, strict=True):
-            ref = refs[position].encode()
+        for ref, position, body in zip(refs, positions, bodies, strict=True):
             place = short[position] if position < limit else varint(position)
             head = b"\x0a%b%b\x10%b%b" % (short[len(ref)], ref, place, flags)
             size = len(head) + len(body)
-            out.append(b"%b%b%b%b" % (_REPORTS, short[size] if size < limit else varint(size), head, body))
+            out.append(b"\x0a%b%b%b" % (short[size] if size < limit else varint(size), head, body))
         return out
 
 
-def messages(reports: Iterable[bytes], limit: int) -> Iterable[bytes]:
+def messages(reports: Sequence[bytes], limit: int) -> Iterator[bytes]:
     """Encoded responses of at most `limit` bytes each, unless a single report is larger."""
-    pending: list[bytes] = []
-    size = 0
-    for report in reports:
-        if pending and size + len(report) > limit:
-            yield b"".join(pending)
-            pending, size = [], 0
-        pending.append(report)
-        size += len(report)
-    if pending:
-        yield b"".join(pending)
+    start = size = 0
+    for place, length in enumerate(map(len, reports)):
+        size += length
+        if size > limit and place > start:
+            yield b"".join(reports[start:place])
+            start, size = place, length
+    if start < len(reports):
+        yield b"".join(reports[start:])

@@ -30,7 +30,9 @@ Parts = tuple[str, Outcome, int, Problem | None, list[asset_pb2.Asset], Source]
 def built(parts: Parts) -> pb.Answer:
     """The answer as protobuf builds it."""
     institution_id, outcome, observed_at, problem, owned, source = parts
-    answer = pb.Answer(institution_id=institution_id, outcome=int(outcome), source=int(source), assets=owned)
+    answer = pb.Answer(
+        institution_id=institution_id, outcome=f"OUTCOME_{outcome.name}", source=f"SOURCE_{source.name}", assets=owned
+    )
     if observed_at:
         answer.observed_at.seconds = observed_at
     if problem:
