@@ -2,11 +2,13 @@
 
 import asyncio
 import csv
+import gc
 import json
 import logging
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
@@ -42,9 +44,9 @@ def main() -> None:
 def serve(path: Path | None, seed: int | None, port_base: int | None, banks: int) -> None:
     """Serve until SIGTERM or SIGINT. Prints one line of JSON when ready."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    config = _load(path, seed).with_banks(banks)
-    if port_base is not None:
-        config = config.with_ports_from(port_base)
+    with _reported():
+        config = _load(path, seed).with_banks(banks)
+        config = config if port_base is None else config.with_ports_from(port_base)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(config))
@@ -57,6 +59,7 @@ async def _serve(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with running(config) as urls:
+        gc.freeze()  # what is here now stays; looking through it again and again would cost a few per cent
         click.echo(json.dumps({"ready": True, "institutions": urls}))
         sys.stdout.flush()
         await stop.wait()
@@ -110,9 +113,16 @@ def answer(
 
 
 def _load(path: Path | None, seed: int | None) -> Config:
-    try:
+    with _reported():
         config = configuration.load(path)
+    return config if seed is None else msgspec.structs.replace(config, seed=seed)
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    """Report a wrong configuration in one line, and exit with code 2."""
+    try:
+        yield
     except ConfigError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
-    return config if seed is None else msgspec.structs.replace(config, seed=seed)

@@ -13,6 +13,8 @@ from mock_institutions.faults import Faults
 from mock_institutions.records import Kind
 from mock_institutions.registry import Institution
 
+LAST_PORT = 65535
+
 
 class ConfigError(Exception):
     """The configuration is wrong: the message names file, key and reason."""
@@ -26,7 +28,7 @@ class InstitutionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     kind: Kind
     region: str = ""
     host: str = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    port: Annotated[int, Meta(ge=0, le=LAST_PORT)] = 0
     hit_rate: Annotated[float, Meta(ge=0, le=1)] = 0.30
     batch_size: Annotated[int, Meta(ge=1, le=ITEMS_PREPARED)] = 500
     concurrency: Annotated[int, Meta(ge=1)] = 16
@@ -65,7 +67,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         placed = [
             replace(institution, port=base and base + place) for place, institution in enumerate(self.institutions)
         ]
-        return replace(self, institutions=tuple(placed))
+        return self._with(placed)
 
     def with_banks(self, count: int) -> "Config":
         """The same with `count` banks more, like the first bank, on the ports after the last one in use."""
@@ -79,7 +81,12 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             replace(first, id=f"mock-bank-{place:03d}", name=f"Mock Bank {place:03d}", port=after and after + place)
             for place in range(1, count + 1)
         ]
-        return replace(self, institutions=self.institutions + tuple(banks))
+        return self._with([*self.institutions, *banks])
+
+    def _with(self, institutions: list[InstitutionConfig]) -> "Config":
+        if max(institution.port for institution in institutions) > LAST_PORT:
+            raise ConfigError(f"not enough ports: {len(institutions)} institutions would go beyond {LAST_PORT}")
+        return replace(self, institutions=tuple(institutions))
 
 
 def _refuse_repeated(key: str, values: list[str]) -> None:

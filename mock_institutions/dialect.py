@@ -1,8 +1,7 @@
 """What the two dialects, JSON and protobuf, have in common.
 
-A dialect has two ways to write a reply. The *plain* way builds the typed reply and encodes it. The *spliced* way joins
-prepared bytes: records are rendered once per variant, by the plain way, with marks where the numbers go. A test holds
-the two against each other.
+Replies are spliced, not built: every variant of a record is encoded once, from its type, with marks where the numbers
+go, and a reply joins those bytes with the bytes of what differs. A test holds the result against the typed reply.
 """
 
 import re
@@ -11,7 +10,7 @@ from functools import cache
 from typing import NamedTuple, Protocol
 
 from mock_institutions import catalogue
-from mock_institutions.records import Asset, InquiryBatchReply, Kind, Mandate, SubjectType
+from mock_institutions.records import Asset, Kind, Mandate, SubjectType
 from mock_institutions.registry import Registry
 
 ITEMS_PREPARED = 10_000
@@ -67,7 +66,6 @@ class Dialect(NamedTuple):
     content_type: str
     decode: Callable[[bytes], Batch]
     """Raises MalformedError."""
-    encode: Callable[[InquiryBatchReply], bytes]
     splicer: Callable[[Registry], Splicer]
 
 

@@ -13,7 +13,7 @@ from mock_institutions.dialect import (
     Spliced,
     templates_for,
 )
-from mock_institutions.records import Asset, InquiryBatch, InquiryBatchReply, Problem
+from mock_institutions.records import Asset, InquiryBatch, Problem
 from mock_institutions.registry import REFUSALS, Holding, Refusal, Registry
 
 _encode = msgspec.json.Encoder().encode
@@ -33,7 +33,7 @@ def decode(body: bytes) -> Batch:
     try:
         batch = _decoder.decode(body)
     except msgspec.DecodeError as error:
-        # msgspec names the place and the type it expected, never the value.
+        # msgspec names the place and what it expected there, never a number or a name.
         raise MalformedError(str(error)) from error
     inquiries = batch.inquiries
     columns = Inquiries(
@@ -44,11 +44,6 @@ def decode(body: bytes) -> Batch:
     )
     mandate_of = [inquiry.mandate for inquiry in inquiries]
     return Batch(batch.request_id, batch.institution_id, batch.attempt, batch.mandates, mandate_of, columns)
-
-
-def encode(reply: InquiryBatchReply) -> bytes:
-    """A reply, the plain way."""
-    return _encode(reply)
 
 
 class JsonSplicer:
@@ -66,7 +61,7 @@ class JsonSplicer:
         refusals = {refusal: _refusal(refusal, stamp) for refusal in REFUSALS}
         asset = self._asset
         refused: list[int] = []
-        parts: list[bytes] = []
+        parts = [b'{"request_id":', _encode(request_id), b',"replies":[']
         findings = self._find_all(inquiries.subject_types, inquiries.numbers, inquiries.names)
         for row, (item, finding) in enumerate(zip(inquiries.items, findings, strict=True)):
             opening = _OPENINGS[item] if item < ITEMS_PREPARED else b',{"item":%d,' % item
@@ -76,9 +71,11 @@ class JsonSplicer:
                 parts += (opening, refusals[finding])
                 refused.append(row)
             else:
-                parts += (opening, found + b",".join(map(asset, finding)) + b"]}")
-        replies = b"".join(parts)[1:]  # without the first comma
-        return Spliced(b'{"request_id":%b,"replies":[%b]}' % (_encode(request_id), replies), refused)
+                parts += (opening, found, b",".join(map(asset, finding)), b"]}")
+        if findings:
+            parts[3] = parts[3].removeprefix(b",")  # the first opening
+        parts.append(b"]}")
+        return Spliced(b"".join(parts), refused)
 
     def _asset(self, holding: Holding) -> bytes:
         numbers, variant, holders = holding
@@ -103,4 +100,4 @@ def _refusal(refusal: Refusal, stamp: bytes) -> bytes:
     return b'"outcome":"' + outcome.encode() + stamp + b',"problem":' + problem + b"}"
 
 
-JSON = Dialect("application/json", decode, encode, JsonSplicer)
+JSON = Dialect("application/json", decode, JsonSplicer)

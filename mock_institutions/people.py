@@ -44,9 +44,9 @@ class People:
         first, second = (names.SURNAMES, names.GIVEN_NAMES) if index < PERSONS else (names.PLACES, names.FIRMS)
         return first[drawn % len(first)] + second[(drawn >> _SECOND_PART) % len(second)]
 
-    def person_names(self, indices: NDArray[np.uint64]) -> list[str]:
+    def person_names(self, indices: NDArray[np.int64]) -> list[str]:
         """The names of many persons."""
-        drawn = mixed_all(indices ^ np.uint64(self._key))
+        drawn = mixed_all(indices.astype(np.uint64) ^ np.uint64(self._key))
         surnames = (drawn % np.uint64(len(names.SURNAMES))).tolist()
         given = ((drawn >> np.uint64(_SECOND_PART)) % np.uint64(len(names.GIVEN_NAMES))).tolist()
         return [

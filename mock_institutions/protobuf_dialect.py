@@ -24,7 +24,6 @@ from mock_institutions.records import (
     OUTCOMES,
     SUBJECT_TYPES,
     Asset,
-    InquiryBatchReply,
     Mandate,
     Outcome,
     Problem,
@@ -71,15 +70,8 @@ def _mandate(mandate: inquiry_pb2.Mandate) -> Mandate:
 # --- the plain way ----------------------------------------------------------------------------------------------------
 
 
-def encode(reply: InquiryBatchReply) -> bytes:
-    """A reply, the plain way."""
-    message = institution_pb2.InquiryBatchReply()
-    _fill(message, reply)
-    return message.SerializeToString()
-
-
-def _fill(message: Message, record: Any) -> None:  # any record, and the message of the same name
-    """Copy a record into the message of the same field names."""
+def fill(message: Message, record: Any) -> None:  # any record, and the message of the same name
+    """Copy a record into the empty message of the same field names."""
     for name in record.__struct_fields__:
         value = getattr(record, name)
         field = message.DESCRIPTOR.fields_by_name[name]
@@ -89,10 +81,10 @@ def _fill(message: Message, record: Any) -> None:  # any record, and the message
             setattr(message, name, _number_of(field.enum_type, value))
         elif isinstance(value, tuple):
             for element in value:
-                _fill(getattr(message, name).add(), element)
+                fill(getattr(message, name).add(), element)
         elif isinstance(value, msgspec.Struct):
             getattr(message, name).SetInParent()
-            _fill(getattr(message, name), value)
+            fill(getattr(message, name), value)
         elif field.message_type is not None:
             _fill_well_known(getattr(message, name), value)
         else:
@@ -203,7 +195,7 @@ def _shared_holder(holder: tuple[str, str, str]) -> bytes:
 
 def _details(asset: Asset) -> bytes:
     message = asset_pb2.Asset()
-    _fill(message, asset)
+    fill(message, asset)
     return message.SerializeToString()
 
 
@@ -214,8 +206,8 @@ def _outcome(outcome: Outcome) -> bytes:
 def _refusal(refusal: Refusal, stamp: bytes) -> bytes:
     outcome, reason, field, message = refusal
     problem = inquiry_pb2.Problem()
-    _fill(problem, Problem(reason=reason, field=field, message=message))
+    fill(problem, Problem(reason=reason, field=field, message=message))
     return _outcome(outcome) + stamp + _field(0x22, problem.SerializeToString())  # problem = 4
 
 
-PROTOBUF = Dialect("application/x-protobuf", decode, encode, ProtobufSplicer)
+PROTOBUF = Dialect("application/x-protobuf", decode, ProtobufSplicer)

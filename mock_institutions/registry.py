@@ -176,59 +176,64 @@ class Registry:
         self, subject_types: Sequence[SubjectType], numbers: Sequence[str], names: Sequence[str]
     ) -> list[Finding]:
         """What there is on each subject: `find` of every row of the three columns."""
-        subjects = zip(subject_types, numbers, names, strict=True)
+        if len(numbers) > FEW and set(subject_types) == {"RESIDENT_ID"} and set(map(len, numbers)) == {18}:
+            return self._find_residents(numbers, names)
+        return self._find_mixed(subject_types, numbers, names)
+
+    def _find_mixed(
+        self, subject_types: Sequence[SubjectType], numbers: Sequence[str], names: Sequence[str]
+    ) -> list[Finding]:
+        """Residents together, if there are more than a few; the others one by one."""
+        subjects = list(zip(subject_types, numbers, names, strict=True))
         residents = [
-            row
-            for row, (subject_type, number) in enumerate(zip(subject_types, numbers, strict=True))
-            if subject_type == "RESIDENT_ID" and len(number) == 18
+            row for row, (kind, number, _) in enumerate(subjects) if kind == "RESIDENT_ID" and len(number) == 18
         ]
         if len(residents) <= FEW:
             return [self.find(*subject) for subject in subjects]
-        if len(residents) == len(numbers):
-            findings = self._find_residents(numbers, names)
-        else:
-            findings = [None] * len(numbers)
-            found = self._find_residents([numbers[row] for row in residents], [names[row] for row in residents])
-            for row, finding in zip(residents, found, strict=True):
-                findings[row] = finding
-        return [
-            self.find(*subject) if finding is None else finding
-            for finding, subject in zip(findings, subjects, strict=True)
-        ]
+        found = self._find_residents([numbers[row] for row in residents], [names[row] for row in residents])
+        by_row = dict(zip(residents, found, strict=True))
+        return [by_row[row] if row in by_row else self.find(*subject) for row, subject in enumerate(subjects)]
 
-    def _find_residents(self, numbers: Sequence[str], names: Sequence[str]) -> list[Finding | None]:
-        """What there is on each resident; None for a number outside the population space."""
+    def _find_residents(self, numbers: Sequence[str], names: Sequence[str]) -> list[Finding]:
+        """What there is on each resident; the numbers have 18 characters."""
         indices = resident_indices(numbers)
-        findings: list[Finding | None] = [()] * len(numbers)
-        for row, holdings in self._holdings_of(indices, numbers, names).items():
-            findings[row] = tuple(holdings)
-        known = self._people.person_names(indices.astype(np.uint64))
-        if known != names:
-            for row, (asked, name) in enumerate(zip(names, known, strict=True)):
-                if asked != name:
-                    findings[row] = NAME_MISMATCH
+        holdings: list[tuple[Holding, ...]] = [()] * len(numbers)
+        for row, holding in self._holdings_of(indices, numbers, names):
+            holdings[row] += (holding,)
+        findings: list[Finding] = list(holdings)
+        for row, (asked, known) in enumerate(zip(names, self._people.person_names(indices), strict=True)):
+            if asked != known:
+                findings[row] = NAME_MISMATCH
         for row in np.flatnonzero(indices < 0).tolist():
-            findings[row] = None
+            findings[row] = self.find("RESIDENT_ID", numbers[row], names[row])
         return findings
 
     def _holdings_of(
         self, indices: NDArray[np.int64], numbers: Sequence[str], names: Sequence[str]
-    ) -> dict[int, list[Holding]]:
-        """By row, the things that the identities with these ordinals, numbers and names own or share."""
+    ) -> Iterator[tuple[int, Holding]]:
+        """The things that the persons with these ordinals, numbers and names own or share, with the person's row."""
         slots = self._slots_of(indices)
         words = mixed_all(slots ^ np.uint64(self._key))
-        taken = (words & np.uint64(_TAKEN_MASK)) < np.uint64(self._threshold)
-        taken[:, SLOTS_EACH:] &= (words[:, SLOTS_EACH:] >> np.uint64(_SHARED_SHIFT)).astype(bool)
-        rows, columns = (axis.tolist() for axis in np.nonzero(taken))
-        carried, drawn = self.numbers.of_all(slots[taken]), words[taken].tolist()
-        by_row: dict[int, list[Holding]] = {}
-        for row, column, things, word in zip(rows, columns, carried, drawn, strict=True):
+        taken = ((words & np.uint64(_TAKEN_MASK)) < np.uint64(self._threshold)) & (indices >= 0)[:, None]
+        taken[:, SLOTS_EACH:] &= words[:, SLOTS_EACH:] >= np.uint64(1 << _SHARED_SHIFT)
+        rows, columns = np.nonzero(taken)
+        drawn = words[taken]
+        variants = drawn >> np.uint64(_TAKEN_BITS) & np.uint64(_VARIANT_MASK)
+        shared = drawn >> np.uint64(_SHARED_SHIFT) & np.uint64(self._spouses_share)
+        found = zip(
+            rows.tolist(),
+            (columns < SLOTS_EACH).tolist(),
+            shared.tolist(),
+            variants.tolist(),
+            self.numbers.of_all(slots[taken]),
+            strict=True,
+        )
+        for row, is_own, is_shared, variant, things in found:
             holders: tuple[Identity, ...] = (Identity("RESIDENT_ID", numbers[row], names[row]),)
-            if self._spouses_share and word >> _SHARED_SHIFT:
+            if is_shared:
                 spouse = Identity("RESIDENT_ID", spouse_id(numbers[row]), self._people.name(int(indices[row]) ^ 1))
-                holders = (*holders, spouse) if column < SLOTS_EACH else (spouse, *holders)
-            by_row.setdefault(row, []).append(Holding(things, word >> _TAKEN_BITS & _VARIANT_MASK, holders))
-        return by_row
+                holders = (*holders, spouse) if is_own else (spouse, *holders)
+            yield row, Holding(things, variant, holders)
 
     def _slots_of(self, indices: NDArray[np.int64]) -> NDArray[np.uint64]:
         """One row of slots for each ordinal: the own ones, then, where spouses share, the spouse's."""

@@ -90,7 +90,8 @@ class Permutation:
         low = (low + mixed_all(high ^ first) % low_size) % low_size
         high = (high + mixed_all(low ^ second) % high_size) % high_size
         low = (low + mixed_all(high ^ third) % low_size) % low_size
-        return high * low_size + low
+        scattered: Ordinals = high * low_size + low
+        return scattered
 
 
 # --- columns of characters, one byte each ---------------------------------------------------------------------------
