@@ -49,6 +49,8 @@ class Petition:
         if self._incremental:
             bodies = [b"".join([segment for segment in row if segment]) for row in rows]
             self._put([self._headers.report(p, b"", body) for p, body in zip(positions, bodies, strict=True) if body])
+        if not self.open:  # they come too late: a slow reader can hold planning up beyond the deadline
+            self.time_out()
 
     def seal(self) -> None:
         """No more rows will come."""
@@ -74,7 +76,7 @@ class Petition:
         if self._incremental:
             self._put(list(self._increments(rows, segments, set(whole))))
         elif whole:
-            self._put([self._report(row, position) for row in whole for position in self.assembly.positions(row)])
+            self._put(self._reports(whole))
         self._check_whole()
 
     def time_out(self) -> None:
@@ -91,6 +93,14 @@ class Petition:
 
     def _report(self, row: int, position: int) -> bytes:
         return self._headers.report(position, self._flags(row), self.assembly.body(row))
+
+    def _reports(self, rows: Sequence[int]) -> list[bytes]:
+        """Reports on whole rows, together if they can be."""
+        if not self.assembly.all_complete or any(len(self.assembly.positions(row)) > 1 for row in rows):
+            return [self._report(row, position) for row in rows for position in self.assembly.positions(row)]
+        positions = [self.assembly.positions(row)[0] for row in rows]
+        bodies = [self.assembly.body(row) for row in rows]
+        return self._headers.reports(positions, wire.FINAL + wire.COMPLETE, bodies)
 
     def _flags(self, row: int) -> bytes:
         return wire.FINAL + wire.COMPLETE if self.assembly.complete(row) else wire.FINAL
@@ -120,7 +130,10 @@ class FanOut:
             self.lanes[institution_id].submit(parcel)
 
     async def attend(self, petition: Petition, time_left: float) -> None:
-        """Waits for a petition's rows; after `time_left` seconds answers what is missing with TIMED_OUT."""
+        """Waits until a petition is whole.
+
+        After `time_left` seconds answers what is missing, and whatever is added later, with TIMED_OUT.
+        """
         try:
             with trio.move_on_after(max(0.0, time_left)):
                 await petition.wait_whole()
@@ -130,3 +143,4 @@ class FanOut:
                 for lane in self.lanes.values():
                     lane.forsake()
         petition.time_out()
+        await petition.wait_whole()

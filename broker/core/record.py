@@ -122,6 +122,10 @@ def unpack(record: bytes) -> list[Entry]:
     ]
 
 
+LAST = slice(16, 20)
+"""Where a record says when the last of its answers expires: the store keeps it beside what it seals."""
+
+
 def last_expiry(record: bytes) -> int:
     """When nothing in the record may be served any more, seconds since the epoch."""
     return int(HEAD.unpack_from(record)[3])

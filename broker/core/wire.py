@@ -26,12 +26,17 @@ COMPLETE = b"\x20\x01"  # Report.complete = 4
 
 def varint(value: int) -> bytes:
     """Protobuf's base-128 form of a non-negative integer."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+    if value < 1 << 7:
+        return bytes((value,))
+    if value < 1 << 14:
+        return bytes((value & 0x7F | 0x80, value >> 7))
+    if value < 1 << 21:
+        return bytes((value & 0x7F | 0x80, value >> 7 & 0x7F | 0x80, value >> 14))
+    if value < 1 << 28:
+        return bytes((value & 0x7F | 0x80, value >> 7 & 0x7F | 0x80, value >> 14 & 0x7F | 0x80, value >> 21))
+    # Four groups at a time: a loop over single ones is three times slower, and amounts of money come here.
+    low = (value & 0x7F | 0x80, value >> 7 & 0x7F | 0x80, value >> 14 & 0x7F | 0x80, value >> 21 & 0x7F | 0x80)
+    return bytes(low) + varint(value >> 28)
 
 
 # Lengths up to two bytes are looked up: nearly every answer and report is shorter than 16 KiB.

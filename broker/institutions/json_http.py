@@ -19,7 +19,7 @@ from broker.institutions.statement import (
     check_request,
     garbled,
 )
-from broker.institutions.struct_writer import field_writer
+from broker.institutions.struct_writer import Word, field_writer
 from broker.model import Kind, Problem, Question, Reply, SubjectType
 from broker.v1 import inquiry_pb2, institution_pb2
 
@@ -51,7 +51,7 @@ class _InquiryBatch(msgspec.Struct, gc=False):
 
 class _Money(msgspec.Struct, gc=False):
     units: int
-    currency_code: str = "CNY"
+    currency_code: Word = Word("CNY")
     nanos: int = 0
 
 
@@ -64,7 +64,7 @@ class _Holder(msgspec.Struct, gc=False):
 
 class _Measure(msgspec.Struct, gc=False):
     type: str
-    authority: str = ""
+    authority: Word = Word("")
     document_number: str = ""
     amount: _Money | None = None
     starts_on: date | None = None
@@ -74,9 +74,9 @@ class _Measure(msgspec.Struct, gc=False):
 
 class _Account(msgspec.Struct, gc=False):
     account_number: str
-    category: str = ""
+    category: Word = Word("")
     status: str = "UNSPECIFIED"
-    branch: str = ""
+    branch: Word = Word("")
     opened_on: date | None = None
     balance: _Money | None = None
     available_balance: _Money | None = None
@@ -85,7 +85,7 @@ class _Account(msgspec.Struct, gc=False):
 class _Vehicle(msgspec.Struct, gc=False):
     plate: str = ""
     vin: str = ""
-    model: str = ""
+    model: Word = Word("")
     registered_on: date | None = None
     inspection_valid_until: date | None = None
     mortgaged: bool = False
@@ -93,11 +93,11 @@ class _Vehicle(msgspec.Struct, gc=False):
 
 class _Holding(msgspec.Struct, gc=False):
     account_number: str
-    security_code: str = ""
-    security_name: str = ""
+    security_code: Word = Word("")
+    security_name: Word = Word("")
     quantity: int = 0
     frozen_quantity: int = 0
-    custodian: str = ""
+    custodian: Word = Word("")
     market_value: _Money | None = None
 
 
@@ -105,8 +105,8 @@ class _RealEstateUnit(msgspec.Struct, gc=False):
     unit_number: str
     certificate_number: str = ""
     location: str = ""
-    usage: str = ""
-    right_type: str = ""
+    usage: Word = Word("")
+    right_type: Word = Word("")
     area_square_metres: str | None = None
     registered_on: date | None = None
     term_ends_on: date | None = None

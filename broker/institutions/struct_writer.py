@@ -11,12 +11,16 @@ Enumerations are given by their short names, dates as `date`, decimals as string
 from collections.abc import Callable, Mapping
 from datetime import date
 from functools import lru_cache
-from typing import Any, get_args, get_type_hints
+from typing import Any, NewType, get_args, get_type_hints
 
 import msgspec
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from broker.core.wire import varint
+
+Word = NewType("Word", str)
+"""A text with few values, such as a branch or a brand: remembered once written."""
+_WORDS = 4096
 
 Writer = Callable[[Any], bytes]
 """Writes a value that is not the field's default, tag included. Raises `KeyError` for a word the contract lacks."""
@@ -62,7 +66,7 @@ def _writer(field: FieldDescriptor, hint: Any) -> Writer:
     if field.enum_type is not None:
         return _words(field.enum_type, tag).__getitem__
     if field.type == FieldDescriptor.TYPE_STRING:
-        return _text_writer(tag)
+        return _text_writer(tag) if hint is not Word else lru_cache(maxsize=_WORDS)(_text_writer(tag))
     if field.type == FieldDescriptor.TYPE_BOOL:
         return lambda _: tag + b"\x01"
     return _integer_writer(tag, _RANGES[field.type])

@@ -15,7 +15,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import lmdb
@@ -150,7 +150,7 @@ class LmdbStore:
                 self._wake.notify()
             return [None] * len(keys)
         opened = self._file.cipher.open_many(found, skip=_EXPIRY)
-        self._damaged += sum(1 for opened_record in opened.values() if opened_record is None)
+        self._damaged += list(opened.values()).count(None)
         return [opened.get(key) for key in keys]
 
     def _lay_over(self, records: list[bytes | None], keys: Sequence[bytes], layer: _Layer) -> None:
@@ -207,24 +207,20 @@ class LmdbStore:
         began = time.perf_counter()
         now = int(self._clock())
         keys = sorted(set().union(*layer.values()))
-        by_institution = sorted(layer.items(), key=_institution_id)
         with self._file.env.begin(write=True, db=self._file.records) as txn:
             if self._file.is_full(txn):
                 raise lmdb.MapFullError("no more than what deleting needs is left")
             cursor = txn.cursor()
             held = self._file.cipher.open_many(cursor.getmulti(keys), skip=_EXPIRY)
+            seal = self._file.cipher.seal
             cursor.putmulti(
-                [(key, self._sealed(key, _record(key, by_institution, held.get(key), now))) for key in keys]
+                [(key, packed[record.LAST] + seal(key, packed)) for key, packed in _records(layer, keys, held, now)]
             )
         self._commits += 1
         self._commit_seconds += time.perf_counter() - began
         if not self._healthy:
             log.info("store %s: answers are kept again", self._file.path)
             self._healthy = True
-
-    def _sealed(self, key: bytes, packed: bytes) -> bytes:
-        expires = record.last_expiry(packed)
-        return expires.to_bytes(_EXPIRY, "big") + self._file.cipher.seal(key, packed)
 
     def _sweep(self) -> None:
         """Removes expired records among the next few; in time, this goes round the whole file."""
@@ -234,7 +230,7 @@ class LmdbStore:
             more = cursor.set_range(self._swept_to)
             expired = []
             for _ in range(_SWEEP if more else 0):
-                if int.from_bytes(cursor.value()[:_EXPIRY], "big") <= now:
+                if _expiry(cursor.value()) <= now:
                     expired.append(cursor.key())
                 if not (more := cursor.next()):
                     break
@@ -242,7 +238,7 @@ class LmdbStore:
         if expired:
             with self._file.env.begin(write=True, db=self._file.records) as txn:
                 for key in expired:  # unless another worker has just renewed it
-                    if int.from_bytes(txn.get(key, b"")[:_EXPIRY], "big") <= now:
+                    if _expiry(txn.get(key, b"")) <= now:
                         txn.delete(key)
 
     def _drop_committing(self, reason: str) -> None:
@@ -256,20 +252,29 @@ class LmdbStore:
         self._dropped += count
 
 
+def _expiry(value: bytes) -> int:
+    return int.from_bytes(value[:_EXPIRY], "little")
+
+
 def _institution_id(answers: tuple[bytes, dict[bytes, Fields]]) -> bytes:
     _, _, _, segment = next(iter(answers[1].values()))
     return wire.institution_of(segment)
 
 
-def _record(
-    key: bytes, by_institution: Sequence[tuple[bytes, dict[bytes, Fields]]], held: bytes | None, now: int
-) -> bytes:
-    """A subject's record with its new answers, which are given in order of their institutions' ids."""
-    new = [(institution, answers[key]) for institution, answers in by_institution if key in answers]
-    if held is None:
-        institutions, answers = zip(*new, strict=True)
-        return record.assemble(institutions, answers)
-    return record.merge(held, [Entry(institution, *fields) for institution, fields in new], now)
+def _records(
+    layer: _Layer, keys: Sequence[bytes], held: Mapping[bytes, bytes | None], now: int
+) -> Iterator[tuple[bytes, bytes]]:
+    """Each key with its record, the layer's answers added to what is held."""
+    by_institution = sorted(layer.items(), key=_institution_id)
+    institutions = tuple(institution for institution, _ in by_institution)
+    rows = zip(*[map(answers.get, keys) for _, answers in by_institution], strict=True)
+    for key, row in zip(keys, rows, strict=True):
+        existing = held.get(key)
+        if existing is None and None not in row:  # nearly always: all institutions were asked together
+            yield key, record.assemble(institutions, row)
+        else:
+            new = [Entry(name, *fields) for name, fields in zip(institutions, row, strict=True) if fields]
+            yield key, record.merge(existing, new, now)
 
 
 def _keep_newer(held: dict[bytes, Fields], answers: Iterable[tuple[bytes, Fields]]) -> None:
