@@ -70,16 +70,14 @@ class Errand:
 class Bridge:
     """The way from asyncio to trio. `open_bridge` makes one."""
 
-    def __init__(
-        self, token: trio.lowlevel.TrioToken, nursery: trio.Nursery, done: "asyncio.Future[outcome.Outcome[None]]"
-    ) -> None:
+    def __init__(self, token: trio.lowlevel.TrioToken, nursery: trio.Nursery, done: "asyncio.Future[None]") -> None:
         self._token = token
         self._nursery = nursery
         self._done = done
 
     async def wait_ended(self) -> None:
         """Waits until the trio side has ended; raises what ended it."""
-        (await asyncio.shield(self._done)).unwrap()
+        await asyncio.shield(self._done)
 
     def call_soon(self, function: Callable[[], object]) -> None:
         """Runs a function on the trio side, in order with others. It must not raise. Called from asyncio."""
@@ -100,7 +98,16 @@ class Bridge:
             finally:
                 ended(error)
 
-        self.call_soon(lambda: self._nursery.start_soon(run))
+        def begin() -> None:
+            try:
+                self._nursery.start_soon(run)
+            except RuntimeError as closed:  # the bridge is closing
+                ended(closed)
+
+        try:
+            self._token.run_sync_soon(begin)
+        except trio.RunFinishedError as finished:
+            ended(finished)
         return Errand(lambda: self.call_soon(scope.cancel))
 
     async def run(self, task: Callable[[], Awaitable[T]]) -> T:
@@ -125,18 +132,25 @@ async def open_bridge() -> AsyncIterator[Bridge]:
     """A trio run as the guest of the running asyncio loop, for as long as the context lasts."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[tuple[trio.lowlevel.TrioToken, trio.Nursery]] = loop.create_future()
-    done: asyncio.Future[outcome.Outcome[None]] = loop.create_future()
+    done: asyncio.Future[None] = loop.create_future()
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
             ready.set_result((trio.lowlevel.current_trio_token(), nursery))
             await trio.sleep_forever()
 
+    def on_done(run: outcome.Outcome[None]) -> None:
+        match run:
+            case outcome.Error(error):
+                done.set_exception(error)
+            case _:
+                done.set_result(None)
+
     trio.lowlevel.start_guest_run(
         main,
         run_sync_soon_threadsafe=loop.call_soon_threadsafe,
         run_sync_soon_not_threadsafe=loop.call_soon,
-        done_callback=done.set_result,
+        done_callback=on_done,
         host_uses_signal_set_wakeup_fd=True,
         restrict_keyboard_interrupt_to_checkpoints=True,
     )
@@ -146,7 +160,7 @@ async def open_bridge() -> AsyncIterator[Bridge]:
         yield bridge
     finally:
         bridge.call_soon(nursery.cancel_scope.cancel)
-        (await done).unwrap()
+        await done
 
 
 async def in_asyncio(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -5,6 +5,7 @@ default.toml, beside this module, documents every key; it is also what holds whe
 
 import re
 import tomllib
+from math import inf
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from broker.model import InstitutionSpec, Kind
 DEFAULT = Path(__file__).with_name("default.toml")
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:]+):(\d{1,5})")
+_LONGEST_LIFETIME = 10 * 365 * 86_400  # s; records keep moments in 32 bits, which suffice until 2106
 _REGION = re.compile(r"[\u4e00-\u9fff]")
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -76,13 +78,11 @@ class _InstitutionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True
             _refuse("region", 'goes with scope = "regional", and only with it')
         if self.region is not None and not _REGION.fullmatch(self.region):
             _refuse("region", "must be the one character that court codes of the region begin with, such as 京")
-        url = urlsplit(self.url)
-        if url.scheme not in ("http", "https") or not url.hostname:
-            _refuse("url", "must be an http or https address")
+        _require_url("url", self.url)
         _require_positive(self, "batch_size", "concurrency", "rate", "timeout")
         for field in ("found_lifetime", "not_found_lifetime"):
-            if getattr(self, field) < 0:
-                _refuse(field, "must not be negative")
+            if not 0 <= getattr(self, field) <= _LONGEST_LIFETIME:
+                _refuse(field, "must not be negative, nor over ten years")
 
     def spec(self) -> InstitutionSpec:
         """The block in the broker's own words."""
@@ -166,8 +166,18 @@ def _refuse(field: str, reason: str) -> None:
 
 def _require_positive(struct: msgspec.Struct, *fields: str) -> None:
     for field in fields:
-        if not getattr(struct, field) > 0:
-            _refuse(field, "must be positive")
+        if not 0 < getattr(struct, field) < inf:
+            _refuse(field, "must be positive and finite")
+
+
+def _require_url(field: str, text: str) -> None:
+    try:
+        url = urlsplit(text)
+        usable = url.scheme in ("http", "https") and url.hostname and url.port != 0
+    except ValueError:  # brackets that do not match, or a port that is none
+        usable = False
+    if not usable:
+        _refuse(field, "must be an http or https address")
 
 
 def _require_address(field: str, text: str) -> None:

@@ -19,7 +19,14 @@ from broker.core.breaker import Breaker, Era, State
 from broker.core.bucket import TokenBucket
 from broker.core.limit import AdaptiveLimit
 from broker.core.retry import RetryBudget, full_jitter
-from broker.errors import InstitutionError, OverloadedError, RejectedError, UnansweredError
+from broker.errors import (
+    BadReplyError,
+    BreakerOpenError,
+    InstitutionError,
+    OverloadedError,
+    RejectedError,
+    UnansweredError,
+)
 from broker.institutions.base import Institution
 from broker.model import InstitutionSpec, Question, Reply
 
@@ -82,7 +89,11 @@ class Controls:
         while due < self._bucket.penalised_until:
             now = trio.current_time()
             due = now + self._bucket.reserve(size, now)
-            await trio.sleep_until(due)
+            try:
+                await trio.sleep_until(due)
+            except trio.Cancelled:
+                self._bucket.cancel(size, due)
+                raise
 
     async def verdict(self) -> None:
         """Waits until a call under way has ended."""
@@ -91,8 +102,12 @@ class Controls:
     async def call(self, institution: Institution, question: Question) -> Reply:
         """Asks once, within the institution's timeout, and lets the result act on the controls.
 
-        Raises an `InstitutionError` when there is no usable reply.
+        Raises an `InstitutionError` when there is no usable reply; a `BreakerOpenError` without asking, if calls that
+        ended since the caller looked have opened the breaker.
         """
+        if not self.admits:
+            msg = "its breaker is open"
+            raise BreakerOpenError(msg)
         era = self._breaker.start(trio.current_time())
         if question.attempt == 1:
             self._retries.deposit()
@@ -132,10 +147,14 @@ class Controls:
     async def _ask(self, institution: Institution, question: Question) -> Reply:
         try:
             with trio.fail_after(self._spec.timeout):
-                return await institution.ask(question)
+                reply = await institution.ask(question)
         except trio.TooSlowError:
             msg = f"no reply within {self._spec.timeout:g} s"
             raise UnansweredError(msg) from None
+        if not len(question.subjects) == len(reply.outcomes) == len(reply.contents) == len(reply.observed_at):
+            msg = "the reply's columns are not aligned with the question"
+            raise BadReplyError(msg)
+        return reply
 
     def _on_success(self, era: Era) -> None:
         self._breaker.on_success(era)

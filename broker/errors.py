@@ -108,6 +108,13 @@ class RejectedError(InstitutionError):
         self.divisible = divisible
 
 
+class BreakerOpenError(InstitutionError):
+    """The institution was not asked: it has failed too often of late."""
+
+    reason = "BREAKER_OPEN"
+    retryable = False
+
+
 class ConfigError(BrokerError):
     """The configuration is wrong: the message names file, key and reason."""
 

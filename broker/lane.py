@@ -25,7 +25,7 @@ from broker.core.backlog import Backlog
 from broker.core.breaker import State
 from broker.core.flight import FlightTable, Seat
 from broker.core.parcel import Batch, Parcel
-from broker.errors import BadReplyError, InstitutionError, RejectedError, place
+from broker.errors import BadReplyError, BreakerOpenError, InstitutionError, RejectedError, place
 from broker.institutions.base import Institution
 from broker.model import CACHEABLE, Mandate, Outcome, Problem, Question, Reply, Source
 from broker.store.base import Statements, Store
@@ -69,6 +69,10 @@ class _Trip:
     unsettled: set[bytes]
     scope: trio.CancelScope
 
+    def waiting(self) -> Iterable[Parcel]:
+        """The parcels with something still to be settled."""
+        return (parcel for parcel in self.batch.parcels if not self.unsettled.isdisjoint(parcel.keys))
+
 
 class Lane:
     """Asks one institution on behalf of all requests of this worker.
@@ -108,6 +112,8 @@ class Lane:
 
     def submit(self, parcel: Parcel) -> None:
         """Takes in what a request asks. Returns at once; answers are delivered to the parcel's waiter."""
+        if not parcel.waiter.open:
+            return
         if not self._controls.admits:
             segments, outcomes = self._problem_columns(len(parcel), Outcome.UNAVAILABLE, _BREAKER_OPEN)
             _deliver(parcel, slice(None), segments=segments, outcomes=outcomes, source=Source.BROKER)
@@ -119,7 +125,7 @@ class Lane:
     def forsake(self) -> None:
         """To be called when a request has ended: gives up what nobody waits for any more."""
         for trip in self._trips:
-            if not any(map(self._flights.wanted, trip.batch.parcels)):
+            if not any(self._flights.wanted(parcel) for parcel in trip.waiting()):
                 trip.scope.cancel()
         for parcel in self._backlog.remove(lambda parcel: not self._flights.wanted(parcel)):
             self._release(parcel.keys)
@@ -134,7 +140,9 @@ class Lane:
                 if batch is None:
                     self._controls.free_slot(slot)
                 else:
-                    nursery.start_soon(self._travel, batch, slot)
+                    trip = _Trip(batch, set(batch.keys), trio.CancelScope())
+                    self._trips.add(trip)  # at once: `forsake` must find every key in the backlog or on a trip
+                    nursery.start_soon(self._travel, trip, slot)
 
     def _enqueue(self, parcel: Parcel) -> None:
         self._backlog.add(parcel)
@@ -142,25 +150,28 @@ class Lane:
 
     async def _next_batch(self) -> Batch | None:
         """What to send now; None if there is nothing, or it may not be sent."""
-        await self._controls.pace(min(len(self._backlog), self.spec.batch_size))
+        size = min(len(self._backlog), self.spec.batch_size)
+        await self._controls.pace(size)
         if self._controls.admits:
-            return self._cut(self.spec.batch_size)
+            return self._cut(size)  # what came in while waiting has not been paid for
         if self._controls.breaker is State.OPEN:
-            if flushed := self._cut(len(self._backlog)):
-                self._settle_problem(flushed, Outcome.UNAVAILABLE, _BREAKER_OPEN)
+            self._flush()
         else:
             await self._controls.verdict()  # a probe is out: its result decides for those who wait here
         return None
 
+    def _flush(self) -> None:
+        if flushed := self._cut(len(self._backlog)):
+            self._settle_problem(flushed, Outcome.UNAVAILABLE, _BREAKER_OPEN)
+
     def _cut(self, size: int) -> Batch | None:
         batch = self._backlog.cut(size)
-        if not len(self._backlog):
+        if not len(self._backlog) and self._work.is_set():
             self._work = trio.Event()
         return batch if len(batch) else None
 
-    async def _travel(self, batch: Batch, slot: object) -> None:
-        trip = _Trip(batch, set(batch.keys), trio.CancelScope())
-        self._trips.add(trip)
+    async def _travel(self, trip: _Trip, slot: object) -> None:
+        batch = trip.batch
         try:
             with trip.scope:
                 await self._ask(trip, batch, attempt=1)
@@ -183,6 +194,9 @@ class Lane:
                 reply = await self._call(batch, attempt)
             except RejectedError as refusal:
                 await self._halve(trip, batch, attempt, refusal)
+                return
+            except BreakerOpenError:
+                self._settle_problem(batch, Outcome.UNAVAILABLE, _BREAKER_OPEN, trip)
                 return
             except InstitutionError as failure:
                 log.warning("institution %s: attempt %d of %d: %s", self.spec.id, attempt, len(batch), failure)
@@ -217,7 +231,11 @@ class Lane:
             mandate_of=mandate_of,
             subjects=batch.subjects,
         )
-        return await self._controls.call(self._institution, question)
+        try:
+            return await self._controls.call(self._institution, question)
+        finally:
+            if self._controls.breaker is State.OPEN:
+                self._flush()
 
     async def _halve(self, trip: _Trip, batch: Batch, attempt: int, refusal: RejectedError) -> None:
         if not refusal.divisible or (len(batch) > 1 and not self._controls.may_halve()):
@@ -300,10 +318,14 @@ class Lane:
 
 
 def _deliver(parcel: Parcel, span: slice, *, segments: Sequence[bytes], outcomes: bytes, source: Source) -> None:
-    if parcel.waiter.open:
+    if not parcel.waiter.open:
+        return
+    try:
         parcel.waiter.deliver(
             parcel.column, parcel.rows, segments=segments[span], outcomes=outcomes[span], source=source
         )
+    except Exception as error:  # noqa: BLE001 - one request's trouble must not keep answers from the others
+        log.error("a request could not take its answers: internal error: %s", place(error))
 
 
 def _share(

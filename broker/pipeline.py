@@ -121,7 +121,7 @@ class Inquest:
             columns = contract.read_lookups(lookups[start : start + _CHUNK], today=today)
             self._object(columns, ambiguous)
             keys = self._parts.keyer.keys(columns.types, columns.numbers, columns.names)
-            planned = self._plan(columns, keys, start, int(now))
+            planned = self._plan(columns, keys, start, now)
             if planned.misses or planned.repeats:
                 self._petition_for(planned, columns, keys, start, deadline)
             await self._send(self._settled(planned, columns, start))
@@ -139,7 +139,7 @@ class Inquest:
                     if other == subject_type:
                         columns.problems.setdefault(place, contract.NOBODY_ASKED)
 
-    def _plan(self, columns: Columns, keys: Sequence[bytes], start: int, now: int) -> Plan:
+    def _plan(self, columns: Columns, keys: Sequence[bytes], start: int, now: float) -> Plan:
         valid: list[bytes | None] = list(keys)
         for place in columns.problems:
             valid[place] = None
@@ -151,7 +151,9 @@ class Inquest:
             choices=[choices[subject_type] for subject_type in columns.types],
         )
         max_age = self._request.max_age
-        planned = plan(lines, self._rows, now=now, oldest=0 if max_age is None else math.ceil(now - max_age + 1e-9))
+        # The first whole second that is younger than max_age: with none allowed, one that has not begun yet.
+        oldest = 0 if max_age is None else math.floor(now - max_age) + 1
+        planned = plan(lines, self._rows, now=int(now), oldest=oldest)
         self.tally.add_rows(planned.outcomes, Source.CACHE)
         return planned
 

@@ -113,9 +113,10 @@ class LmdbStore:
         """See `Store`."""
         with self._lock:
             pending = sum(map(len, self._pending.values()))
+        records, bytes_used = self._measure()
         return StoreStatistics(
-            records=self._count_records(),
-            bytes_used=self._file.bytes_used(),
+            records=records,
+            bytes_used=bytes_used,
             bytes_limit=self._map_size,
             pending=pending,
             hits=self._hits,
@@ -135,9 +136,13 @@ class LmdbStore:
         self._writer.join()
         self._file.close()
 
-    def _count_records(self) -> int:
-        with self._guard, self._file.env.begin() as txn:
-            return int(txn.stat(self._file.records)["entries"])
+    def _measure(self) -> tuple[int, int]:
+        """Records and bytes used; nothing while the file is damaged."""
+        try:
+            with self._guard, self._file.env.begin() as txn:
+                return int(txn.stat(self._file.records)["entries"]), self._file.bytes_used()
+        except lmdb.Error:
+            return 0, 0
 
     def _read(self, keys: Sequence[bytes]) -> list[bytes | None]:
         try:

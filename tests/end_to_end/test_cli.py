@@ -1,0 +1,319 @@
+"""The command line, against a real broker and real mocks: what it prints, and how it exits."""
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from rich.console import Console
+
+from broker.cli import main
+from broker.cli.lookup_file import LookupFileError, read_lookups
+from broker.client import Report
+from broker.render import asset_line, reports_table
+from broker.v1 import asset_pb2
+from broker.v1 import investigation_pb2 as pb
+from tests.end_to_end.conftest import Broker, Mocks, Program, StartBroker
+
+COURT = "京0101"
+NOBODY = "127.0.0.1:1"
+MANDATE = ("--court", COURT, "--officer", "张", "--case", "（2026）京0101执1号", "--document", "通知书1号")
+Lines = Sequence[dict[str, str]]
+
+
+def run(*arguments: str, stdin: str | bytes | None = None) -> Result:
+    return CliRunner().invoke(main, arguments, input=stdin, catch_exceptions=False)
+
+
+def investigate(broker: Broker, *arguments: str, stdin: str | bytes | None = None) -> Result:
+    return run("investigate", *MANDATE, "--broker", broker.address, *arguments, stdin=stdin)
+
+
+def as_csv(lines: Lines) -> str:
+    return "\n".join(["ref,type,number,name", *(",".join(line.values()) for line in lines)])
+
+
+def as_json(lines: Lines) -> str:
+    return "\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
+
+
+def printed(result: Result) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Reports and totals."""
+    *reports, totals = map(json.loads, result.stdout.splitlines())
+    return reports, totals["totals"]
+
+
+def test_a_csv_file_becomes_a_table(broker: Broker, people: Lines, tmp_path: Path) -> None:
+    file = tmp_path / "debtors.csv"
+    file.write_text(as_csv(people), encoding="utf-8-sig")
+    result = investigate(broker, str(file))
+    assert result.exit_code == 0
+    assert [line["ref"] in result.stdout for line in people]
+    assert "20 lookups, 100 inquiries" in result.stdout
+    assert "available" in result.stdout
+    assert result.stderr == ""
+
+
+def test_json_lines_from_standard_input_become_json_lines(broker: Broker, people: Lines) -> None:
+    result = investigate(broker, "--json", "-", stdin=as_json(people))
+    assert result.exit_code == 0
+    reports, totals = printed(result)
+    assert sorted(report["ref"] for report in reports) == sorted(line["ref"] for line in people)
+    assert all(report["final"] and report["complete"] and len(report["answers"]) == 5 for report in reports)
+    assert totals["lookups"] == 20
+    assert totals["inquiries"] == sum(totals["outcomes"].values()) == sum(totals["sources"].values()) == 100
+    assert totals["complete"] is True
+
+
+def test_increments_add_up_to_the_same(broker: Broker, people: Lines) -> None:
+    whole, _ = printed(investigate(broker, "--json", "-", stdin=as_json(people)))
+    parts, totals = printed(
+        investigate(broker, "--json", "--incremental", "-", "--max-age", "0", stdin=as_json(people))
+    )
+    assert len(parts) > len(whole)
+    assert sum(part.get("final", False) for part in parts) == len(people)
+    assert {(part["ref"], one["institution_id"], one["outcome"]) for part in parts for one in part["answers"]} == {
+        (report["ref"], one["institution_id"], one["outcome"]) for report in whole for one in report["answers"]
+    }
+    assert totals["sources"] == {"INSTITUTION": 100}
+
+
+def test_asking_anew_asks_anew_even_within_the_same_second(broker: Broker, people: Lines) -> None:
+    for _ in range(3):
+        _, totals = printed(investigate(broker, "--json", "--max-age", "0", "-", stdin=as_csv(people)))
+        assert totals["sources"] == {"INSTITUTION": 100}
+
+
+def test_one_thing_from_arguments_tells_its_holders(broker: Broker, things: Lines) -> None:
+    thing = next(line for line in things if line["type"].startswith("VEHICLE"))
+    result = investigate(broker, "--type", thing["type"].lower().replace("_", "-"), "--number", thing["number"])
+    assert result.exit_code == 0
+    assert "held by" in result.stdout
+    assert "1 lookups, 1 inquiries: 1 FOUND" in result.stdout
+
+
+def test_institutions_and_kinds_narrow_it_down(broker: Broker, people: Lines) -> None:
+    by_kind, _ = printed(investigate(broker, "--json", "--kind", "bank", "-", stdin=as_json(people[:1])))
+    assert [one["institution_id"] for one in by_kind[0]["answers"]] == ["mock-bank", "mock-bank-jing"]
+    by_id, _ = printed(investigate(broker, "--json", "--institution", "mock-bank", "-", stdin=as_json(people[:1])))
+    assert [one["institution_id"] for one in by_id[0]["answers"]] == ["mock-bank"]
+
+
+def test_a_long_list_is_shown_in_part(broker: Broker, people: Lines) -> None:
+    many = [{**line, "ref": f"{turn}-{line['ref']}"} for turn in range(6) for line in people]
+    result = investigate(broker, "--kind", "bank", "-", stdin=as_csv(many))
+    assert "20 more lookups are not shown" in result.stdout
+    assert "120 lookups, 240 inquiries" in result.stdout
+
+
+def test_an_invalid_lookup_is_told_and_the_others_answered(broker: Broker, people: Lines) -> None:
+    wrong = {"ref": "wrong", "type": "RESIDENT_ID", "number": "12", "name": "x"}
+    result = investigate(broker, "-", stdin=as_csv([*people[:1], wrong]))
+    assert result.exit_code == 0
+    assert "person.document_number" in result.stdout
+    assert "5 NOT_FOUND" in result.stdout or "FOUND" in result.stdout
+
+
+def test_a_failing_institution_makes_it_partial(start_broker: StartBroker, mocks: Mocks, people: Lines) -> None:
+    with mocks.faults("mock-vehicle", down=True):
+        result = investigate(start_broker(), "-", stdin=as_csv(people[:3]))
+    assert result.exit_code == 1
+    assert "3 UNAVAILABLE" in result.stdout
+    assert "incomplete at mock-vehicle" in result.stdout
+
+
+def test_a_hanging_institution_makes_it_partial_in_time(start_broker: StartBroker, mocks: Mocks, people: Lines) -> None:
+    with mocks.faults("mock-bank", hang=1):
+        result = investigate(start_broker(), "--timeout", "0.5", "--json", "-", stdin=as_csv(people[:3]))
+    assert result.exit_code == 1
+    reports, totals = printed(result)
+    assert len(reports) == 3
+    assert totals["outcomes"]["TIMED_OUT"] == 3
+    assert totals["unavailable_institution_ids"] == ["mock-bank"]
+
+
+def test_what_the_broker_refuses(broker: Broker, people: Lines) -> None:
+    other_court = ("--court", "沪01")
+    result = investigate(broker, *other_court, "-", stdin=as_csv(people))
+    assert result.exit_code == 3
+    assert "mandate.case_number" in result.stderr
+    assert result.stdout == ""
+
+
+def test_out_of_reach_is_refused_by_name(broker: Broker, people: Lines) -> None:
+    outside = ("--court", "沪01", "--case", "（2026）沪01执1号", "--institution", "mock-bank-jing")
+    result = investigate(broker, *outside, "-", stdin=as_csv(people))
+    assert result.exit_code == 3
+    assert "mock-bank-jing" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["investigate", *MANDATE, "--type", "VEHICLE_PLATE", "--number", "京A12345"], ["institutions"], ["health"]],
+)
+def test_nobody_there(command: list[str]) -> None:
+    result = run(*command, "--broker", NOBODY)
+    assert result.exit_code == 4
+    assert "the broker is unavailable" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--type", "VEHICLE_PLATE"],
+        ["--type", "SHIP", "--number", "1"],
+        ["no-such-file"],
+        ["--timeout", "0"],
+        ["-", "--number", "1"],
+    ],
+)
+def test_wrong_usage(arguments: list[str]) -> None:
+    assert run("investigate", *MANDATE, "--broker", NOBODY, *arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("", "holds no lookups"),
+        ("ref,type,number,name\n", "holds no lookups"),
+        ("ref,number\n1,2\n", "line 1, column type: is missing"),
+        ("ref,type,number,nmae\n1,2\n", "line 1, column 4: must be another of ref, type, number, name"),
+        ("type,type,number\n", "line 1, column 1"),
+        ("type,number\nRESIDENT_ID,secret\nSHIP,secret\n", "line 3, column type: must be one of RESIDENT_ID"),
+        ("type,number\nsecret\n", "line 2: has 1 cells, 2 are needed"),
+        ('type,number\nRESIDENT_ID,"sec"ret"\n', "line 2: is not CSV"),
+        ('{"type": "RESIDENT_ID", "number": "1"}\n{"type": "RESIDENT_ID", secret}\n', "line 2: is not JSON"),
+        ('{"type": "RESIDENT_ID", "number": 7777}', "line 1, column number: Expected `str`"),
+        ('{"type": "RESIDENT_ID"}', "line 1: Object missing required field `number`"),
+        ('\n\n{"type": "secret", "number": ""}', "column type: must be one of"),
+        (b"type,number\nRESIDENT_ID,\xff\xfe\n", "is not in UTF-8"),
+    ],
+)
+def test_a_wrong_file_is_told_by_line_and_column(content: str | bytes, complaint: str) -> None:
+    result = run("investigate", *MANDATE, "--broker", NOBODY, "-", stdin=content)
+    assert result.exit_code == 2
+    assert complaint in result.stderr
+    assert "secret" not in result.stderr
+    assert "7777" not in result.stderr
+
+
+def test_lookups_are_read_however_they_are_spelled() -> None:
+    spelled = "\ufeff\n Type , NUMBER ,ref,Name\nresident-id, 1 ,a,  n \n\nVEHICLE_PLATE,2,,\n"
+    first, second = read_lookups(io.StringIO(spelled))
+    assert (first.ref, first.person.document_number, first.person.name) == ("a", "1", "n")
+    assert (second.ref, second.property.vehicle_plate) == ("5", "2")
+    (only,) = read_lookups(io.StringIO('\ufeff{"type": "ORGANIZATION_CODE", "number": "1", "name": "n"}\n\n'))
+    assert (only.ref, only.organization.code, only.organization.name) == ("1", "1", "n")
+
+
+def test_wrong_lines_end_the_reading() -> None:
+    with pytest.raises(LookupFileError, match="line 1"):
+        read_lookups(io.StringIO("{"))
+
+
+def test_institutions_by_court(broker: Broker) -> None:
+    everywhere = run("institutions", "--broker", broker.address)
+    assert everywhere.exit_code == 0
+    assert "mock-bank-jing" in everywhere.stdout
+    outside = run("institutions", "--broker", broker.address, "--court", "沪01", "--json")
+    assert [json.loads(line)["id"] for line in outside.stdout.splitlines()] == [
+        "mock-bank",
+        "mock-real-estate",
+        "mock-securities",
+        "mock-vehicle",
+    ]
+    assert run("institutions", "--broker", broker.address, "--court", "nowhere").exit_code == 3
+
+
+def test_health(broker: Broker) -> None:
+    result = run("health", "--broker", broker.address)
+    assert result.exit_code == 0
+    assert "takes requests" in result.stdout
+
+
+def test_the_default_configuration_is_valid_as_printed(tmp_path: Path) -> None:
+    file = tmp_path / "broker.toml"
+    file.write_text(run("config").stdout, encoding="utf-8")
+    result = run("config", "--check", str(file))
+    assert result.exit_code == 0
+    assert "5 institutions" in result.stdout
+
+
+def test_a_wrong_configuration_is_told_by_file_and_key(tmp_path: Path) -> None:
+    file = tmp_path / "broker.toml"
+    file.write_text(run("config").stdout.replace("grace = 30.0", "grace = -1"), encoding="utf-8")
+    for command in (["config", "--check"], ["serve", "--config"]):
+        result = run(*command, str(file))
+        assert result.exit_code == 2
+        assert f"{file}: server" in result.stderr
+        assert "grace" in result.stderr
+
+
+def test_serve_takes_overrides_and_refuses_wrong_ones(tmp_path: Path) -> None:
+    free = ("--metrics", "127.0.0.1:0", "--store", "")
+    program = Program("broker", "serve", "--listen", "127.0.0.1:0", *free, folder=tmp_path)
+    try:
+        assert program.said["ready"] is True
+        assert run("health", "--broker", program.said["grpc"]).exit_code == 0
+        assert not (tmp_path / "var" / "cache").exists()
+    finally:
+        assert program.stop() == 0
+    nowhere = run("serve", "--listen", "nowhere")
+    assert (nowhere.exit_code, "command line: listen" in nowhere.stderr) == (2, True)
+
+
+def test_a_port_in_use_is_told(broker: Broker, tmp_path: Path) -> None:
+    free = ["--metrics", "127.0.0.1:0", "--store", ""]
+    command = [sys.executable, "-m", "broker", "serve", "--listen", broker.address, *free]
+    result = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path, timeout=30)  # noqa: S603
+    assert result.returncode == 2
+    assert "server.listen: cannot listen" in result.stderr
+
+
+def test_help_teaches() -> None:
+    assert "broker investigate --help" in run("--help").stdout
+    for name in main.commands:
+        result = run(name, "--help")
+        assert result.exit_code == 0
+        assert "\b" not in result.stdout
+    assert "Exit codes" in run("investigate", "--help").stdout
+
+
+def rendered(report: Report) -> str:
+    screen = Console(file=io.StringIO(), width=160, record=True)
+    screen.print(reports_table([report]))
+    return screen.export_text()
+
+
+def test_text_of_institutions_is_shown_not_obeyed() -> None:
+    problem = pb.Answer(institution_id="bank", outcome="OUTCOME_REFUSED", source="SOURCE_INSTITUTION")
+    problem.problem.message = "[red]no[/red]\x1b[2J"
+    shown = rendered(pb.Report(ref="[bold]r[/bold]", answers=[problem]))
+    assert "[red]no[/red]" in shown
+    assert "[bold]r[/bold]" in shown
+    assert "\x1b[2J" not in shown
+
+
+def test_an_asset_of_every_kind_in_short() -> None:
+    money = {"currency_code": "CNY", "units": 1234, "nanos": 500_000_000}
+    account = asset_pb2.Account(category="savings", account_number="62", available_balance=money)
+    freeze = asset_pb2.JudicialMeasure(type="MEASURE_TYPE_WAITING_FREEZE", authority="court", amount=money)
+    holders = [asset_pb2.Holder(name="a", share="1/2"), asset_pb2.Holder(name="b", share="1/2")]
+    assert asset_line(asset_pb2.Asset(account=account, measures=[freeze])) == (
+        "savings 62: CNY 1,234.50 available; waiting freeze of CNY 1,234.50 by court"
+    )
+    vehicle = asset_pb2.Vehicle(plate="京A12345", model="m", mortgaged=True)
+    assert (
+        asset_line(asset_pb2.Asset(vehicle=vehicle, holders=holders)) == "京A12345 m, mortgaged; held by a 1/2, b 1/2"
+    )
+    holding = asset_pb2.SecuritiesHolding(quantity=1200, security_name="s", market_value=money)
+    assert asset_line(asset_pb2.Asset(holding=holding)) == "1,200 × s: CNY 1,234.50"
+    unit = asset_pb2.RealEstateUnit(location="here", area_square_metres={"value": "80.10"})
+    assert asset_line(asset_pb2.Asset(real_estate_unit=unit), holders=True) == "here, 80.10 m²; held by "
+    assert asset_line(asset_pb2.Asset()).startswith("an asset")

@@ -1,0 +1,501 @@
+"""The client against a broker that misbehaves by script, over real gRPC; and, without any, against random breaks."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from datetime import date
+from random import Random
+from typing import Any, TypeVar
+
+import grpc
+import pytest
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from broker.client import (
+    BrokerUnavailableError,
+    Client,
+    Investigation,
+    Lookup,
+    Mandate,
+    OutOfTimeError,
+    Report,
+    RequestRefusedError,
+    SubjectType,
+    Terms,
+    Violation,
+    lookup,
+    person,
+    vehicle_plate,
+)
+from broker.contract import read_lookups
+from broker.model import Outcome, Source
+from broker.v1 import investigation_pb2 as pb
+
+T = TypeVar("T")
+Act = Callable[[pb.InvestigateRequest, Any], AsyncIterator[pb.InvestigateResponse]]
+
+MANDATE = Mandate(court_code="京0101", officer="张", case_number="（2026）京0101执1号", legal_document="通知书1号")
+NUMBER = "110101199001011237"
+PATIENCE = 10.0  # s; a test that waits longer hangs
+
+
+def run(test: Coroutine[Any, Any, T]) -> T:
+    async def in_time() -> T:
+        async with asyncio.timeout(PATIENCE):
+            return await test
+
+    return asyncio.run(in_time())
+
+
+def people(count: int) -> list[Lookup]:
+    """All under one ref, so that only positions tell them apart."""
+    return [person("same", f"n{number}", NUMBER) for number in range(count)]
+
+
+def names(request: pb.InvestigateRequest) -> list[str]:
+    return [one.person.name for one in request.lookups]
+
+
+def answer(institution: str, outcome: Outcome = Outcome.NOT_FOUND) -> pb.Answer:
+    return pb.Answer(institution_id=institution, outcome=f"OUTCOME_{outcome.name}", source=pb.SOURCE_INSTITUTION)
+
+
+def report(position: int, *answers: pb.Answer, final: bool = True, complete: bool = True) -> pb.InvestigateResponse:
+    said = pb.Report(position=position, ref="same", final=final, complete=final and complete, answers=answers)
+    return pb.InvestigateResponse(reports=[said])
+
+
+async def answering(request: pb.InvestigateRequest, _: Any) -> AsyncIterator[pb.InvestigateResponse]:
+    for position in range(len(request.lookups)):
+        yield report(position, answer("bank"), answer("land"))
+    yield pb.InvestigateResponse(summary=pb.Summary(complete=True))
+
+
+def saying(*responses: pb.InvestigateResponse) -> Act:
+    """Says something, and ends properly."""
+
+    async def act(*_: Any) -> AsyncIterator[pb.InvestigateResponse]:
+        for response in responses:
+            yield response
+
+    return act
+
+
+def ending(*responses: pb.InvestigateResponse, status: grpc.StatusCode, details: Sequence[Message] = ()) -> Act:
+    """Says something, then fails."""
+
+    async def act(_: pb.InvestigateRequest, context: Any) -> AsyncIterator[pb.InvestigateResponse]:
+        for response in responses:
+            yield response
+        packed = []
+        for detail in details:
+            packed.append(any_pb2.Any())
+            packed[-1].Pack(detail)
+        told = status_pb2.Status(code=status.value[0], details=packed)
+        await context.abort(status, "as scripted", (("grpc-status-details-bin", told.SerializeToString()),))
+
+    return act
+
+
+def busy(seconds: float) -> Act:
+    delay = duration_pb2.Duration()
+    delay.FromNanoseconds(int(seconds * 1e9))
+    hint = error_details_pb2.RetryInfo(retry_delay=delay)
+    return ending(status=grpc.StatusCode.RESOURCE_EXHAUSTED, details=[hint])
+
+
+BREAKING = ending(status=grpc.StatusCode.UNAVAILABLE)
+
+
+class ScriptedBroker:
+    """Plays one act per call, the last one for ever."""
+
+    def __init__(self, *acts: Act) -> None:
+        self._acts = acts
+        self.requests: list[pb.InvestigateRequest] = []
+        self.peers: set[str] = set()
+        self.pauses: list[float] = []
+
+    async def investigate(self, request: pb.InvestigateRequest, context: Any) -> AsyncIterator[pb.InvestigateResponse]:
+        act = self._acts[min(len(self.requests), len(self._acts) - 1)]
+        self.requests.append(request)
+        self.peers.add(context.peer())
+        async for response in act(request, context):
+            yield response
+
+    async def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+    @asynccontextmanager
+    async def client(self, channels: int = 2) -> AsyncIterator[Client]:
+        server = grpc.aio.server()
+        method = grpc.unary_stream_rpc_method_handler(
+            self.investigate,
+            request_deserializer=pb.InvestigateRequest.FromString,
+            response_serializer=pb.InvestigateResponse.SerializeToString,
+        )
+        handler = grpc.method_handlers_generic_handler("broker.v1.InvestigationService", {"Investigate": method})
+        server.add_generic_rpc_handlers((handler,))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        try:
+            async with Client(f"127.0.0.1:{port}", channels=channels, pause=self.pause) as client:
+                yield client
+        finally:
+            await server.stop(None)
+
+
+async def gathered(investigation: Investigation) -> list[Report]:
+    async with investigation:
+        return [report async for report in investigation]
+
+
+def investigated(broker: ScriptedBroker, lookups: Sequence[Lookup], terms: Terms) -> list[Report]:
+    async def test() -> list[Report]:
+        async with broker.client() as client:
+            return await gathered(client.investigate(MANDATE, lookups, terms))
+
+    return run(test())
+
+
+def test_a_large_input_is_split_and_every_position_reported_once() -> None:
+    broker = ScriptedBroker(answering)
+    reports = investigated(broker, people(25), Terms(batch_size=10))
+    assert sorted(len(request.lookups) for request in broker.requests) == [5, 10, 10]
+    assert all(request.mandate == MANDATE for request in broker.requests)
+    assert sorted(report.position for report in reports) == list(range(25))
+
+
+def test_terms_reach_the_broker() -> None:
+    broker = ScriptedBroker(answering)
+    terms = Terms(institutions=("bank",), max_age=1.5, bulk=True, incremental=True, request_id="r1", timeout=None)
+    investigated(broker, [vehicle_plate("v", "京A12345")], terms)
+    (request,) = broker.requests
+    assert list(request.institution_ids) == ["bank"]
+    assert request.max_age.ToMilliseconds() == 1500
+    assert (request.priority, request.delivery) == (pb.PRIORITY_BULK, pb.DELIVERY_INCREMENTAL)
+    assert request.request_id == "r1"
+
+
+def test_totals_count_what_was_given() -> None:
+    async def test() -> None:
+        async with ScriptedBroker(answering).client() as client:
+            investigation = client.investigate(MANDATE, people(3))
+            assert not investigation.totals.complete
+            await gathered(investigation)
+            totals = investigation.totals
+            assert (totals.lookups, totals.inquiries, totals.complete) == (3, 6, True)
+            assert totals.outcomes == {Outcome.NOT_FOUND: 6}
+            assert totals.sources == {Source.INSTITUTION: 6}
+
+    run(test())
+
+
+def test_no_lookups_no_calls() -> None:
+    broker = ScriptedBroker(answering)
+    assert investigated(broker, [], Terms()) == []
+    assert broker.requests == []
+
+
+def test_batches_under_way_are_bounded() -> None:
+    """Each call waits for two others, so three are under way; a fourth would show."""
+
+    async def test() -> None:
+        together = asyncio.Barrier(3)
+        active: list[int] = [0]
+        peak: list[int] = []
+
+        async def meeting(request: pb.InvestigateRequest, context: Any) -> AsyncIterator[pb.InvestigateResponse]:
+            active[0] += 1
+            peak.append(active[0])
+            await together.wait()
+            active[0] -= 1
+            async for response in answering(request, context):
+                yield response
+
+        async with ScriptedBroker(meeting).client() as client:
+            await gathered(client.investigate(MANDATE, people(6), Terms(batch_size=1, concurrency=3)))
+        assert max(peak) == 3
+
+    run(test())
+
+
+def test_channels_are_connections_of_their_own() -> None:
+    async def test() -> None:
+        broker = ScriptedBroker(answering)
+        async with broker.client(channels=3) as client:
+            await gathered(client.investigate(MANDATE, people(6), Terms(batch_size=1)))
+        assert len(broker.peers) == 3
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    "status",
+    [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.ABORTED, grpc.StatusCode.CANCELLED],
+)
+def test_after_a_break_only_the_rest_is_asked_again(status: grpc.StatusCode) -> None:
+    broken = ending(report(3, answer("bank")), report(0, answer("bank")), status=status)
+    broker = ScriptedBroker(broken, answering)
+    reports = investigated(broker, people(5), Terms())
+    assert [names(request) for request in broker.requests] == [["n0", "n1", "n2", "n3", "n4"], ["n1", "n2", "n4"]]
+    assert [report.position for report in reports] == [3, 0, 1, 2, 4]
+
+
+def test_a_stream_that_ends_early_is_a_break() -> None:
+    broker = ScriptedBroker(saying(report(1, answer("bank"))), answering)
+    assert len(investigated(broker, people(3), Terms())) == 3
+    assert names(broker.requests[1]) == ["n0", "n2"]
+
+
+@pytest.mark.parametrize("said", [[report(7)], [report(0), report(0)]])
+def test_a_report_on_what_was_not_asked_is_a_break(said: list[pb.InvestigateResponse]) -> None:
+    broker = ScriptedBroker(saying(*said), answering)
+    assert sorted(report.position for report in investigated(broker, people(2), Terms())) == [0, 1]
+    assert len(broker.requests) == 2
+
+
+def test_losing_only_the_summary_is_no_break() -> None:
+    broker = ScriptedBroker(ending(report(0), status=grpc.StatusCode.UNAVAILABLE))
+    assert len(investigated(broker, people(1), Terms())) == 1
+    assert len(broker.requests) == 1
+
+
+def test_an_answer_already_given_is_not_given_again() -> None:
+    told = [
+        report(0, answer("bank"), final=False),
+        report(1, answer("bank", Outcome.UNAVAILABLE), final=False),
+        report(2, answer("bank"), final=False),
+        report(2, answer("land")),
+    ]
+    again = [report(position, answer("bank"), answer("land")) for position in (0, 1)]
+    broker = ScriptedBroker(ending(*told, status=grpc.StatusCode.UNAVAILABLE), saying(*again))
+    reports = investigated(broker, people(3), Terms(incremental=True))
+    given_answers = Counter((one.position, said.institution_id) for one in reports for said in one.answers)
+    assert given_answers == {(place, name): 1 for place in range(3) for name in ("bank", "land")}
+    assert {one.position: one.complete for one in reports if one.final} == {0: True, 1: False, 2: True}
+
+
+def test_a_busy_broker_is_given_the_time_it_asks_for() -> None:
+    broker = ScriptedBroker(busy(2.5), busy(0.25), answering)
+    investigated(broker, people(1), Terms())
+    longer, shorter = broker.pauses
+    assert 2.5 <= longer <= 3.0
+    assert 0.25 <= shorter <= 0.3
+
+
+def test_waiting_longer_than_there_is_time_is_not_begun() -> None:
+    broker = ScriptedBroker(busy(60))
+    with pytest.raises(BrokerUnavailableError) as caught:
+        investigated(broker, people(1), Terms(timeout=30))
+    assert caught.value.retry_after == 60
+    assert broker.pauses == []
+
+
+def test_attempts_are_bounded_and_jittered() -> None:
+    broker = ScriptedBroker(BREAKING)
+    with pytest.raises(BrokerUnavailableError) as caught:
+        investigated(broker, people(1), Terms(attempts=4))
+    assert len(broker.requests) == 4
+    assert len(broker.pauses) == len(set(broker.pauses)) == 3
+    assert caught.value.code == "UNAVAILABLE"
+    assert NUMBER not in f"{caught.value!r} {caught.value}"
+
+
+def test_nobody_listening() -> None:
+    async def test() -> None:
+        async with Client("127.0.0.1:1", pause=ScriptedBroker().pause) as client:
+            with pytest.raises(BrokerUnavailableError):
+                await gathered(client.investigate(MANDATE, people(1), Terms(attempts=2)))
+            with pytest.raises(BrokerUnavailableError):
+                await client.health()
+            with pytest.raises(BrokerUnavailableError):
+                await client.institutions()
+
+    run(test())
+
+
+def test_a_refusal_says_what_to_correct() -> None:
+    field = error_details_pb2.BadRequest.FieldViolation(field="mandate.officer", description="is required")
+    details = [error_details_pb2.BadRequest(field_violations=[field])]
+    broker = ScriptedBroker(ending(status=grpc.StatusCode.INVALID_ARGUMENT, details=details))
+    with pytest.raises(RequestRefusedError) as caught:
+        investigated(broker, people(1), Terms())
+    assert caught.value.code == "INVALID_ARGUMENT"
+    assert caught.value.violations == (Violation("mandate.officer", "is required"),)
+    assert len(broker.requests) == 1
+
+
+@pytest.mark.parametrize("status", [grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.RESOURCE_EXHAUSTED])
+def test_refusals_without_details(status: grpc.StatusCode) -> None:
+    broker = ScriptedBroker(ending(status=status))
+    with pytest.raises(RequestRefusedError) as caught:
+        investigated(broker, people(1), Terms())
+    assert caught.value.violations == ()
+    assert len(broker.requests) == 1
+
+
+def test_the_callers_time_is_kept() -> None:
+    async def waiting(*_: Any) -> AsyncIterator[pb.InvestigateResponse]:
+        yield report(0, answer("bank"))
+        await asyncio.Event().wait()
+
+    async def test() -> None:
+        broker = ScriptedBroker(waiting)
+        async with broker.client() as client:
+            investigation = client.investigate(MANDATE, people(4), Terms(timeout=0.2, batch_size=2, concurrency=1))
+            with pytest.raises(OutOfTimeError):
+                await gathered(investigation)
+        assert (investigation.totals.lookups, investigation.totals.complete) == (1, False)
+        assert len(broker.requests) == 1
+
+    run(test())
+
+
+class Patient:
+    """An act that says one thing and waits, and tells when it was cancelled."""
+
+    def __init__(self) -> None:
+        self.cancelled = asyncio.Event()
+
+    async def act(self, *_: Any) -> AsyncIterator[pb.InvestigateResponse]:
+        try:
+            yield report(0, answer("bank"))
+            await asyncio.Event().wait()
+        finally:
+            self.cancelled.set()
+
+
+async def leaving_a_context(investigation: Investigation) -> None:
+    async with investigation:
+        async for _ in investigation:
+            break
+
+
+async def closing(investigation: Investigation) -> None:
+    async with aclosing(investigation):
+        async for _ in investigation:
+            break
+
+
+async def just_leaving(investigation: Investigation) -> None:
+    async for _ in investigation:
+        break
+
+
+async def being_cancelled(investigation: Investigation) -> None:
+    begun = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in investigation:
+            begun.set()
+
+    task = asyncio.create_task(read())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.parametrize("leave", [leaving_a_context, closing, just_leaving, being_cancelled])
+def test_what_is_abandoned_is_cancelled(leave: Callable[[Investigation], Awaitable[None]]) -> None:
+    async def test() -> None:
+        patient = Patient()
+        async with ScriptedBroker(patient.act).client() as client:
+            await leave(client.investigate(MANDATE, people(2)))
+            await patient.cancelled.wait()
+
+    run(test())
+
+
+def test_an_investigation_is_iterated_over_once() -> None:
+    async def test() -> None:
+        async with ScriptedBroker(answering).client() as client:
+            investigation = client.investigate(MANDATE, people(1))
+            await gathered(investigation)
+            with pytest.raises(RuntimeError, match="once"):
+                await gathered(investigation)
+
+    run(test())
+
+
+def test_a_slow_reader_holds_the_stream_back() -> None:
+    sent = []
+
+    async def endless(*_: Any) -> AsyncGenerator[pb.InvestigateResponse, None]:
+        for position in range(1000):
+            sent.append(position)
+            yield report(position)
+
+    async def test() -> None:
+        async with Investigation(endless, MANDATE, people(1000), Terms(concurrency=1)) as investigation:
+            async for _ in investigation:
+                for _ in range(100):
+                    await asyncio.sleep(0)
+                break
+
+    run(test())
+    assert len(sent) <= 3
+
+
+def test_lookups_that_fail_to_come_end_it_with_their_error() -> None:
+    def broken() -> Iterator[Lookup]:
+        yield from people(1)
+        raise LookupError
+
+    async def ask(request: pb.InvestigateRequest, _: float | None) -> AsyncGenerator[pb.InvestigateResponse, None]:
+        async for response in answering(request, None):
+            yield response
+
+    with pytest.raises(LookupError):
+        run(gathered(Investigation(ask, MANDATE, broken(), Terms(batch_size=1, concurrency=1))))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Terms(batch_size=0),
+        lambda: Terms(concurrency=0),
+        lambda: Terms(attempts=0),
+        lambda: Client("127.0.0.1:1", channels=0),
+    ],
+)
+def test_terms_under_which_nothing_would_be_asked_are_refused(make: Callable[[], object]) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        make()
+
+
+@pytest.mark.parametrize("subject_type", SubjectType)
+def test_a_lookup_of_any_type_is_read_as_that_type(subject_type: SubjectType) -> None:
+    columns = read_lookups([lookup("r", subject_type, "1", "n")], today=date(2026, 1, 1))
+    assert columns.types == [subject_type]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.randoms(), st.lists(st.integers(0, 60), max_size=8), st.integers(1, 30), st.integers(1, 12))
+def test_whatever_breaks_each_answer_is_given_once(
+    random: Random, breaks: list[int], count: int, batch_size: int
+) -> None:
+    institutions = ("bank", "land", "securities")
+
+    async def ask(request: pb.InvestigateRequest, _: float | None) -> AsyncGenerator[pb.InvestigateResponse, None]:
+        order = [(place, name) for place in range(len(request.lookups)) for name in institutions]
+        random.shuffle(order)
+        breaks_after = breaks.pop() if breaks else None
+        missing = Counter(place for place, _ in order)
+        for number, (place, name) in enumerate(order):
+            if number == breaks_after:
+                raise BrokerUnavailableError("broke", "UNAVAILABLE")
+            missing[place] -= 1
+            yield report(place, answer(name), final=not missing[place])
+
+    terms = Terms(batch_size=batch_size, concurrency=3, attempts=10, incremental=True, timeout=None)
+    reports = run(gathered(Investigation(ask, MANDATE, people(count), terms, pause=ScriptedBroker().pause)))
+    assert sorted(one.position for one in reports if one.final) == list(range(count))
+    given_answers = Counter((one.position, said.institution_id) for one in reports for said in one.answers)
+    assert given_answers == {(place, name): 1 for place in range(count) for name in institutions}

@@ -1,0 +1,807 @@
+"""Everything the contract promises, through the public door: real gRPC, real LMDB and real HTTP, in one process."""
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2
+from prometheus_client.parser import text_string_to_metric_families
+
+from broker.errors import ConfigError
+from broker.v1 import asset_pb2
+from broker.v1 import investigation_pb2 as pb
+from tests.end_to_end.in_process import (
+    FOUND,
+    INVALID,
+    NATIONAL,
+    NOT_FOUND,
+    REFUSED,
+    REGIONAL,
+    SERVICE,
+    TIMED_OUT,
+    UNAVAILABLE,
+    Reports,
+    Stage,
+    as_message,
+    asking,
+    check_shape,
+    check_truth,
+    details,
+    institutions_for,
+    on_stage,
+    person,
+    run,
+    sample,
+    stage,
+    violations,
+)
+
+# --- the main job -----------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_answered_by_everybody_truthfully_and_the_second_time_from_the_cache(tmp_path: Path) -> None:
+    lookups = sample(600, mix="all")
+
+    async def first(opened: Stage) -> None:
+        said = await opened.ask(asking(lookups, request_id="mine"))
+        assert said.summary.request_id == "mine"
+        assert said.summary.complete
+        assert said.summary.elapsed.ToNanoseconds() > 0
+        assert {p: set(a) for p, a in said.answers().items()} == {
+            position: institutions_for(lookup) for position, lookup in enumerate(lookups)
+        }
+        assert check_truth(lookups, said) == said.summary.inquiries
+        assert set(said.sources()) == {"INSTITUTION"}
+        asked = (await opened.stats())["inquiries"]
+        assert asked == said.summary.inquiries
+        again = await opened.ask(asking(lookups))
+        assert again.summary.request_id
+        assert set(again.sources()) == {"CACHE"}
+        assert check_truth(lookups, again) == said.summary.inquiries
+        assert (await opened.stats())["inquiries"] == asked
+
+    async def after_a_restart(opened: Stage) -> None:
+        said = await opened.ask(asking(lookups))
+        assert set(said.sources()) == {"CACHE"}
+        assert check_truth(lookups, said) == said.summary.inquiries
+        assert (await opened.stats())["inquiries"] == 0
+
+    on_stage(tmp_path, first)
+    on_stage(tmp_path, after_a_restart)
+
+
+def test_increments_concatenate_to_the_same_answers(tmp_path: Path) -> None:
+    lookups = sample(900, mix="all")
+    lookups += [lookup._replace(ref=f"again {lookup.ref}") for lookup in lookups[:400]]  # some in the next chunk
+
+    async def play(opened: Stage) -> None:
+        # So that part of some lookups is in the cache.
+        await opened.ask(asking([each for each in lookups[:200] if each.name], institution_ids=["mock-bank"]))
+        incremental = await opened.ask(asking(lookups, delivery=pb.DELIVERY_INCREMENTAL))
+        complete = await opened.ask(asking(lookups, delivery=pb.DELIVERY_COMPLETE))
+        assert all(report.final for report in complete.reports)
+        assert len(incremental.reports) > len(complete.reports)
+        assert all(report.answers for report in incremental.reports)
+        for both in (incremental, complete):
+            assert check_truth(lookups, both) == both.summary.inquiries
+        said_at_once = {position: set(each) for position, each in complete.answers().items()}
+        assert {position: set(each) for position, each in incremental.answers().items()} == said_at_once
+        last = {report.position: report for report in incremental.reports}
+        assert all(report.final and report.complete for report in last.values())
+
+    on_stage(tmp_path, play)
+
+
+def test_what_is_cached_does_not_wait_for_what_is_not(tmp_path: Path) -> None:
+    """No institution ever replies to the second request: what comes can only come from the cache."""
+    lookups = sample(400)
+    known = set(range(0, 400, 4))
+
+    async def play(opened: Stage) -> None:
+        await opened.ask(asking(lookups[::4]))
+        await opened.faults(hang=1)
+        call = opened.investigate(asking(lookups))
+        seen: set[int] = set()
+        async for response in call:
+            seen |= {report.position for report in response.reports}
+            if seen == known:
+                break
+        call.cancel()
+        assert seen == known
+
+    on_stage(tmp_path, play)
+
+
+def test_equal_lookups_are_asked_once_and_answered_each(tmp_path: Path) -> None:
+    one, other = sample(2)
+    spaced = f"{one.number[:6]} {one.number[6:14]} {one.number[14:]}".lower()
+
+    async def play(opened: Stage) -> None:
+        lookups = [
+            as_message(one),
+            as_message(one),  # same ref, same subject
+            person("second", one.name, one.number),
+            person("third", one.name, spaced),
+            as_message(other),
+        ]
+        said = await opened.ask(asking(lookups))
+        answers = said.answers()
+        assert (await opened.stats())["inquiries"] == 8
+        assert said.summary.inquiries == 20
+        for position in (1, 2, 3):
+            assert answers[position] == answers[0]
+        assert answers[4] != answers[0]
+        again = await opened.ask(asking(lookups, delivery=pb.DELIVERY_INCREMENTAL))
+        assert again.summary.inquiries == 20
+        assert (await opened.stats())["duplicates"] == 0
+
+    on_stage(tmp_path, play)
+
+
+def test_two_requests_at_a_time_ask_each_question_once(tmp_path: Path) -> None:
+    lookups = sample(200)
+
+    async def play(opened: Stage) -> None:
+        await opened.faults(latency={"distribution": "fixed", "seconds": 0.1})
+        both = await asyncio.gather(*[opened.ask(asking(lookups)) for _ in range(2)])
+        assert (await opened.stats())["inquiries"] == 800
+        assert (await opened.stats())["duplicates"] == 0
+        sources = both[0].sources() + both[1].sources()
+        assert sources["INSTITUTION"] == 800
+        assert sources["FLIGHT"] > 0
+        assert all(check_truth(lookups, said) == 800 for said in both)
+
+    on_stage(tmp_path, play)
+
+
+def test_max_age_decides_whether_the_cache_will_do(tmp_path: Path) -> None:
+    lookups = sample(20)
+
+    async def play(opened: Stage) -> None:
+        await opened.ask(asking(lookups))
+        recent = await opened.ask(asking(lookups, max_age=Duration(seconds=600)))
+        assert recent.sources() == {"CACHE": 80}
+        anew = await opened.ask(asking(lookups, max_age=Duration()))
+        assert anew.sources() == {"INSTITUTION": 80}
+        assert (await opened.stats())["inquiries"] == 160
+
+    on_stage(tmp_path, play)
+
+
+def test_a_regional_institution_is_asked_for_courts_of_its_region_only(tmp_path: Path) -> None:
+    reach = {"最高法": True, "京": True, "京01": True, "京0101": True, "沪": False, "沪01": False, "粤0305": False}
+
+    async def play(opened: Stage) -> None:
+        (lookup,) = sample(1)
+        listed = opened.service.ListInstitutions
+        for court, reached in reach.items():
+            expected = {*NATIONAL, REGIONAL} if reached else set(NATIONAL)
+            said = await opened.ask(asking([lookup], court=court))
+            assert set(said.answers()[0]) == expected, court
+            institutions = (await listed(pb.ListInstitutionsRequest(court_code=court))).institutions
+            assert {each.id for each in institutions} == expected
+            if not reached:
+                error = await opened.refusal(asking([lookup], court=court, institution_ids=[REGIONAL]))
+                assert violations(error) == ["institution_ids[0]"]
+                assert REGIONAL in (error.details() or "")
+
+    on_stage(tmp_path, play)
+
+
+def test_a_request_may_choose_whom_it_asks(tmp_path: Path) -> None:
+    (lookup,) = sample(1)
+    plate = pb.Lookup(ref="car", property=pb.Property(vehicle_plate="京A12345"))
+
+    async def play(opened: Stage) -> None:
+        chosen = await opened.ask(asking([lookup], institution_ids=["mock-bank", "mock-vehicle", "mock-bank"]))
+        assert set(chosen.answers()[0]) == {"mock-bank", "mock-vehicle"}
+        of_kind = await opened.ask(asking([lookup], kinds=[pb.INSTITUTION_KIND_REAL_ESTATE]))
+        assert set(of_kind.answers()[0]) == {"mock-real-estate"}
+        both = await opened.ask(asking([lookup, plate], kinds=[pb.INSTITUTION_KIND_BANK]))
+        (nobody,) = both.answers()[1].values()
+        assert (nobody.outcome, nobody.problem.reason) == (INVALID, "NOBODY_ASKED")
+
+    on_stage(tmp_path, play)
+
+
+# --- bad input --------------------------------------------------------------------------------------------------------
+
+GOOD = person("1", "张三", "11010519491231002X")
+_MANDATE = {
+    "court_code": "京0101",
+    "officer": "王",
+    "case_number": "（2026）京0101执1号",
+    "legal_document": "裁定书",
+}
+
+
+def _with_mandate(**changes: str) -> dict[str, Any]:
+    return {"mandate": {**_MANDATE, **changes}, "lookups": [GOOD]}
+
+
+BAD_REQUESTS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "no mandate": (
+        {"lookups": [GOOD]},
+        ["mandate.court_code", "mandate.case_number", "mandate.officer", "mandate.legal_document"],
+    ),
+    "no court": (_with_mandate(court_code=""), ["mandate.court_code"]),
+    "no such court": (_with_mandate(court_code="京010"), ["mandate.court_code"]),
+    "another court's case": (_with_mandate(case_number="（2026）沪0101执1号"), ["mandate.case_number"]),
+    "no case number": (_with_mandate(case_number="执1号"), ["mandate.case_number"]),
+    "not an enforcement case": (_with_mandate(case_number="（2026）京0101民初1号"), ["mandate.case_number"]),
+    "no officer": (_with_mandate(officer=" "), ["mandate.officer"]),
+    "an endless document": (_with_mandate(legal_document="书" * 201), ["mandate.legal_document"]),
+    "no lookups": ({"mandate": _MANDATE}, ["lookups"]),
+    "too many lookups": ({"mandate": _MANDATE, "lookups": [GOOD] * 51}, ["lookups"]),
+    "negative max_age": ({**_with_mandate(), "max_age": Duration(seconds=-1)}, ["max_age"]),
+    "negative nanos": ({**_with_mandate(), "max_age": Duration(nanos=-1)}, ["max_age"]),
+    "too many nanos": ({**_with_mandate(), "max_age": Duration(nanos=1_000_000_000)}, ["max_age"]),
+    "endless max_age": ({**_with_mandate(), "max_age": Duration(seconds=315_576_000_000)}, ["max_age"]),
+    "unknown institution": ({**_with_mandate(), "institution_ids": ["mock-bank", "no-bank"]}, ["institution_ids[1]"]),
+    "unspecified kind": ({**_with_mandate(), "kinds": [1, 0]}, ["kinds[1]"]),
+    "unknown kind": ({**_with_mandate(), "kinds": [99]}, ["kinds[0]"]),
+    "kind and institution exclude each other": (
+        {**_with_mandate(), "institution_ids": ["mock-bank"], "kinds": [2]},
+        ["institution_ids[0]"],
+    ),
+    "unknown priority": ({**_with_mandate(), "priority": 9}, ["priority"]),
+    "unknown delivery": ({**_with_mandate(), "delivery": -1}, ["delivery"]),
+    "endless request_id": ({**_with_mandate(), "request_id": "x" * 129}, ["request_id"]),
+    "everything": (
+        {"max_age": Duration(seconds=-1), "kinds": [7], "priority": 9, "delivery": 9},
+        [
+            *("mandate.court_code", "mandate.case_number", "mandate.officer", "mandate.legal_document"),
+            *("lookups", "max_age", "kinds[0]", "priority", "delivery"),
+        ],
+    ),
+}
+
+
+def test_a_request_that_is_wrong_as_a_whole_is_refused_field_by_field_and_nobody_is_asked(tmp_path: Path) -> None:
+    async def play(opened: Stage) -> None:
+        for name, (fields, expected) in BAD_REQUESTS.items():
+            error = await opened.refusal(pb.InvestigateRequest(**fields))
+            assert error.code() is grpc.StatusCode.INVALID_ARGUMENT, name
+            assert violations(error) == expected, name
+            assert not any(secret in str(error.details()) for secret in ("11010519491231002X", "张三"))
+        assert (await opened.stats())["calls"] == 0
+        assert len((await opened.ask(pb.InvestigateRequest(mandate=_MANDATE, lookups=[GOOD] * 50))).reports) == 50
+
+    on_stage(tmp_path, play, server={"most_lookups": 50})
+
+
+def test_what_is_no_request_at_all_is_refused(tmp_path: Path) -> None:
+    async def play(opened: Stage) -> None:
+        call = opened.channel.unary_stream(f"/{SERVICE}/Investigate")(b"\xff\xff not protobuf")
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            await call.read()
+        assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert violations(error.value) == ["request"]
+
+    on_stage(tmp_path, play)
+
+
+BAD_LOOKUPS: dict[str, tuple[pb.Lookup, str, str]] = {
+    "check digit": (person("a", "张三", "110105194912310021"), "BAD_CHECK_DIGIT", "person.document_number"),
+    "birth date": (person("b", "张三", "110105194913310028"), "BAD_BIRTH_DATE", "person.document_number"),
+    "empty number": (person("c", "张三", ""), "EMPTY", "person.document_number"),
+    "empty name": (person("d", " ", "11010519491231002X"), "EMPTY", "person.name"),
+    "no document type": (person("e", "张三", "11010519491231002X", 0), "BAD_TYPE", "person.document_type"),
+    "an organisation's type": (person("f", "张三", "11010519491231002X", 6), "BAD_TYPE", "person.document_type"),
+    "unknown type": (person("g", "张三", "11010519491231002X", 99), "BAD_TYPE", "person.document_type"),
+    "code": (
+        pb.Lookup(ref="h", organization=pb.Organization(name="公司", code="91350100M000100Y44")),
+        "BAD_CHECK_DIGIT",
+        "organization.code",
+    ),
+    "plate": (pb.Lookup(ref="i", property=pb.Property(vehicle_plate="A12345")), "BAD_SHAPE", "property.vehicle_plate"),
+    "no number": (pb.Lookup(ref="j", property=pb.Property()), "NO_SUBJECT", "property.number"),
+    "no subject": (pb.Lookup(ref="k"), "NO_SUBJECT", "subject"),
+    "empty ref": (person("", "张三", "11010519491231002X"), "BAD_REF", "ref"),
+    "long ref": (person("x" * 65, "张三", "11010519491231002X"), "BAD_REF", "ref"),
+    "shared ref": (person("shared", "张三", "11010519491231002X"), "DUPLICATE_REF", "ref"),
+    "shared ref again": (person("shared", "李四", "11010519491231002X"), "DUPLICATE_REF", "ref"),
+}
+
+
+def test_a_wrong_lookup_is_refused_alone_and_the_others_are_answered(tmp_path: Path) -> None:
+    good = sample(10)
+
+    async def play(opened: Stage) -> None:
+        bad = [lookup for lookup, _, _ in BAD_LOOKUPS.values()]
+        said = await opened.ask(asking([*good[:5], *bad, *good[5:]]))
+        answers = said.answers()
+        for position, (name, (_, reason, field_)) in enumerate(BAD_LOOKUPS.items(), start=5):
+            (answer,) = answers[position].values()
+            assert (answer.institution_id, answer.outcome, answer.source) == ("", INVALID, pb.SOURCE_BROKER), name
+            assert (answer.problem.reason, answer.problem.field) == (reason, field_), name
+            assert answer.problem.message
+        rest = Reports([report for report in said.reports if len(report.answers) == 4])
+        by_ref = {lookup.ref: lookup for lookup in good}
+        positions = [
+            by_ref.get(each.ref, good[0]) for each in [*map(as_message, good[:5]), *bad, *map(as_message, good[5:])]
+        ]
+        assert check_truth(positions, rest) == 40
+        assert said.summary.complete  # nothing would change if it were asked again
+        assert (await opened.stats())["inquiries"] == 40
+
+    on_stage(tmp_path, play)
+
+
+def test_a_message_above_the_limit_is_refused_with_the_limit(tmp_path: Path) -> None:
+    async def play(opened: Stage) -> None:
+        error = await opened.refusal(asking(sample(2_000)))
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "20000" in (error.details() or "")
+        assert (await opened.stats())["calls"] == 0
+        await opened.ask(asking(sample(50)))
+
+    on_stage(tmp_path, play, server={"longest_message": 20_000})
+
+
+def test_more_than_there_is_room_for_is_refused_with_a_hint_when_to_come_back(tmp_path: Path) -> None:
+    lookups = sample(60)
+
+    async def play(opened: Stage) -> None:
+        await opened.faults(hang=1)
+        first = opened.investigate(asking(lookups))
+        await opened.stats_reach("calls", 1)
+        error = await opened.refusal(asking(lookups))
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+        packed = details(error)
+        assert packed[0].Unpack(info)
+        assert packed[1].Unpack(retry)
+        assert (info.reason, retry.retry_delay.seconds) == ("BUSY", 1)
+        first.cancel()
+        await opened.faults()
+        await opened.is_idle()
+        await opened.ask(asking(lookups))
+
+    on_stage(tmp_path, play, server={"lookups_under_way": 100})
+
+
+# --- deadlines, cancelling, slow readers ------------------------------------------------------------------------------
+
+
+def test_at_the_deadline_what_is_open_is_timed_out_and_the_stream_ends_well(tmp_path: Path) -> None:
+    lookups = sample(200)
+
+    async def play(opened: Stage) -> None:
+        await opened.ask(asking(lookups[:50]))
+        await opened.faults("mock-bank", hang=1)
+        began = asyncio.get_running_loop().time()
+        said = await opened.ask(asking(lookups), seconds=2.0)
+        assert asyncio.get_running_loop().time() - began < 2.0
+        assert said.outcomes()[TIMED_OUT] == 150
+        assert list(said.summary.unavailable_institution_ids) == ["mock-bank"]
+        assert check_truth(lookups, said) == 4 * 200 - 150
+        assert not said.summary.complete
+        for by_institution in said.answers().values():
+            if by_institution["mock-bank"].outcome == TIMED_OUT:
+                assert by_institution["mock-bank"].problem.reason == "DEADLINE"
+                assert by_institution["mock-bank"].source == pb.SOURCE_BROKER
+        await opened.is_idle()
+
+    on_stage(tmp_path, play)
+
+
+@pytest.mark.parametrize("delivery", [pb.DELIVERY_COMPLETE, pb.DELIVERY_INCREMENTAL])
+def test_with_no_time_to_ask_anybody_the_cache_still_answers(tmp_path: Path, delivery: pb.Delivery) -> None:
+    lookups = sample(20)
+
+    async def main() -> None:
+        async with stage(tmp_path) as opened:
+            await opened.ask(asking(lookups[:10]))
+        # A broker that allows next to no time stands for a caller who does: gRPC itself would end such a call.
+        async with stage(tmp_path, server={"default_timeout": 1e-9}) as opened:
+            await opened.faults(hang=1)
+            said = await opened.ask(asking(lookups, delivery=delivery), seconds=None)
+            assert (said.outcomes()[TIMED_OUT], said.sources()["CACHE"]) == (40, 40)
+            assert check_truth(lookups, said) == 40
+            assert (await opened.stats())["inquiries"] == 0
+
+    run(main)
+
+
+def test_a_deadline_too_short_for_any_reply_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Around the shortest deadlines gRPC may end the call before the broker does, at any of its steps."""
+    lookups = sample(3_000)
+
+    async def play(opened: Stage) -> None:
+        await opened.faults(hang=1)
+        for milliseconds in (0, 1, 2, 5, 10, 20, 40, 80):
+            call = opened.investigate(asking(lookups), seconds=milliseconds / 1_000)
+            try:
+                async for _ in call:
+                    pass
+            except grpc.aio.AioRpcError as error:
+                assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED  # noqa: PT017 - it need not be raised
+        await opened.is_idle()
+        await opened.faults()
+        assert check_truth(lookups[:50], await opened.ask(asking(lookups[:50]))) == 200
+
+    on_stage(tmp_path, play)
+
+
+def test_cancelling_frees_everything(tmp_path: Path) -> None:
+    lookups = sample(500)
+
+    async def play(opened: Stage) -> None:
+        await opened.faults(hang=1)
+        calls = [opened.investigate(asking(lookups[start : start + 250])) for start in (0, 250)]
+        await opened.stats_reach("calls", 4)
+        assert await opened.metric("broker_lookups_active") == 500
+        calls[0].cancel()
+        while await opened.metric("broker_lookups_active") > 250:
+            pass
+        calls[1].cancel()
+        await opened.is_idle()
+        await opened.faults()
+        said = await opened.ask(asking(lookups))
+        assert check_truth(lookups, said) == 2_000
+
+    on_stage(tmp_path, play)
+
+
+def test_a_call_goes_on_for_who_still_waits_when_the_one_who_asked_leaves(tmp_path: Path) -> None:
+    lookups = sample(100)
+
+    async def play(opened: Stage) -> None:
+        await opened.faults(latency={"distribution": "fixed", "seconds": 0.3})
+        first = opened.investigate(asking(lookups))
+        await opened.stats_reach("inquiries", 400)
+        second = asyncio.create_task(opened.ask(asking(lookups)))
+        while await opened.metric("broker_requests_active") < 2:
+            pass
+        first.cancel()
+        said = await second
+        assert check_truth(lookups, said) == 400
+        assert (await opened.stats())["duplicates"] == 0
+
+    on_stage(tmp_path, play)
+
+
+def test_a_slow_reader_is_held_back(tmp_path: Path) -> None:
+    """It takes one message and stops. The broker must stop planning, though all of it is in the cache."""
+    lookups = sample(300)
+
+    async def play(opened: Stage) -> None:
+        known = await opened.ask(asking(lookups))
+        largest = max(known.reports, key=pb.Report.ByteSize)
+        lookup = lookups[largest.position]
+        request = asking([lookup._replace(ref=str(number)) for number in range(20_000)])
+        assert 20_000 * largest.ByteSize() > 20_000_000
+        planned_before = await opened.metric("broker_store_hits_total")
+        stream = aiter(opened.investigate(request, seconds=20))
+        said = Reports(list((await anext(stream)).reports))
+        for _ in range(50):  # others are served meanwhile: it is not the broker that is slow
+            await opened.ask(asking([lookup]))
+        planned = await opened.metric("broker_store_hits_total") - planned_before - 50
+        # What gRPC's windows and the sockets' buffers take: 6,000 as measured, however large the request.
+        assert planned <= 10_000
+        async for response in stream:
+            said.reports += response.reports
+            said.summary = response.summary
+        check_shape(request, said)
+        assert all(_said(report) == _said(largest) for report in said.reports)
+
+    on_stage(tmp_path, play, server={"most_lookups": 20_000})
+
+
+def _said(report: pb.Report) -> list[tuple[str, int, list[asset_pb2.Asset]]]:
+    """What a report says, whatever the source."""
+    return [(answer.institution_id, int(answer.outcome), list(answer.assets)) for answer in report.answers]
+
+
+# --- institutions that fail -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", [{"down": True}, {"reset": 1}, {"garbage": 1}, {"redirect": 1}, {"truncated": 1}])
+def test_with_every_institution_down_the_stream_is_complete_all_the_same(tmp_path: Path, fault: dict[str, Any]) -> None:
+    async def play(opened: Stage) -> None:
+        await opened.faults(**fault)
+        said = await opened.ask(asking(sample(50)))
+        assert said.outcomes() == {UNAVAILABLE: 200}
+        assert said.sources() == {"BROKER": 200}
+        assert sorted(said.summary.unavailable_institution_ids) == sorted(NATIONAL)
+        await opened.is_idle()
+        listed = await opened.service.ListInstitutions(pb.ListInstitutionsRequest())
+        assert len(listed.institutions) == 5
+
+    on_stage(tmp_path, play)
+
+
+def test_one_failing_institution_does_not_touch_the_others(tmp_path: Path) -> None:
+    lookups = sample(100)
+
+    async def play(opened: Stage) -> None:
+        await opened.faults("mock-vehicle", down=True)
+        said = await opened.ask(asking(lookups))
+        assert check_truth(lookups, said) == 300
+        assert list(said.summary.unavailable_institution_ids) == ["mock-vehicle"]
+        await opened.faults()
+        again = await opened.ask(asking(lookups))  # only what is missing is asked
+        assert again.sources()["CACHE"] == 300
+        assert check_truth(lookups, again) == 400
+
+    on_stage(tmp_path, play)
+
+
+def test_a_poisoned_inquiry_is_found_and_the_others_answered(tmp_path: Path) -> None:
+    lookups = sample(200)
+    poisoned = lookups[77].number
+
+    async def play(opened: Stage) -> None:
+        await opened.faults("mock-bank", poison=[poisoned])
+        said = await opened.ask(asking(lookups))
+        assert said.outcomes()[REFUSED] == 1
+        assert said.answers()[77]["mock-bank"].outcome == REFUSED
+        assert check_truth(lookups, said) == 799
+
+    on_stage(tmp_path, play)
+
+
+ODDITIES = ("missing_item", "surplus_item", "wrong_request_id", "truncated", "broken_off", "redirect", "reset")
+
+
+def test_whatever_institutions_think_of_nothing_wrong_gets_through(tmp_path: Path) -> None:
+    lookups = sample(1_000)
+
+    async def play(opened: Stage) -> None:
+        await opened.faults(**dict.fromkeys(ODDITIES, 0.05), refusal=0.05)
+        said = await opened.ask(asking(lookups))
+        assert said.summary.inquiries == 4_000
+        assert check_truth(lookups, said) > 2_000
+        await opened.faults()
+        await opened.is_idle()
+        cached = await opened.ask(asking(lookups))
+        assert cached.sources()["CACHE"] >= check_truth(lookups, said)
+        assert check_truth(lookups, cached) == cached.outcomes()[FOUND] + cached.outcomes()[NOT_FOUND]
+
+    on_stage(tmp_path, play, batch_size=20)
+
+
+FAULTS = {"error": 0.10, "garbage": 0.05, "hang": 0.05}
+
+
+def test_in_the_worst_of_weathers_nothing_is_wrong_nothing_is_lost_and_nothing_asked_twice(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """10 % errors, 5 % garbage and 5 % hangs, and ten thousand lookups."""
+    caplog.set_level(logging.DEBUG)
+    lookups = sample(10_000)
+
+    async def play(opened: Stage) -> None:
+        await opened.faults(**FAULTS)
+        said = await opened.ask(asking(lookups, priority=pb.PRIORITY_BULK), seconds=20)
+        answers = said.answers()
+        assert len(answers) == 10_000
+        assert all(by_institution.keys() == set(NATIONAL) for by_institution in answers.values())
+        assert set(said.outcomes()) <= {FOUND, NOT_FOUND, UNAVAILABLE}
+        assert check_truth(lookups, said) > 30_000
+        stats = await opened.stats()
+        assert stats["duplicates"] == 0
+        assert stats["first_attempts"] <= 40_000
+        assert await opened.metric("broker_lane_repeated_total") >= stats["retries"] > 0
+        assert await opened.metric("broker_lane_asked_total") >= stats["first_attempts"]
+        for violated in ("concurrency_violations", "rate_violations", "batch_violations"):
+            assert stats[violated] == 0
+        await opened.is_idle()
+        text = await opened.metrics_text()
+        assert not [lookup for lookup in lookups if lookup.number in text or lookup.name in text]
+
+    on_stage(tmp_path, play, timeout=0.5, batch_size=100)
+    logged = caplog.text
+    assert "mock-bank" in logged
+    assert not [lookup for lookup in lookups if lookup.number in logged or lookup.name in logged]
+
+
+# --- around the service -----------------------------------------------------------------------------------------------
+
+
+def test_institutions_are_listed_with_what_they_are_and_how_they_do(tmp_path: Path) -> None:
+    async def play(opened: Stage) -> None:
+        listing = opened.service.ListInstitutions
+        listed = (await listing(pb.ListInstitutionsRequest())).institutions
+        assert [each.id for each in listed] == sorted([*NATIONAL, REGIONAL])
+        assert {each.region for each in listed if each.id == REGIONAL} == {"京"}
+        assert {each.health for each in listed} == {pb.INSTITUTION_HEALTH_SERVING}
+        assert {(each.found_lifetime.seconds, each.not_found_lifetime.seconds) for each in listed} == {(3600, 900)}
+        assert all(each.display_name for each in listed)
+        await opened.faults("mock-bank", down=True)
+        for number in range(12):
+            await opened.ask(asking(sample(1, rng_seed=10 + number)))
+        health = {each.id: each.health for each in (await listing(pb.ListInstitutionsRequest())).institutions}
+        assert health.pop("mock-bank") == pb.INSTITUTION_HEALTH_UNREACHABLE
+        assert set(health.values()) == {pb.INSTITUTION_HEALTH_SERVING}
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            await listing(pb.ListInstitutionsRequest(court_code="Beijing"))
+        assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert violations(error.value) == ["court_code"]
+
+    on_stage(tmp_path, play)
+
+
+def test_a_stock_client_finds_its_way_by_reflection_alone(tmp_path: Path) -> None:
+    (lookup,) = sample(1)
+    request = {
+        "mandate": {
+            "court_code": "京0101",
+            "officer": "王法官",
+            "case_number": "（2026）京0101执1号",
+            "legal_document": "裁定书",
+        },
+        "lookups": [
+            {
+                "ref": "one",
+                "person": {
+                    "name": lookup.name,
+                    "document_type": "DOCUMENT_TYPE_RESIDENT_ID",
+                    "document_number": lookup.number,
+                },
+            }
+        ],
+    }
+
+    async def play(opened: Stage) -> None:
+        process = await asyncio.create_subprocess_exec(
+            str(Path(sys.executable).with_name("buf")),
+            *("curl", "--protocol", "grpc", "--http2-prior-knowledge", "--reflect"),
+            *("--data", json.dumps(request), f"http://{opened.addresses.grpc}/{SERVICE}/Investigate"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={"HOME": str(tmp_path)},
+        )
+        printed, complaints = await process.communicate()
+        assert process.returncode == 0, complaints
+        messages = list(_json_stream(printed.decode()))
+        (report,) = [report for message in messages for report in message.get("reports", ())]
+        assert (report["ref"], report["final"], report["complete"]) == ("one", True, True)
+        assert {answer["institutionId"] for answer in report["answers"]} == {*NATIONAL, REGIONAL}
+        assert messages[-1]["summary"]["lookups"] == 1
+
+    on_stage(tmp_path, play)
+
+
+def _json_stream(text: str) -> Iterable[dict[str, Any]]:
+    decoder = json.JSONDecoder()
+    while text := text.strip():
+        message, end = decoder.raw_decode(text)
+        yield message
+        text = text[end:]
+
+
+def test_standard_health_tells_and_so_does_http(tmp_path: Path) -> None:
+    async def play(opened: Stage) -> None:
+        for service in ("", SERVICE):
+            assert await opened.health(service) == health_pb2.HealthCheckResponse.SERVING
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            await opened.health("no.such.Service")
+        assert error.value.code() is grpc.StatusCode.NOT_FOUND
+        async with opened.http.get(f"http://{opened.addresses.metrics}/healthz") as response:
+            assert (response.status, await response.json()) == (200, {"status": "serving"})
+
+    on_stage(tmp_path, play)
+
+
+PROMISED = {
+    "broker_": [
+        "inquiries",
+        "lookups",
+        "requests",
+        "request_seconds",
+        "first_report_seconds",
+        "request_lookups",
+        "requests_active",
+        "lookups_active",
+        "lookups_limit",
+        "requests_refused",
+    ],
+    "broker_lane_": ["queued", "flying", "calls", "limit", "asked", "repeated", "shared", "breaker", "failures"],
+    "broker_store_": [
+        "records",
+        "bytes_used",
+        "bytes_limit",
+        "pending",
+        "healthy",
+        "hits",
+        "misses",
+        "commits",
+        "commit_seconds",
+        "dropped",
+        "damaged",
+    ],
+}
+"""Families of metrics, by how their names begin."""
+
+
+def test_metrics_count_what_was_asked_and_name_nobody(tmp_path: Path) -> None:
+    lookups = sample(30, mix="all")
+
+    async def play(opened: Stage) -> None:
+        said = await opened.ask(asking([*lookups, pb.Lookup(ref="bad")]))
+        await opened.ask(asking(lookups))
+        await opened.refusal(pb.InvestigateRequest())
+        text = await opened.metrics_text()
+        families = {family.name: family for family in text_string_to_metric_families(text)}
+        promised = [begin + rest for begin, names in PROMISED.items() for rest in names]
+        assert [name for name in promised if name not in families] == []
+        samples = {
+            (sample.name, *sorted(sample.labels.values())): sample.value
+            for family in families.values()
+            for sample in family.samples
+        }
+        assert samples["broker_lookups_total", "valid"] == 60
+        assert samples["broker_lookups_total", "invalid"] == 1
+        assert samples["broker_requests_total", "OK"] == 2
+        assert samples["broker_requests_total", "INVALID_ARGUMENT"] == 1
+        assert await opened.metric("broker_inquiries_total") == 2 * (said.summary.inquiries - 1)
+        assert await opened.metric("broker_lane_asked_total") == said.summary.inquiries - 1
+        assert await opened.metric("broker_request_seconds_count") == 3
+        assert not [lookup for lookup in lookups if lookup.number in text or (lookup.name and lookup.name in text)]
+        assert "王法官" not in text
+
+    on_stage(tmp_path, play)
+
+
+def test_stopping_finishes_what_is_under_way_and_refuses_what_is_new(tmp_path: Path) -> None:
+    lookups = sample(100)
+
+    async def play(opened: Stage) -> None:
+        await opened.faults(latency={"distribution": "fixed", "seconds": 0.8})
+        under_way = asyncio.create_task(opened.ask(asking(lookups)))
+        await opened.stats_reach("calls", 4)
+        opened.stop.set()
+        while await opened.health() == health_pb2.HealthCheckResponse.SERVING:
+            pass
+        error = await opened.refusal(asking(lookups))
+        assert error.code() is grpc.StatusCode.UNAVAILABLE
+        info = error_details_pb2.ErrorInfo()
+        assert details(error)[0].Unpack(info)
+        assert info.reason == "DRAINING"
+        async with opened.http.get(f"http://{opened.addresses.metrics}/healthz") as response:
+            assert response.status == 503
+        assert not opened.broker.done()
+        said = await under_way
+        assert check_truth(lookups, said) == 400
+        await opened.broker
+
+    on_stage(tmp_path, play)
+
+
+def test_stopping_does_not_wait_longer_than_the_grace_period(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def play(opened: Stage) -> None:
+        await opened.faults(hang=1)
+        call = opened.investigate(asking(sample(10)), seconds=20)
+        await opened.stats_reach("calls", 4)
+        opened.stop.set()
+        await opened.broker
+        with pytest.raises((grpc.aio.AioRpcError, asyncio.CancelledError)):
+            await call.read()
+
+    on_stage(tmp_path, play, server={"grace": 0.1})
+    assert "grace" in caplog.text
+
+
+@pytest.mark.parametrize("port", ["listen", "metrics"])
+def test_a_port_in_use_is_refused_by_its_key(tmp_path: Path, port: str) -> None:
+    async def main() -> str:
+        nobodys = await asyncio.start_server(lambda _, __: None, "127.0.0.1", 0)
+        async with nobodys:
+            taken = f"127.0.0.1:{nobodys.sockets[0].getsockname()[1]}"
+            with pytest.raises(ConfigError) as error:
+                async with stage(tmp_path, server={port: taken}):
+                    pass
+        return str(error.value)
+
+    message = run(main)
+    assert message.startswith(f"server.{port}: ")

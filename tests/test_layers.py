@@ -1,0 +1,151 @@
+"""The layout's import rules, read from the sources: who may know whom, and who may know which loop."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+LAYERS = """
+broker.__main__
+broker.cli
+broker.demo
+broker.render  broker.cli.lookup_file
+broker.client
+broker.app
+broker.service
+broker.pipeline
+broker.metrics
+broker.fanout  broker.admission  broker.bridge
+broker.lane
+broker.controls
+broker.store  broker.institutions
+broker.contract  broker.config
+broker.core
+broker.model  broker.errors
+broker.v1
+"""
+"""From top to bottom. A name stands for a module, or for a package with all there is in it. A module may import from
+the lines below its own and from its own package, and never a sibling on its line."""
+
+PURE = {"trio", "asyncio", "grpc", "aiohttp", "lmdb", "prometheus_client", "time", "random", "socket", "threading"}
+"""What the core never sees: loops, sockets, disks, clocks and chance come to it as arguments."""
+
+BOTH_LOOPS = {"broker.bridge"}
+"""Modules that know trio and asyncio."""
+
+LONGEST = 400
+
+
+def modules(package: str) -> dict[str, Path]:
+    """Every module of a package but generated ones, by name."""
+    found = {}
+    for path in sorted((ROOT / package).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if "v1" not in parts:
+            found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+BROKER = modules("broker")
+MOCKS = modules("mock_institutions")
+ALL = {**BROKER, **MOCKS}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in ALL.items()}
+
+
+def imports(name: str) -> set[str]:
+    """Everything a module imports, wherever in it, as dotted names; `from a import b` counts as a.b if that exists."""
+    found = set()
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: imports are absolute here"
+            assert node.module is not None
+            found |= (
+                {f"{node.module}.{alias.name}" for alias in node.names} if _is_package(node.module) else {node.module}
+            )
+    return found
+
+
+def _is_package(name: str) -> bool:
+    return (ROOT / Path(*name.split("."))).is_dir()
+
+
+def roots(name: str) -> set[str]:
+    """The top-level packages a module imports."""
+    return {one.split(".")[0] for one in imports(name)}
+
+
+def place(name: str) -> tuple[int, str]:
+    """The line of LAYERS a module is on, counted from the bottom, and the entry it falls under."""
+    for height, line in enumerate(reversed(LAYERS.split("\n"))):
+        for entry in line.split():
+            if name == entry or name.startswith(f"{entry}."):
+                return height, entry
+    pytest.fail(f"{name} is on no line of LAYERS: add it where it belongs")
+
+
+def own(name: str) -> Iterator[str]:
+    """The project's modules that a module imports."""
+    return (one for one in imports(name) if one.split(".")[0] in ("broker", "mock_institutions"))
+
+
+@pytest.mark.parametrize("name", [name for name in BROKER if name != "broker"])
+def test_imports_run_downward(name: str) -> None:
+    height, entry = place(name)
+    for imported in own(name):
+        other_height, other_entry = place(imported)
+        assert other_height < height or other_entry == entry, f"{name} imports {imported}"
+
+
+@pytest.mark.parametrize("modules_", [BROKER, MOCKS], ids=["broker", "mock_institutions"])
+def test_there_is_no_cycle(modules_: dict[str, Path]) -> None:
+    """Imports inside functions count: hidden there, a cycle is still one."""
+    left = {name: {one for one in own(name) if one in modules_ and one != name} for name in modules_}
+    while free := [name for name, needed in left.items() if not needed]:
+        for name in free:
+            del left[name]
+        left = {name: needed.difference(free) for name, needed in left.items()}
+    assert not left, f"these import each other: {sorted(left)}"
+
+
+@pytest.mark.parametrize("name", [name for name in BROKER if name.startswith("broker.core")])
+def test_the_core_is_pure(name: str) -> None:
+    assert not roots(name) & PURE
+
+
+def test_one_module_knows_both_loops() -> None:
+    assert {name for name in ALL if {"trio", "asyncio"} <= roots(name)} == BOTH_LOOPS
+
+
+@pytest.mark.parametrize("name", BROKER)
+def test_the_broker_does_not_know_its_mocks(name: str) -> None:
+    assert "mock_institutions" not in roots(name)
+
+
+@pytest.mark.parametrize("name", MOCKS)
+def test_the_mocks_know_the_contract_alone(name: str) -> None:
+    assert all(one.startswith("broker.v1.") for one in own(name) if one.split(".")[0] == "broker")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_module_says_what_it_is_for_and_is_short(name: str) -> None:
+    assert ast.get_docstring(TREES[name]), f"{name} has no docstring"
+    lines = len(ALL[name].read_text(encoding="utf-8").splitlines())
+    assert lines <= LONGEST, f"{name} has {lines} lines: it is two modules"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_module_is_named_after_nothing(name: str) -> None:
+    assert not {"utils", "util", "helpers", "common", "manager", "misc"} & set(name.split("."))
+
+
+def test_the_rules_see_what_they_are_to_see() -> None:
+    """Should the sources move, no rule may pass for lack of anything to look at."""
+    assert len(BROKER) > 30
+    assert len(MOCKS) > 10
+    assert "broker.core.wire" in imports("broker.lane")
+    assert {"trio", "asyncio"} <= imports("broker.bridge")
