@@ -64,18 +64,19 @@ async def serve(config: Config, *, stop: asyncio.Event, ready: Callable[[Address
     Raises `ConfigError` or `StoreError` if it cannot start.
     """
     async with AsyncExitStack() as stack:
-        worker = await _build(config, stack)
+        worker, lanes_ended = await _build(config, stack)
         _calm_collector()
         addresses = await worker.open()
         ready(addresses)
         stopped = asyncio.ensure_future(stop.wait())
-        broken = asyncio.ensure_future(worker.bridge.wait_ended())
+        ends: set[asyncio.Future[Any]] = {stopped, lanes_ended}
         try:
-            await asyncio.wait({stopped, broken}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopped.cancel()
-            broken.cancel()
         await worker.drain()
+        if lanes_ended.done():  # without lanes nothing can be asked: whoever started this worker has to know
+            lanes_ended.result()
 
 
 def _calm_collector() -> None:
@@ -89,7 +90,8 @@ def _calm_collector() -> None:
     gc.set_threshold(_COLLECT_AFTER)
 
 
-async def _build(config: Config, stack: AsyncExitStack) -> "Worker":
+async def _build(config: Config, stack: AsyncExitStack) -> tuple["Worker", "asyncio.Future[None]"]:
+    """The worker, and what tells when its lanes have ended by themselves."""
     master_key = load_key(Path(config.store.key_file))
     store = open_store(config.store, master_key)
     stack.callback(store.close)
@@ -97,7 +99,7 @@ async def _build(config: Config, stack: AsyncExitStack) -> "Worker":
     connections = sum(spec.concurrency for spec in config.institutions)
     transport = await stack.enter_async_context(open_transport(connections=connections))
     fanout = await bridge.run(partial(_open_lanes, config, store, transport))
-    await stack.enter_async_context(_running(bridge, fanout.run))
+    lanes_ended = await stack.enter_async_context(_running(bridge, fanout.run))
     registry = CollectorRegistry()
     admission = Admission(config.server.lookups_under_way)
     meter = RequestMeter(registry)
@@ -111,7 +113,8 @@ async def _build(config: Config, stack: AsyncExitStack) -> "Worker":
         admission=admission,
         meter=meter,
     )
-    return Worker(config, pipeline, InvestigationService(pipeline, config.server, meter), registry)
+    service = InvestigationService(pipeline, config.server, meter)
+    return Worker(config, pipeline, service, registry), lanes_ended
 
 
 async def _open_lanes(config: Config, store: Store, transport: HttpTransport) -> FanOut:
@@ -132,15 +135,22 @@ async def _open_lanes(config: Config, store: Store, transport: HttpTransport) ->
 
 
 @asynccontextmanager
-async def _running(bridge: Bridge, task: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Runs a task on the trio side for as long as the context lasts."""
-    ended = asyncio.Event()
-    errand = bridge.start(task, lambda _: ended.set())
+async def _running(bridge: Bridge, task: Callable[[], Awaitable[None]]) -> AsyncIterator["asyncio.Future[None]"]:
+    """Runs a task on the trio side for as long as the context lasts. The future tells when it has ended before that."""
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def end(error: BaseException | None) -> None:
+        if error is None:
+            ended.set_result(None)
+        else:
+            ended.set_exception(error)
+
+    errand = bridge.start(task, end)
     try:
-        yield
+        yield ended
     finally:
         errand.cancel()
-        await ended.wait()
+        await asyncio.wait({ended})
 
 
 class Worker:

@@ -34,6 +34,7 @@ _ATTEMPTS = 3  # sends of one batch; under a budget of 20 % a third is rare, and
 _PAUSE_BASE = 0.1  # s; the first pause is at most this long
 _PAUSE_CAP = 2.0  # s; an interactive caller waits at most twice this for all pauses
 _LONGEST_WAIT = 10.0  # s; for an institution that wants a longer pause, UNAVAILABLE now beats an answer then
+_LONGEST_PENALTY = 3600.0  # s; a Retry-After beyond is a mistake, and must not silence an institution for days
 # Finding one poisoned inquiry among 500 takes 18 calls; an institution that rejects everything must not get 999.
 _HALVINGS_PER_CALL = 1.0
 _HALVINGS_FLOOR = 64.0
@@ -170,6 +171,6 @@ class Controls:
             self._limit.on_dropped(now)
         if isinstance(error, OverloadedError):
             self._breaker.on_ignored(era)
-            self._bucket.penalise(now + min(error.retry_after or 0, _LONGEST_WAIT))
+            self._bucket.penalise(now + min(error.retry_after or 0, _LONGEST_PENALTY))
         else:
             self._breaker.on_failure(era, now)

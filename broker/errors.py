@@ -68,7 +68,7 @@ class UnansweredError(InstitutionError):
 
 
 class OverloadedError(InstitutionError):
-    """The institution says it is asked too much (429, 503). `retry_after` in seconds, if it named one."""
+    """The institution says it is asked too much (429). `retry_after` in seconds, if it named one."""
 
     reason = "OVERLOADED"
     overload = True

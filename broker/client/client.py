@@ -29,7 +29,13 @@ class Client:
     """
 
     def __init__(self, address: str, *, channels: int = 2, pause: Pause = asyncio.sleep) -> None:
-        """`address`: host:port. `pause`: how to wait before asking again; for tests."""
+        """Belongs to the event loop that runs now. `address`: host:port. `pause`: how to wait between attempts.
+
+        Raises `ValueError` if there would be no channel.
+        """
+        if channels < 1:
+            msg = "channels must be at least 1"
+            raise ValueError(msg)
         # gRPC shares connections between channels of equal arguments, whatever they mean: so these differ.
         self._channels = [grpc.aio.insecure_channel(address, _options(number)) for number in range(channels)]
         self._next = cycle(self._channels)

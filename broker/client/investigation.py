@@ -56,6 +56,12 @@ class Terms:
     request_id: str = ""
     """The caller's own id, for the broker's log."""
 
+    def __post_init__(self) -> None:
+        for field in ("batch_size", "concurrency", "attempts"):
+            if getattr(self, field) < 1:
+                msg = f"{field} must be at least 1, or nothing would be asked"
+                raise ValueError(msg)
+
 
 class Investigation:
     """The reports of one investigation, as they come. Iterate over it, once.

@@ -132,7 +132,7 @@ def last_expiry(record: bytes) -> int:
 
 
 def merge(record: bytes | None, entries: Sequence[Entry], now: int) -> bytes:
-    """The record with these answers added, newer ones in place of older, expired ones left out."""
+    """The record with these answers added, at most one per institution: newer in place of older, expired left out."""
     if record is None:
         return pack(entries)
     merged = {entry.institution: entry for entry in unpack(record) if entry.expires > now}

@@ -24,7 +24,7 @@ from broker.core import record, wire
 from broker.core.record import Entry, Fields
 from broker.model import Source
 from broker.store.base import Statements, StoreStatistics
-from broker.store.lmdb_file import StoreFile
+from broker.store.lmdb_file import DAMAGE, StoreFile
 
 log = logging.getLogger(__name__)
 
@@ -149,10 +149,8 @@ class LmdbStore:
             with self._guard, self._file.env.begin(db=self._file.records) as txn:
                 # In order of keys, each search begins near where the last one ended.
                 found = txn.cursor().getmulti(sorted(keys))
-        except lmdb.Error as error:
-            with self._lock:  # the writer begins a new file; until then nothing is known
-                self._damage = error
-                self._wake.notify()
+        except lmdb.Error as error:  # nothing is known until the writer has begun a new file
+            self._report(error)
             return [None] * len(keys)
         opened = self._file.cipher.open_many(found, skip=_EXPIRY)
         self._damaged += list(opened.values()).count(None)
@@ -169,6 +167,15 @@ class LmdbStore:
         now = int(self._clock())
         for index, entries in newer.items():
             records[index] = record.merge(records[index], entries, now)
+
+    def _report(self, error: lmdb.Error) -> None:
+        """Has the writer set a damaged file aside. Other trouble, such as too many readers, is not the file's."""
+        if isinstance(error, DAMAGE):
+            with self._lock:
+                self._damage = error
+                self._wake.notify()
+        else:
+            log.error("store %s cannot be read: %s; lookups go on without", self._file.path, error)
 
     # The writer thread.
 

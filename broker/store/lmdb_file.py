@@ -33,7 +33,7 @@ _CHECK = b"property investigation broker: answers"
 _KEPT_SHARE = 1 / 32
 _KEPT_LEAST = 1 << 20  # bytes
 _MAX_READERS = 1024  # LMDB's 126 would be used up by dead workers' slots between two checks
-_DAMAGE = (
+DAMAGE = (
     lmdb.InvalidError,
     lmdb.CorruptedError,
     lmdb.VersionMismatchError,
@@ -62,7 +62,7 @@ class StoreFile:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
                 self._open()
-            except (*_DAMAGE, _UnusableError) as reason:
+            except (*DAMAGE, _UnusableError) as reason:
                 self._set_aside(reason)
                 self._open()
         except (OSError, lmdb.Error) as error:

@@ -1,0 +1,140 @@
+"""Reports as people read them: tables for a terminal. Text of institutions is shown as text, never as markup."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC
+from decimal import Decimal
+
+from google.type import money_pb2
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from broker.client import Outcome, Source, Totals
+from broker.v1 import asset_pb2
+from broker.v1 import investigation_pb2 as pb
+
+_STYLES = {
+    Outcome.FOUND: "bold green",
+    Outcome.NOT_FOUND: "dim",
+    Outcome.REFUSED: "magenta",
+    Outcome.INVALID: "magenta",
+    Outcome.UNAVAILABLE: "bold red",
+    Outcome.TIMED_OUT: "bold red",
+    Outcome.PENDING: "yellow",
+}
+_MOST_ASSETS = 6
+"""Shown of one answer; more would bury the next institution's. `--json` shows all."""
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Where tables go; without a terminal to ask for its width, wide enough for one line per answer."""
+    screen = Console(stderr=stderr, highlight=False)
+    return screen if screen.is_terminal else Console(stderr=stderr, highlight=False, width=160)
+
+
+def _text(said: str) -> Text:
+    """What somebody else wrote, without what a terminal would obey."""
+    return Text("".join([character if character.isprintable() else "\ufffd" for character in said]))
+
+
+def table(*columns: str, title: str = "") -> Table:
+    """An empty table in the house style."""
+    made = Table(title=title or None, title_justify="left", box=None, header_style="bold cyan", pad_edge=False)
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def reports_table(reports: Iterable[pb.Report], things: frozenset[str] = frozenset()) -> Table:
+    """One row per answer. `things`: refs of lookups about a thing, whose holders are what was asked for."""
+    made = table("ref", "institution", "outcome", "what", "source", "as of")
+    for report in reports:
+        ref = report.ref
+        for answer in sorted(report.answers, key=lambda answer: answer.institution_id):
+            made.add_row(_text(ref), *answer_cells(answer, holders=report.ref in things))
+            ref = ""  # said once
+    return made
+
+
+def answer_cells(answer: pb.Answer, *, holders: bool = False) -> list[Text]:
+    """Institution, outcome, what it says, source, and as of when."""
+    outcome = Outcome(answer.outcome)
+    as_of = answer.observed_at.ToDatetime(UTC).strftime("%Y-%m-%d %H:%M:%SZ") if answer.HasField("observed_at") else ""
+    return [
+        _text(answer.institution_id),
+        Text(outcome.name, _STYLES[outcome]),
+        Text("\n").join(_text(line) for line in _lines(answer, holders=holders)),
+        Text(Source(answer.source).name.lower()),
+        Text(as_of, "dim"),
+    ]
+
+
+def _lines(answer: pb.Answer, *, holders: bool) -> Sequence[str]:
+    if answer.HasField("problem"):
+        problem = answer.problem
+        return [" ".join(part for part in (f"{problem.reason}:", problem.field, problem.message) if part)]
+    lines = [asset_line(asset, holders=holders) for asset in answer.assets[:_MOST_ASSETS]]
+    more = len(answer.assets) - _MOST_ASSETS
+    return [*lines, f"and {more} more"] if more > 0 else lines
+
+
+def asset_line(asset: asset_pb2.Asset, *, holders: bool = False) -> str:
+    """An asset in short: what it is, whose (if asked, or if it is shared), and the measures already laid on it."""
+    parts = [_details(asset)]
+    if holders or len(asset.holders) > 1:
+        parts.append("held by " + ", ".join(f"{one.name} {one.share}".strip() for one in asset.holders))
+    parts += [_measure(measure) for measure in asset.measures]
+    return "; ".join(parts)
+
+
+def _details(asset: asset_pb2.Asset) -> str:
+    match asset.WhichOneof("details"):
+        case "account":
+            account = asset.account
+            return f"{account.category} {account.account_number}: {_money(account.available_balance)} available"
+        case "vehicle":
+            vehicle = asset.vehicle
+            return f"{vehicle.plate} {vehicle.model}" + (", mortgaged" if vehicle.mortgaged else "")
+        case "holding":
+            holding = asset.holding
+            return f"{holding.quantity:,} × {holding.security_name}: {_money(holding.market_value)}"
+        case "real_estate_unit":
+            unit = asset.real_estate_unit
+            return f"{unit.location}, {unit.area_square_metres.value} m²"
+        case _:
+            return "an asset of a kind this program does not know"
+
+
+def _measure(measure: asset_pb2.JudicialMeasure) -> str:
+    name = asset_pb2.MeasureType.Name(measure.type).removeprefix("MEASURE_TYPE_").replace("_", " ").lower()
+    amount = f" of {_money(measure.amount)}" if measure.HasField("amount") else ""
+    return f"{name}{amount} by {measure.authority}"
+
+
+def _money(money: money_pb2.Money) -> str:
+    amount = Decimal(money.units) + Decimal(money.nanos).scaleb(-9)
+    return f"{money.currency_code} {amount:,.2f}"
+
+
+def institutions_table(institutions: Iterable[pb.Institution]) -> Table:
+    """One row per institution."""
+    made = table("id", "name", "kind", "reached by courts of", "health")
+    for one in institutions:
+        health = pb.InstitutionHealth.Name(one.health).removeprefix("INSTITUTION_HEALTH_").lower()
+        kind = pb.InstitutionKind.Name(one.kind).removeprefix("INSTITUTION_KIND_").replace("_", " ").lower()
+        style = "green" if one.health == pb.INSTITUTION_HEALTH_SERVING else "bold red"
+        where = Text(one.region or "the whole country", "bold yellow" if one.region else "")
+        made.add_row(_text(one.id), _text(one.display_name), kind, where, Text(health, style))
+    return made
+
+
+def totals_line(totals: Totals) -> str:
+    """The totals in one line."""
+    outcomes = ", ".join(f"{totals.outcomes[one]:,} {one.name}" for one in Outcome if one in totals.outcomes)
+    sources = ", ".join(f"{totals.sources[one]:,} {one.name.lower()}" for one in Source if one in totals.sources)
+    line = f"{totals.lookups:,} lookups, {totals.inquiries:,} inquiries: {outcomes or 'no answers'}"
+    if sources:
+        line += f" (from: {sources})"
+    if totals.unavailable:
+        line += f"; incomplete at {', '.join(sorted(totals.unavailable))}"
+    return line

@@ -1,0 +1,40 @@
+"""A worker that loses its lanes stops and says so; it must not go on answering from the cache alone."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from broker.app import serve
+from broker.config import Config, ServerConfig, StoreConfig
+from broker.errors import ConfigError
+from broker.fanout import FanOut
+from broker.institutions.stub import stub_spec
+
+
+def config(tmp_path: Path, metrics: str = "127.0.0.1:0") -> Config:
+    store = StoreConfig(path="", key_file=str(tmp_path / "key"))
+    bank = replace(stub_spec("bank"), dialect="json")
+    return Config(ServerConfig(listen="127.0.0.1:0", metrics=metrics), store, (bank,))
+
+
+def test_lanes_that_end_end_the_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fall_over(_: FanOut) -> None:
+        raise RuntimeError("the lanes fell over")
+
+    monkeypatch.setattr(FanOut, "run", fall_over)
+    with pytest.raises(RuntimeError, match="the lanes fell over"):
+        asyncio.run(serve(config(tmp_path), stop=asyncio.Event(), ready=lambda _: None))
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    async def play() -> str:
+        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()
+        async with server:
+            with pytest.raises(ConfigError) as refusal:
+                await serve(config(tmp_path, f"{host}:{port}"), stop=asyncio.Event(), ready=lambda _: None)
+        return str(refusal.value)
+
+    assert "server.metrics" in asyncio.run(play())
