@@ -21,11 +21,12 @@ $(VENV)/bin/python:
 
 $(READY): locks/dev.txt pyproject.toml | $(VENV)/bin/python
 	@echo "setting up $(VENV) (about a minute, once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@{ $(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r locks/dev.txt \
+		&& $(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable . ; \
+	} > $(VENV)/setup.log 2>&1 || { cat $(VENV)/setup.log; exit 1; }
 	@touch $(READY)
 
-demo: $(READY) ## four mock institutions, the broker, courts of four levels; about ten seconds
+demo: $(READY) ## mock institutions, a broker, courts of four levels; about ten seconds
 	@$(BIN)/broker demo
 
 test: $(READY) ## the whole test suite, under three minutes
