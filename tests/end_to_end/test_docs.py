@@ -1,0 +1,66 @@
+"""What README and docs show runs as it stands there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker.config import load
+from broker.institutions.statement import Reader, arrange, check_request, garbled
+from broker.model import Court, Kind, Level, Mandate, Outcome, Question, Subject, SubjectType
+from tests.end_to_end.conftest import Broker
+
+ROOT = Path(__file__).parents[2]
+
+
+def blocks(document: str, language: str) -> list[str]:
+    """The fenced blocks of a document in one language."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/api.md"])
+def test_the_python_example_gets_a_report(document: str, broker: Broker) -> None:
+    (example,) = blocks(document, "python")
+    program = example.replace("127.0.0.1:50051", broker.address)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603
+    assert ended.returncode == 0, ended.stderr
+    assert "debtor-1 mock-bank" in ended.stdout
+
+
+def test_the_commands_of_the_first_call_run(broker: Broker, tmp_path: Path) -> None:
+    (commands,) = [block for block in blocks("README.md", "") if "debtors.csv" in block]
+    bin_folder = Path(sys.executable).parent
+    for line in commands.splitlines():
+        command = line.replace(".venv/bin/", f"{bin_folder}/")
+        environment = {"BROKER_ADDRESS": broker.address, "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+        ended = subprocess.run(  # noqa: S602 - the document's own line
+            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, (line, ended.stderr)
+
+
+def test_the_block_that_adds_an_institution_is_accepted(tmp_path: Path) -> None:
+    (block,) = blocks("docs/institutions.md", "toml")
+    path = tmp_path / "broker.toml"
+    path.write_text(block, encoding="utf-8")
+    (spec,) = load(path, dialects=frozenset({"json", "protobuf"})).institutions
+    assert spec.id == "bank-of-examples"
+
+
+def test_the_dialect_shown_keeps_the_rules() -> None:
+    (example,) = blocks("docs/institutions.md", "python")
+    names: dict[str, Any] = {
+        "Reader": Reader, "arrange": arrange, "check_request": check_request, "garbled": garbled,
+    }  # fmt: skip
+    exec(example, names)  # noqa: S102 - our own document
+    dialect = names["LineDialect"]()
+    mandate = Mandate(Court("京", Level.HIGH, "京"), "officer", "（2026）京执1号", "ruling")
+    subjects = [Subject(SubjectType.BANK_ACCOUNT, "62220001", ""), Subject(SubjectType.BANK_ACCOUNT, "62220002", "")]
+    question = Question("r1", "bank", 1, [mandate], [0, 0], subjects)
+    assert dialect.encode(question) == b"r1\n0 62220001\n1 62220002"
+    reply = dialect.decode(b"r1\n1 NOT_FOUND\n0 what?", question, kind=Kind.BANK, now=1000)
+    assert list(reply.outcomes) == [Outcome.UNAVAILABLE, Outcome.NOT_FOUND]

@@ -1,0 +1,54 @@
+"""The image and the locks, as far as they can be held to their promises without a container engine."""
+
+import fnmatch
+import re
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+STAGES = re.split(r"^FROM .*$", DOCKERFILE, flags=re.MULTILINE)[1:]
+
+
+def lock(name: str) -> dict[str, str]:
+    """Package versions by name."""
+    text = (ROOT / "locks" / f"{name}.txt").read_text(encoding="utf-8")
+    return {package.lower(): version for package, version in re.findall(r"^([\w.-]+)==([\w.]+)", text, re.MULTILINE)}
+
+
+def test_everything_the_image_copies_is_there_and_not_ignored() -> None:
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    allowed = [line[1:] for line in lines if line.startswith("!")]
+    for sources in re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE):
+        for source in sources.split():
+            assert (ROOT / source).exists(), source
+            assert any(fnmatch.fnmatch(source, pattern) for pattern in allowed), source
+
+
+def test_what_runs_is_a_stage_of_its_own_and_not_root() -> None:
+    assert len(STAGES) == 2
+    assert "pip" not in STAGES[1].replace("USER", "")
+    user = re.findall(r"^USER (\d+):(\d+)$", STAGES[1], re.MULTILINE)
+    assert user
+    assert user[-1] != ("0", "0")
+    assert STAGES[1].index("USER") < STAGES[1].index("CMD")
+
+
+def test_the_image_starts_commands_there_are() -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    started = re.findall(r'^(?:HEALTHCHECK .*)?CMD \["([\w-]+)"', DOCKERFILE, re.MULTILINE)
+    assert started
+    assert set(started) <= set(scripts)
+
+
+def test_locks_hold_every_dependency_at_one_version_with_hashes_and_no_host() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    runtime, development = lock("runtime"), lock("dev")
+    direct = {re.split(r"[<>=]", one)[0].lower() for one in project["dependencies"]}
+    assert direct <= set(runtime)
+    assert set(runtime.items()) <= set(development.items())
+    for name in ("runtime", "dev"):
+        text = (ROOT / "locks" / f"{name}.txt").read_text(encoding="utf-8")
+        assert "://" not in text
+        assert "--index" not in text
+        assert text.count("==") <= text.count("--hash=sha256:")
