@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -55,8 +55,16 @@ class Received:
     unanswered: int = 0
     """Answers that are neither FOUND nor NOT_FOUND."""
     from_cache: int = 0
-    checked: int = 0
-    wrong: int = 0
+    kept: list[bytes] = field(default_factory=list)
+    """Messages to check once the clock has stopped: checking costs the client more than asking does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How many answers were recomputed, and how many of them were wrong."""
+
+    checked: int
+    wrong: int
 
 
 class Checker:
@@ -68,7 +76,13 @@ class Checker:
         mocks = config.load()
         self._institutions = {name: mocks.find(name).institution for name in institutions}
 
-    def wrong(self, report: pb.Report) -> int:
+    def check(self, received: Received, most: int) -> Verdict:
+        """Recomputes reports of the messages kept, so many at most, evenly drawn."""
+        reports = [report for body in received.kept for report in pb.InvestigateResponse.FromString(body).reports]
+        chosen = reports[:: max(1, len(reports) // most)]
+        return Verdict(len(chosen) * len(self._institutions), sum(map(self._wrong, chosen)))
+
+    def _wrong(self, report: pb.Report) -> int:
         """How many answers of a report are wrong, missing ones included."""
         said = {answer.institution_id: answer for answer in report.answers}
         return sum(
@@ -88,27 +102,21 @@ async def drive(
     bodies: Iterator[bytes],
     *,
     streams: int,
-    checker: Checker,
-    check_every: int,
+    keep_every: int,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Received:
-    """Sends requests over `streams` streams at a time until there are no more; checks every n-th message's reports."""
+    """Sends requests over `streams` streams at a time until there are no more; keeps some of the replies."""
     received = Received()
     async with grpc.aio.insecure_channel(address, options=[("grpc.max_receive_message_length", -1)]) as channel:
         investigate = channel.unary_stream(METHOD)
         async with asyncio.TaskGroup() as group:
             for _ in range(streams):
-                group.create_task(_one_stream(investigate, bodies, received, checker, check_every, advance))
+                group.create_task(_one_stream(investigate, bodies, received, keep_every, advance))
     return received
 
 
 async def _one_stream(
-    investigate: Any,
-    bodies: Iterator[bytes],
-    received: Received,
-    checker: Checker,
-    check_every: int,
-    advance: Callable[[int], None],
+    investigate: Any, bodies: Iterator[bytes], received: Received, keep_every: int, advance: Callable[[int], None]
 ) -> None:
     for number, body in enumerate(bodies):
         call = investigate(body, timeout=_PATIENCE)
@@ -119,9 +127,8 @@ async def _one_stream(
                 if response.HasField("summary"):
                     _add_summary(received, response.summary)
                     advance(response.summary.lookups)
-                if number % check_every == 0:
-                    received.checked += len(response.reports)
-                    received.wrong += sum(map(checker.wrong, response.reports))
+                elif number % keep_every == 0:
+                    received.kept.append(message)
         finally:
             call.cancel()
 
