@@ -1,0 +1,186 @@
+"""What each step costs, one core, nothing else running: where the time of a hit and of a miss goes.
+
+    python -m benchmarks.steps [--subjects 20000] [--rounds 40]
+
+In one process, without gRPC and HTTP, on batches of 1,000 lookups and four institutions. Each step is repeated and the
+best round counts, since the others measure the machine's other tenants. Microseconds per lookup for the steps of a hit,
+per inquiry for those of a miss.
+"""
+
+import json
+import os
+import tempfile
+import time
+import timeit
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks.stage import FOUR, report
+from benchmarks.traffic import requests, sample
+from broker import contract
+from broker.config import load
+from broker.core import wire
+from broker.core.key import Keyer
+from broker.core.plan import Lines, plan
+from broker.core.record import institution_key
+from broker.core.selection import select
+from broker.core.tally import Tally
+from broker.institutions.dialects import DIALECTS
+from broker.model import InstitutionSpec, Outcome, Question, Reply, Source, Subject, SubjectType
+from broker.store.base import Statements
+from broker.store.lmdb import LmdbStore
+from broker.v1 import investigation_pb2 as pb
+from mock_institutions import config as mocks
+from mock_institutions import json_dialect, protobuf_dialect
+from mock_institutions.population import Population
+
+_BATCH = 1000
+_LIFETIME = 86_400
+_SPLICERS: dict[str, Any] = {
+    "json": (json_dialect.decode, json_dialect.JsonSplicer),
+    "protobuf": (protobuf_dialect.decode, protobuf_dialect.ProtobufSplicer),
+}
+
+
+class Bench:
+    """Times steps and remembers what they cost."""
+
+    def __init__(self, rounds: int) -> None:
+        self._rounds = rounds
+        self.costs: dict[str, float] = {}
+
+    def step(self, name: str, per: int, function: Callable[[], Any]) -> Any:
+        """Runs a step in all rounds; its cost is the best one's, divided by `per`. Returns what it returns."""
+        self.costs[name] = min(timeit.repeat(function, number=1, repeat=self._rounds)) / per * 1e6
+        return function()
+
+
+@click.command(help=__doc__)
+@click.option("--subjects", default=20_000, show_default=True, help="Records in the store.")
+@click.option("--rounds", default=40, show_default=True)
+@click.option("--seed", default=1, show_default=True)
+def main(*, subjects: int, rounds: int, seed: int) -> None:
+    """Run it."""
+    specs = [spec for spec in load(dialects=frozenset(DIALECTS)).institutions if spec.id in FOUR]
+    bodies = requests(sample(seed, subjects), _BATCH)
+    keyer = Keyer(b"k" * 32)
+    hit, miss = Bench(rounds), Bench(rounds)
+    with tempfile.TemporaryDirectory(prefix="broker-benchmark-") as folder:
+        store = LmdbStore(Path(folder) / "cache", master_key=os.urandom(32), map_size=1 << 34, clock=time.time)
+        for body in bodies:
+            for statements in _answers(body, specs, keyer, seed):
+                store.put_many(statements)
+        store.flush()
+        _time_hit(hit, bodies[0], specs, keyer, store)
+        _time_store(miss, bodies[0], specs, keyer, store, seed)
+        store.close()
+    for spec in specs:
+        for name in DIALECTS:
+            _time_dialect(miss, name, spec, bodies[0], seed)
+    rows = {f"hit: {name}": f"{cost:.2f} µs per lookup" for name, cost in hit.costs.items()}
+    rows |= {"hit: all": f"{sum(hit.costs.values()):.2f} µs per lookup"}
+    rows |= {f"miss: {name}": f"{cost:.2f} µs per inquiry" for name, cost in miss.costs.items()}
+    result = {"benchmark": "steps", "hit_us_per_lookup": hit.costs, "miss_us_per_inquiry": miss.costs}
+    report("Cost by step", rows, json.loads(json.dumps(result), parse_float=lambda text: round(float(text), 3)))
+
+
+def _time_hit(bench: Bench, body: bytes, specs: Sequence[InstitutionSpec], keyer: Keyer, store: LmdbStore) -> None:
+    today, now = date.today(), int(time.time())  # noqa: DTZ011 - only birth dates are compared with it
+    message = bench.step("parse the request", _BATCH, lambda: pb.InvestigateRequest.FromString(body))
+    request = bench.step("check the request", _BATCH, lambda: contract.read_request(message, most_lookups=_BATCH))
+    selection = select(specs, request.mandate.court)
+    columns = bench.step(
+        "read and check the lookups", _BATCH, lambda: contract.read_lookups(message.lookups, today=today)
+    )
+    keys = bench.step("key", _BATCH, lambda: keyer.keys(columns.types, columns.numbers, columns.names))
+    records = bench.step("read and open the records", _BATCH, lambda: store.get_many(keys))
+    choices = [selection.choices[subject_type] for subject_type in columns.types]
+    lines = Lines(0, keys, records, choices)
+    planned = bench.step("plan", _BATCH, lambda: plan(lines, {}, now=now, oldest=0))
+    tally = Tally(len(specs))
+    bench.step("count", _BATCH, lambda: tally.add_rows(planned.outcomes, Source.CACHE))
+    headers = wire.Headers(columns.refs)
+    flags = wire.FINAL + wire.COMPLETE
+    reports = bench.step("write the reports", _BATCH, lambda: headers.reports(planned.hits, flags, planned.bodies))
+    bench.step("join the message", _BATCH, lambda: list(wire.messages(reports, 1 << 20)))
+
+
+def _time_dialect(bench: Bench, name: str, spec: InstitutionSpec, body: bytes, seed: int) -> None:
+    dialect = DIALECTS[name]
+    question = _question(body, spec)
+    size = len(question.subjects)
+    sent = bench.step(f"{name} to {spec.id}: encode", size, lambda: dialect.encode(question))
+    said = _reply(name, spec, sent, seed)
+    bench.step(
+        f"{name} to {spec.id}: decode",
+        size,
+        lambda: dialect.decode(said, question, kind=spec.kind, now=int(time.time())),
+    )
+
+
+def _time_store(
+    bench: Bench, body: bytes, specs: Sequence[InstitutionSpec], keyer: Keyer, store: LmdbStore, seed: int
+) -> None:
+    answers = _answers(body, specs, keyer, seed)
+
+    def put() -> None:
+        for statements in answers:
+            store.put_many(statements)
+
+    def put_and_commit() -> None:
+        put()
+        store.flush()
+
+    bench.step("store: put and commit, over what is there", _BATCH * len(specs), put_and_commit)
+
+
+def _answers(body: bytes, specs: Sequence[InstitutionSpec], keyer: Keyer, seed: int) -> list[Statements]:
+    """What the institutions say about the lookups of one request, ready for the store."""
+    columns = contract.read_lookups(pb.InvestigateRequest.FromString(body).lookups, today=date.today())  # noqa: DTZ011
+    keys = keyer.keys(columns.types, columns.numbers, columns.names)
+    return [_statements(spec, keys, _said(spec, body, seed)) for spec in specs]
+
+
+def _said(spec: InstitutionSpec, body: bytes, seed: int) -> Reply:
+    question = _question(body, spec)
+    dialect = DIALECTS["protobuf"]
+    said = _reply("protobuf", spec, dialect.encode(question), seed)
+    return dialect.decode(said, question, kind=spec.kind, now=int(time.time()))
+
+
+def _statements(spec: InstitutionSpec, keys: Sequence[bytes], reply: Reply) -> Statements:
+    facts = [place for place, outcome in enumerate(reply.outcomes) if outcome in (Outcome.FOUND, Outcome.NOT_FOUND)]
+    return Statements(
+        institution=institution_key(spec.id),
+        keys=keys,
+        outcomes=reply.outcomes,
+        observed=reply.observed_at,
+        expires=[at + _LIFETIME for at in reply.observed_at],
+        segments=wire.seal(spec.id, reply.contents, Source.INSTITUTION),
+    ).pick(facts)
+
+
+def _question(body: bytes, spec: InstitutionSpec) -> Question:
+    message = pb.InvestigateRequest.FromString(body)
+    request = contract.read_request(message, most_lookups=_BATCH)
+    columns = contract.read_lookups(message.lookups, today=date.today())  # noqa: DTZ011
+    subjects = [
+        Subject(SubjectType(t), n, m) for t, n, m in zip(columns.types, columns.numbers, columns.names, strict=True)
+    ]
+    return Question("r", spec.id, 1, [request.mandate], [0] * len(subjects), subjects)
+
+
+def _reply(name: str, spec: InstitutionSpec, sent: bytes, seed: int) -> bytes:
+    """What the mock says."""
+    decode, splicer = _SPLICERS[name]
+    registry = Population(seed).registry(mocks.load().find(spec.id).institution)
+    said: bytes = splicer(registry).reply("r", decode(sent).inquiries, int(time.time())).body
+    return said
+
+
+if __name__ == "__main__":
+    main()
