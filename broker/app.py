@@ -29,6 +29,7 @@ from broker.admission import Admission
 from broker.bridge import Bridge, in_asyncio, open_bridge
 from broker.config import Config, StoreConfig
 from broker.core.key import Keyer
+from broker.core.selection import Selector
 from broker.errors import ConfigError, StoreError
 from broker.fanout import FanOut
 from broker.institutions.dialects import DIALECTS
@@ -105,7 +106,7 @@ async def _build(config: Config, stack: AsyncExitStack) -> tuple["Worker", "asyn
     meter = RequestMeter(registry)
     registry.register(StateCollector(fanout.lanes, admission, store))
     pipeline = Pipeline(
-        registry=config.institutions,
+        selector=Selector(config.institutions),
         store=store,
         keyer=Keyer(derive(master_key, b"index")),
         fanout=fanout,
@@ -120,8 +121,8 @@ async def _build(config: Config, stack: AsyncExitStack) -> tuple["Worker", "asyn
 async def _open_lanes(config: Config, store: Store, transport: HttpTransport) -> FanOut:
     """On the trio side: one lane per institution."""
 
-    async def post(url: str, body: bytes, content_type: str) -> bytes:
-        return await in_asyncio(transport.post(url, body, content_type))
+    async def post(url: str, body: bytes, *, content_type: str, longest: int) -> bytes:
+        return await in_asyncio(transport.post(url, body, content_type=content_type, longest=longest))
 
     return FanOut(
         Lane(
@@ -169,6 +170,9 @@ class Worker:
             options=(
                 ("grpc.max_receive_message_length", self._config.longest_message),
                 ("grpc.max_send_message_length", -1),  # messages are bounded where they are made
+                # A caller that vanished without a word is noticed within two minutes, and its requests ended.
+                ("grpc.keepalive_time_ms", 90_000),
+                ("grpc.keepalive_timeout_ms", 20_000),
                 ("grpc.so_reuseport", 0),  # a second broker on the same port is a mistake, not a second worker
             )
         )

@@ -59,6 +59,13 @@ class Outlet(Generic[T]):
             self._waiting.set_result(None)
 
 
+class BridgeEndedError(Exception):
+    """The trio side ended before the task did."""
+
+    def __init__(self) -> None:
+        super().__init__("the trio side ended before the task did")
+
+
 class Errand:
     """A trio task started from asyncio."""
 
@@ -85,14 +92,19 @@ class Bridge:
             self._token.run_sync_soon(function)
 
     def start(self, task: Callable[[], Awaitable[None]], ended: Callable[[BaseException | None], None]) -> Errand:
-        """Starts a task on the trio side; `ended` is called there when it ends, with its error if it raised one."""
+        """Starts a task on the trio side.
+
+        `ended` is called there when it ends: with None if it finished or was cancelled through its `Errand`, else with
+        its error, which is a `BridgeEndedError` if the whole trio side ended around it.
+        """
         scope = trio.CancelScope()
 
         async def run() -> None:
-            error: BaseException | None = None
+            error: BaseException | None = BridgeEndedError()
             try:
                 with scope:
                     await task()
+                error = None
             except Exception as caught:  # noqa: BLE001 - handed to the asyncio task that waits for it
                 error = caught
             finally:
@@ -163,6 +175,12 @@ async def open_bridge() -> AsyncIterator[Bridge]:
         await done
 
 
+def _cancelled_by_others() -> None:
+    # asyncio's CancelledError would end the whole trio run: there, it is nobody's.
+    msg = "the asyncio side cancelled what trio waits for"
+    raise RuntimeError(msg)
+
+
 async def in_asyncio(coroutine: Coroutine[Any, Any, T]) -> T:
     """Awaits an asyncio coroutine from a trio task of a `Bridge`.
 
@@ -174,8 +192,8 @@ async def in_asyncio(coroutine: Coroutine[Any, Any, T]) -> T:
 
     def on_done(task: "asyncio.Task[T]") -> None:
         settle: Callable[[], Any] = task.result
-        if task.cancelled() and raise_cancelled is not None:
-            settle = raise_cancelled
+        if task.cancelled():
+            settle = raise_cancelled or _cancelled_by_others
         result: outcome.Outcome[Any] = outcome.capture(settle)
         trio.lowlevel.reschedule(trio_task, result)
 

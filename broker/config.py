@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from broker.core.court import PROVINCES, XPCC, parse_court
 from broker.errors import ConfigError
 from broker.model import InstitutionSpec, Kind
 
@@ -19,7 +20,6 @@ DEFAULT = Path(__file__).with_name("default.toml")
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:]+):(\d{1,5})")
 _LONGEST_LIFETIME = 10 * 365 * 86_400  # s; records keep moments in 32 bits, which suffice until 2106
-_REGION = re.compile(r"[\u4e00-\u9fff]")
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -35,12 +35,13 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     default_timeout: float = 30.0
     longest_timeout: float = 600.0
     grace: float = 30.0
+    stall_timeout: float = 30.0
 
     def __post_init__(self) -> None:
         _require_address("listen", self.listen)
         _require_address("metrics", self.metrics)
         _require_positive(self, "most_lookups", "lookups_under_way", "longest_message")
-        _require_positive(self, "default_timeout", "longest_timeout", "grace")
+        _require_positive(self, "default_timeout", "longest_timeout", "grace", "stall_timeout")
 
 
 class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -76,8 +77,8 @@ class _InstitutionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True
             _refuse("id", "must be 1 to 64 of a-z, 0-9, '.', '_', '-'")
         if (self.scope == "regional") != (self.region is not None):
             _refuse("region", 'goes with scope = "regional", and only with it')
-        if self.region is not None and not _REGION.fullmatch(self.region):
-            _refuse("region", "must be the one character that court codes of the region begin with, such as 京")
+        if self.region is not None and not _court_region(self.region):
+            _refuse("region", f"must be one of {PROVINCES}{XPCC}, with which court codes begin, or 内, which is 蒙")
         _require_url("url", self.url)
         _require_positive(self, "batch_size", "concurrency", "rate", "timeout")
         for field in ("found_lifetime", "not_found_lifetime"):
@@ -88,7 +89,8 @@ class _InstitutionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         """The block in the broker's own words."""
         values = msgspec.structs.asdict(self)
         del values["scope"]
-        return InstitutionSpec(**{**values, "kind": Kind[self.kind.upper()]})
+        region = self.region and _court_region(self.region)
+        return InstitutionSpec(**{**values, "kind": Kind[self.kind.upper()], "region": region})
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -168,6 +170,14 @@ def _require_positive(struct: msgspec.Struct, *fields: str) -> None:
     for field in fields:
         if not 0 < getattr(struct, field) < inf:
             _refuse(field, "must be positive and finite")
+
+
+def _court_region(character: str) -> str | None:
+    """The region of the courts whose codes begin with this character; None if there are none."""
+    try:
+        return parse_court(character).region if len(character) == 1 else None
+    except ValueError:
+        return None
 
 
 def _require_url(field: str, text: str) -> None:

@@ -5,7 +5,7 @@ becomes that lookup's own `Problem`, and the others go on.
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from operator import attrgetter, methodcaller
@@ -22,6 +22,8 @@ from broker.v1 import investigation_pb2 as pb
 
 LONGEST_REF = 64
 _LONGEST_REQUEST_ID = 128
+_MOST_INSTITUTIONS = 5_000  # the largest system known to us connects 3,992
+_MOST_KINDS = 64
 _LONGEST_AGE = 10 * 365 * 86_400  # s; what protobuf calls a Duration may be ten thousand years
 
 _PROPERTY_TYPES = {
@@ -82,6 +84,10 @@ def read_request(message: pb.InvestigateRequest, *, most_lookups: int) -> Reques
     _check_count(len(message.lookups), most_lookups, violations)
     max_age = _read_max_age(message, violations)
     kinds = _read_kinds(message.kinds, violations)
+    if len(message.institution_ids) > _MOST_INSTITUTIONS:
+        violations.append(
+            Violation("institution_ids", f"names more than {_MOST_INSTITUTIONS}: leave it out to ask all")
+        )
     priority = _read_word("priority", Priority, message.priority, violations)
     delivery = _read_word("delivery", Delivery, message.delivery, violations)
     if len(message.request_id) > _LONGEST_REQUEST_ID:
@@ -91,7 +97,7 @@ def read_request(message: pb.InvestigateRequest, *, most_lookups: int) -> Reques
     return Request(
         mandate=mandate,
         lookups=message.lookups,
-        institution_ids=tuple(message.institution_ids),
+        institution_ids=tuple(dict.fromkeys(message.institution_ids)),
         kinds=kinds,
         max_age=max_age,
         priority=priority,
@@ -125,9 +131,11 @@ def _read_max_age(message: pb.InvestigateRequest, violations: list[Violation]) -
     return given.seconds + given.nanos / 1e9
 
 
-def _read_kinds(given: Iterable[int], violations: list[Violation]) -> frozenset[Kind]:
+def _read_kinds(given: Sequence[int], violations: list[Violation]) -> frozenset[Kind]:
     kinds = set()
-    for index, number in enumerate(given):
+    if len(given) > _MOST_KINDS:
+        violations.append(Violation("kinds", f"names more than {_MOST_KINDS}: name each kind once"))
+    for index, number in enumerate(given[:_MOST_KINDS]):
         try:
             kinds.add(Kind(number))
         except ValueError:

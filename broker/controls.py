@@ -73,6 +73,11 @@ class Controls:
         """Whether a call may start now."""
         return self._breaker.admits(trio.current_time())
 
+    @property
+    def is_silenced(self) -> bool:
+        """Whether the institution wants a longer pause than callers should wait for."""
+        return self._bucket.penalised_until - trio.current_time() > _LONGEST_WAIT
+
     async def take_slot(self) -> object:
         """Waits until a call may be made; the result is to be given to `free_slot`, once."""
         slot = object()
@@ -129,11 +134,11 @@ class Controls:
             self._ended.set()
             self._ended = trio.Event()
 
-    async def may_repeat(self, error: InstitutionError, attempt: int) -> bool:
-        """Whether to send a batch again after it failed for the `attempt`-th time; pauses first if so."""
-        if not error.retryable or attempt >= _ATTEMPTS or not self.admits:
+    async def may_repeat(self, error: InstitutionError, failed: int) -> bool:
+        """Whether to send a batch again after it failed for the `failed`-th time; pauses first if so."""
+        if not error.retryable or failed >= _ATTEMPTS or not self.admits:
             return False
-        pause = full_jitter(attempt, base=_PAUSE_BASE, cap=_PAUSE_CAP, random=self._random())
+        pause = full_jitter(failed, base=_PAUSE_BASE, cap=_PAUSE_CAP, random=self._random())
         if isinstance(error, OverloadedError):
             pause += error.retry_after or 0
         if pause > _LONGEST_WAIT or not self._retries.withdraw(trio.current_time()):

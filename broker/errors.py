@@ -21,6 +21,9 @@ class Violation(NamedTuple):
     description: str
 
 
+_MOST_SHOWN = 5  # violations in a message; programs read them all from `violations`
+
+
 class CallerError(BrokerError):
     """The request as a whole cannot be served."""
 
@@ -29,7 +32,10 @@ class InvalidRequestError(CallerError):
     """The request breaks the contract; nothing was asked."""
 
     def __init__(self, violations: list[Violation]) -> None:
-        super().__init__("; ".join(f"{field}: {description}" for field, description in violations))
+        shown = [f"{field}: {description}" for field, description in violations[:_MOST_SHOWN]]
+        if len(violations) > _MOST_SHOWN:
+            shown.append(f"and {len(violations) - _MOST_SHOWN} more")
+        super().__init__("; ".join(shown))
         self.violations = violations
 
 
@@ -43,6 +49,13 @@ class BusyError(CallerError):
 
 class DrainingError(CallerError):
     """This broker is stopping; another one, or this one after its restart, will serve the request."""
+
+
+class StalledError(BrokerError):
+    """The caller took nothing of its stream for `seconds`: its permits are needed by others."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"nothing was read from the stream for {seconds:g} s; read faster, or ask for less at a time")
 
 
 class InstitutionError(BrokerError):

@@ -42,6 +42,8 @@ class Petition:
         self._sealed = False
         self._whole = trio.Event()
         self.open = True
+        self.reported = 0
+        """Lookups that have had their final report."""
 
     def add(self, rows: Sequence[Row], positions: Sequence[int]) -> None:
         """Adds rows, each with the position of its lookup."""
@@ -64,6 +66,7 @@ class Petition:
     def repeat(self, row: int, position: int) -> None:
         """Lets a row answer one more lookup."""
         if self.assembly.repeat(row, position):
+            self.reported += 1
             self._put([self._report(row, position)])
         elif self._incremental and (known := self.assembly.body(row)):
             self._put([self._headers.report(position, b"", known)])
@@ -73,6 +76,7 @@ class Petition:
     ) -> None:
         """See `Waiter`."""
         whole = self.assembly.take(column, rows, segments=segments, outcomes=outcomes, source=source)
+        self.reported += sum(len(self.assembly.positions(row)) for row in whole)
         if self._incremental:
             self._put(list(self._increments(rows, segments, set(whole))))
         elif whole:

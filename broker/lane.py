@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 _CACHEABLE = bytes(sorted(CACHEABLE))
 _BREAKER_OPEN = Problem("BREAKER_OPEN", "", "the institution has failed too often; it is asked again shortly")
+_SILENCED = Problem("OVERLOADED", "", "the institution asked for a pause; it is asked again when that is over")
 _INTERNAL = Problem("INTERNAL", "", "the broker failed while asking; ask again, and tell its operator")
 _REJECTED = Problem("REJECTED", "", "the institution refuses this inquiry and gave no reason for it")
 
@@ -114,8 +115,8 @@ class Lane:
         """Takes in what a request asks. Returns at once; answers are delivered to the parcel's waiter."""
         if not parcel.waiter.open:
             return
-        if not self._controls.admits:
-            segments, outcomes = self._problem_columns(len(parcel), Outcome.UNAVAILABLE, _BREAKER_OPEN)
+        if (problem := self._closed()) is not None:
+            segments, outcomes = self._problem_columns(len(parcel), Outcome.UNAVAILABLE, problem)
             _deliver(parcel, slice(None), segments=segments, outcomes=outcomes, source=Source.BROKER)
             return
         fresh = self._flights.join(parcel)
@@ -127,7 +128,8 @@ class Lane:
         for trip in self._trips:
             if not any(self._flights.wanted(parcel) for parcel in trip.waiting()):
                 trip.scope.cancel()
-        for parcel in self._backlog.remove(lambda parcel: not self._flights.wanted(parcel)):
+        # Followers of what was queued for a request that left become leaders, under their own mandates.
+        for parcel in self._backlog.remove(lambda parcel: not parcel.waiter.open):
             self._release(parcel.keys)
 
     async def run(self) -> None:
@@ -143,6 +145,12 @@ class Lane:
                     trip = _Trip(batch, set(batch.keys), trio.CancelScope())
                     self._trips.add(trip)  # at once: `forsake` must find every key in the backlog or on a trip
                     nursery.start_soon(self._travel, trip, slot)
+
+    def _closed(self) -> Problem | None:
+        """Why nothing can be asked for some time; None if it can."""
+        if self._controls.is_silenced:
+            return _SILENCED
+        return None if self._controls.admits else _BREAKER_OPEN
 
     def _enqueue(self, parcel: Parcel) -> None:
         self._backlog.add(parcel)
@@ -162,7 +170,7 @@ class Lane:
 
     def _flush(self) -> None:
         if flushed := self._cut(len(self._backlog)):
-            self._settle_problem(flushed, Outcome.UNAVAILABLE, _BREAKER_OPEN)
+            self._settle_problem(flushed, Outcome.UNAVAILABLE, self._closed() or _BREAKER_OPEN)
 
     def _cut(self, size: int) -> Batch | None:
         batch = self._backlog.cut(size)
@@ -174,7 +182,7 @@ class Lane:
         batch = trip.batch
         try:
             with trip.scope:
-                await self._ask(trip, batch, attempt=1)
+                await self._ask(trip, batch, sent=0, failed=0)
         except Exception as error:  # noqa: BLE001 - one batch must not end the lane, and every other request with it
             log.error("institution %s: internal error: %s", self.spec.id, place(error))
             unsettled = [item for item, key in enumerate(batch.keys) if key in trip.unsettled]
@@ -184,40 +192,48 @@ class Lane:
             self._controls.free_slot(slot)
             self._release(trip.unsettled)
 
-    async def _ask(self, trip: _Trip, batch: Batch, attempt: int) -> None:
-        """Asks until every item has its answer, or no further attempt is allowed."""
+    async def _ask(self, trip: _Trip, batch: Batch, *, sent: int, failed: int) -> None:
+        """Asks until every item has its answer, or no further attempt is allowed.
+
+        `sent`: how often these items have been sent before; `failed`: how often that failed. A batch that was halved
+        was sent, but did not fail.
+        """
         while len(batch):
             error: InstitutionError
             reply: Reply | None = None
             open_items: Sequence[int] = range(len(batch))
             try:
-                reply = await self._call(batch, attempt)
+                reply = await self._call(batch, sent + 1)
             except RejectedError as refusal:
-                await self._halve(trip, batch, attempt, refusal)
+                await self._halve(trip, batch, refusal, sent=sent + 1, failed=failed)
                 return
             except BreakerOpenError:
                 self._settle_problem(batch, Outcome.UNAVAILABLE, _BREAKER_OPEN, trip)
                 return
             except InstitutionError as failure:
-                log.warning("institution %s: attempt %d of %d: %s", self.spec.id, attempt, len(batch), failure)
+                log.warning("institution %s: %d inquiries: %s", self.spec.id, len(batch), failure)
                 error = failure
             else:
                 open_items = self._settle_answered(trip, batch, reply)
                 if not open_items:
                     return
                 error = BadReplyError("some inquiries got no usable answer")
-            if await self._controls.may_repeat(error, attempt):
+            sent, failed = sent + 1, failed + 1
+            if await self._controls.may_repeat(error, failed):
                 batch = batch.pick(open_items)
-                attempt += 1
             else:
                 self._give_up(trip, batch, open_items, reply, error)
                 return
 
     async def _call(self, batch: Batch, attempt: int) -> Reply:
+        if attempt > 1:
+            await self._controls.pace(len(batch))
+        if not self._controls.admits:
+            msg = "its breaker is open"
+            raise BreakerOpenError(msg)
         if attempt == 1:
             self._asked += len(batch)
         else:
-            await self._controls.pace(len(batch))
             self._repeated += len(batch)
         mandates: dict[Mandate, int] = {}
         mandate_of: list[int] = []
@@ -234,10 +250,10 @@ class Lane:
         try:
             return await self._controls.call(self._institution, question)
         finally:
-            if self._controls.breaker is State.OPEN:
+            if self._controls.breaker is State.OPEN or self._controls.is_silenced:
                 self._flush()
 
-    async def _halve(self, trip: _Trip, batch: Batch, attempt: int, refusal: RejectedError) -> None:
+    async def _halve(self, trip: _Trip, batch: Batch, refusal: RejectedError, *, sent: int, failed: int) -> None:
         if not refusal.divisible or (len(batch) > 1 and not self._controls.may_halve()):
             log.warning("institution %s: refuses %d inquiries: %s", self.spec.id, len(batch), refusal)
             self._settle_problem(batch, Outcome.UNAVAILABLE, _problem(refusal), trip)
@@ -245,15 +261,17 @@ class Lane:
             self._settle_problem(batch, Outcome.REFUSED, _REJECTED, trip)
         else:
             for half in batch.halves():
-                await self._ask(trip, half, attempt + 1)
+                await self._ask(trip, half, sent=sent, failed=failed)
 
     def _give_up(
         self, trip: _Trip, batch: Batch, items: Sequence[int], reply: Reply | None, error: InstitutionError
     ) -> None:
         if reply is None:
             self._settle_problem(batch.pick(items), Outcome.UNAVAILABLE, _problem(error), trip)
-        else:
-            self._settle(trip, batch.pick(items), _pick(reply, items))
+        else:  # what was wrong with each item is the broker's finding, not the institution's word
+            left = _pick(reply, items)
+            segments = wire.seal(self.spec.id, left.contents, Source.BROKER)
+            self._finish(batch.pick(items), segments, outcomes=left.outcomes, source=Source.BROKER, trip=trip)
 
     def _settle_answered(self, trip: _Trip, batch: Batch, reply: Reply) -> Sequence[int]:
         """Settles the items that have an answer. Returns the others."""

@@ -10,7 +10,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 
 from broker import contract
 from broker.admission import Admission
@@ -21,11 +20,12 @@ from broker.core.assembly import Assembly
 from broker.core.key import Keyer
 from broker.core.parcel import Parcel
 from broker.core.plan import Lines, Plan, plan
-from broker.core.selection import Selection, select
+from broker.core.selection import Selection, Selector
 from broker.core.tally import Tally
+from broker.errors import BrokerError
 from broker.fanout import FanOut, Petition
 from broker.metrics import RequestMeter
-from broker.model import Court, Delivery, InstitutionSpec, Kind, Source, Subject, SubjectType
+from broker.model import Delivery, Source, Subject, SubjectType
 from broker.store.base import Store
 
 Write = Callable[[bytes], Awaitable[None]]
@@ -35,14 +35,13 @@ Write = Callable[[bytes], Awaitable[None]]
 _CHUNK = 1000
 # Bytes per message: a quarter of gRPC's default limit for receivers, large enough to cost nothing per message.
 _MESSAGE = 1024 * 1024
-_SELECTIONS = 4096  # remembered choices of institutions: every court, with a few favourite subsets
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """Serves requests with this worker's parts."""
 
-    registry: tuple[InstitutionSpec, ...]
+    selector: Selector
     store: Store
     keyer: Keyer
     fanout: FanOut
@@ -57,7 +56,7 @@ class Pipeline:
         Raises a `CallerError` before anything is written if the request cannot be served.
         """
         began = time.perf_counter()
-        selection = _select(self.registry, request.mandate.court, request.institution_ids, request.kinds)
+        selection = self.selector.select(request.mandate.court, ids=request.institution_ids, kinds=request.kinds)
         with self.admission.admit(len(request.lookups), request.priority):
             inquest = Inquest(self, request, selection, write)
             await inquest.run(time_left)
@@ -73,6 +72,10 @@ class Pipeline:
             self.meter.count(selection, inquest.tally, lookups=len(request.lookups), invalid=inquest.invalid)
 
 
+class LostReportsError(BrokerError):
+    """Not every lookup has been reported on: a fault of the broker, which must not look like an answer."""
+
+
 class Inquest:
     """One request under way.
 
@@ -82,6 +85,7 @@ class Inquest:
     def __init__(self, pipeline: Pipeline, request: Request, selection: Selection, write: Write) -> None:
         self.tally = Tally(len(selection.institutions))
         self.invalid = 0
+        self._sent = 0
         self._parts = pipeline
         self._request = request
         self._selection = selection
@@ -108,20 +112,22 @@ class Inquest:
                 self._parts.bridge.call_soon(self._petition.seal)
                 while reports := await self._outlet.take():
                     await self._send(reports)
+                self._sent += self._petition.reported
+            if self._sent != len(self._refs):
+                raise LostReportsError
         finally:
             if self._errand is not None:
                 self._errand.cancel()
 
     async def _plan_all(self, deadline: float) -> None:
-        now = self._parts.clock()
-        today = datetime.fromtimestamp(now, UTC).date()
+        today = datetime.fromtimestamp(self._parts.clock(), UTC).date()
         lookups = self._request.lookups
         ambiguous = contract.ambiguous_refs(self._refs, lookups, today=today)
         for start in range(0, len(lookups), _CHUNK):
             columns = contract.read_lookups(lookups[start : start + _CHUNK], today=today)
             self._object(columns, ambiguous)
             keys = self._parts.keyer.keys(columns.types, columns.numbers, columns.names)
-            planned = self._plan(columns, keys, start, now)
+            planned = self._plan(columns, keys, start)
             if planned.misses or planned.repeats:
                 self._petition_for(planned, columns, keys, start, deadline)
             await self._send(self._settled(planned, columns, start))
@@ -139,7 +145,8 @@ class Inquest:
                     if other == subject_type:
                         columns.problems.setdefault(place, contract.NOBODY_ASKED)
 
-    def _plan(self, columns: Columns, keys: Sequence[bytes], start: int, now: float) -> Plan:
+    def _plan(self, columns: Columns, keys: Sequence[bytes], start: int) -> Plan:
+        now = self._parts.clock()  # each time: a slow reader may have held the request up since the last batch
         valid: list[bytes | None] = list(keys)
         for place in columns.problems:
             valid[place] = None
@@ -215,16 +222,9 @@ class Inquest:
         for place, problem in columns.problems.items():
             reports.append(contract.invalid_report(self._headers, start + place, problem))
         self.invalid += len(columns.problems)
+        self._sent += len(reports)
         return reports
 
     async def _send(self, reports: list[bytes]) -> None:
         for message in wire.messages(reports, _MESSAGE):
             await self._write(message)
-
-
-# The same courts ask the same institutions all day; what follows from that is worked out once.
-@lru_cache(maxsize=_SELECTIONS)
-def _select(
-    registry: tuple[InstitutionSpec, ...], court: Court, ids: tuple[str, ...], kinds: frozenset[Kind]
-) -> Selection:
-    return select(registry, court, ids=ids, kinds=kinds)

@@ -19,7 +19,7 @@ from broker import contract
 from broker.config import ServerConfig
 from broker.core.breaker import State
 from broker.core.court import parse_court, reaches
-from broker.errors import BusyError, CallerError, DrainingError, InvalidRequestError, Violation, place
+from broker.errors import BusyError, CallerError, DrainingError, InvalidRequestError, StalledError, Violation, place
 from broker.lane import LaneStatistics
 from broker.metrics import RequestMeter
 from broker.model import InstitutionSpec
@@ -35,6 +35,9 @@ _DOMAIN = "broker.v1"
 _MARGIN_SHARE = 0.05
 _MARGIN_LEAST = 0.02  # s; two orders above what writing a last message takes
 _MARGIN_MOST = 0.5  # s
+# gRPC's metadata, which details travel in, is refused by clients beyond 8 KiB.
+_MOST_VIOLATIONS = 20
+_LONGEST_FIELD = 64
 # Below this share of its concurrency an institution is reported as degraded.
 _DEGRADED_SHARE = 0.5
 
@@ -91,7 +94,12 @@ class InvestigationService:
             code, details = _status(error)
             _set_status(context, code, str(error), details)
             return str(code.name)
+        except StalledError as error:
+            _set_status(context, grpc.StatusCode.DEADLINE_EXCEEDED, str(error), [])
+            return "DEADLINE_EXCEEDED"
         except Exception as error:  # noqa: BLE001 - the caller is told it was not their fault
+            if context.cancelled():  # a write was under way when the caller left
+                return "CANCELLED"
             log.error("internal error: %s", place(error))
             _set_status(context, grpc.StatusCode.INTERNAL, "the broker failed; its log says where", [])
             return "INTERNAL"
@@ -102,7 +110,11 @@ class InvestigationService:
 
         async def write(message: bytes) -> None:
             nonlocal first
-            await context.write(message)
+            try:
+                async with asyncio.timeout(self._config.stall_timeout):
+                    await context.write(message)
+            except TimeoutError:
+                raise StalledError(self._config.stall_timeout) from None
             if first:
                 first = False
                 self._meter.first_message(time.perf_counter() - began)
@@ -119,7 +131,7 @@ class InvestigationService:
 
     async def list_institutions(self, request: pb.ListInstitutionsRequest, context: Any) -> pb.ListInstitutionsResponse:
         """Lists the institutions a court can reach, or all."""
-        specs: list[InstitutionSpec] = sorted(self._pipeline.registry, key=lambda spec: spec.id)
+        specs: list[InstitutionSpec] = sorted(self._pipeline.selector.registry, key=lambda spec: spec.id)
         if request.court_code:
             try:
                 court = parse_court(request.court_code)
@@ -165,8 +177,8 @@ def _status(error: CallerError) -> tuple[grpc.StatusCode, list[Message]]:
     match error:
         case InvalidRequestError():
             violations = [
-                error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
-                for field, description in error.violations
+                error_details_pb2.BadRequest.FieldViolation(field=field[:_LONGEST_FIELD], description=description)
+                for field, description in error.violations[:_MOST_VIOLATIONS]
             ]
             return grpc.StatusCode.INVALID_ARGUMENT, [error_details_pb2.BadRequest(field_violations=violations)]
         case BusyError():

@@ -14,7 +14,8 @@ class Exit(IntEnum):
 
     COMPLETE = 0
     PARTIAL = 1
-    """Some answers are UNAVAILABLE, TIMED_OUT or PENDING, or lookups are without a report: ask again."""
+    """Some answers are UNAVAILABLE, TIMED_OUT or PENDING, or lookups are without a report: ask again. Or some are
+    INVALID: correct those lookups."""
     USAGE = 2
     """The command line, the lookups' file or the configuration is wrong; nothing was asked."""
     REFUSED = 3
@@ -25,8 +26,9 @@ class Exit(IntEnum):
 
 EXIT_CODES = """\b
 Exit codes:
-  0  complete: every institution asked has answered
-  1  partial: some answers are UNAVAILABLE, TIMED_OUT or PENDING; ask again
+  0  complete: every lookup was asked, and every institution asked has answered
+  1  partial: some answers are UNAVAILABLE, TIMED_OUT or PENDING: ask again;
+     or INVALID: correct those lookups, about which nobody was asked
   2  wrong usage, lookups or configuration; nothing was asked
   3  refused by the broker, which says what to correct
   4  the broker cannot be reached, or takes no requests now

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from broker.cli.exits import EXIT_CODES, Exit, fail, fail_because
 from broker.cli.explore import broker_option
 from broker.cli.lookup_file import TYPES, LookupFileError, parse_type, read_lookups
-from broker.client import Client, ClientError, Kind, Lookup, Mandate, Report, Terms, Totals, lookup
+from broker.client import Client, ClientError, Kind, Lookup, Mandate, Outcome, Report, Terms, Totals, lookup
 from broker.render import console, reports_table, totals_line
 
 _MOST_SHOWN = 100  # lookups in the table; who wants more reads JSON
@@ -105,7 +105,8 @@ class Sheet:
 def investigate(file: Any, address: str, *, as_json: bool, **given: Any) -> None:
     """Ask what debtors own, or who holds a thing.
 
-    FILE holds the lookups, as CSV or JSON Lines with the columns ref, type, number and name; - is standard input.
+    FILE holds the lookups, as CSV or JSON Lines with the columns ref, type, number and name; - is standard input. A
+    ref left out becomes line-3 on the third line.
     Without FILE, --type, --number and --name make one lookup; while the command runs, other users of this machine can
     see its arguments, but not a file.
 
@@ -115,15 +116,15 @@ def investigate(file: Any, address: str, *, as_json: bool, **given: Any) -> None
           --document 协助查询通知书1号 debtors.csv
     One debtor, for a program:
       broker investigate --court 京0101 --officer 王法官 --case （2026）京0101执1号 \\
-          --document 协助查询通知书1号 --type RESIDENT_ID --number 11010119900101123X --name 张三 --json
+          --document 协助查询通知书1号 --type RESIDENT_ID --number 14141319510112380X --name 方勇浩 --json
     Who holds a vehicle:
-      broker investigate ... --type VEHICLE_PLATE --number 京A12345
+      broker investigate ... --type VEHICLE_PLATE --number 晋BA1211A
 
     \b
     debtors.csv:
       ref,type,number,name
-      1,RESIDENT_ID,11010119900101123X,张三
-      2,ORGANIZATION_CODE,91350100M000100Y43,某公司
+      1,RESIDENT_ID,14141319510112380X,方勇浩
+      2,ORGANIZATION_CODE,91110712MA3830049G,南京远博贸易有限公司
     """  # noqa: D301 - click reads the backspaces
     if bool(file) == bool(given["subject_type"] or given["number"]):
         raise click.UsageError("give either a FILE of lookups, or --type and --number of one")
@@ -147,7 +148,8 @@ def investigate(file: Any, address: str, *, as_json: bool, **given: Any) -> None
         totals = asyncio.run(_investigate(address, mandate, lookups, terms, show))
     except ClientError as error:
         fail_because(error)
-    sys.exit(Exit.COMPLETE if totals.complete else Exit.PARTIAL)
+    # The broker has nothing left to do about an INVALID lookup, but whoever reads no more than the exit code has.
+    sys.exit(Exit.COMPLETE if totals.complete and Outcome.INVALID not in totals.outcomes else Exit.PARTIAL)
 
 
 def _read(file: Any) -> list[Lookup]:

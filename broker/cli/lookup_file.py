@@ -1,7 +1,8 @@
 """Reads lookups from CSV or JSON Lines, all before the first is asked: a slip in line 9,000 costs nobody an inquiry.
 
-The columns are ref, type, number and name. `type` is a SubjectType by its short name; `ref` is the line's number if it
-is left out, and `name` may be left out for a thing. Whatever is wrong is named by line and column, never by content.
+The columns are ref, type, number and name. `type` is a SubjectType by its short name; `ref` is line-3 on the third
+line if it is left out, and `name` may be left out for a thing. Whatever is wrong is named by line and column, never by
+content.
 """
 
 import csv
@@ -54,7 +55,8 @@ def _lookup(number: int, line: _Line) -> Lookup:
         subject_type = parse_type(line.type)
     except ValueError as error:
         raise _error(number, "type", str(error)) from None
-    return lookup(line.ref or str(number), subject_type, line.number, line.name)
+    ref = line.ref or f"line-{number}"  # a bare number could be another line's own ref
+    return lookup(ref, subject_type, line.number, line.name)
 
 
 def _json_rows(lines: Iterable[str]) -> Iterator[tuple[int, _Line]]:

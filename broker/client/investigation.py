@@ -54,7 +54,7 @@ class Terms:
     attempts: int = 5
     """Calls per batch, the first included."""
     request_id: str = ""
-    """The caller's own id, for the broker's log."""
+    """The caller's own id, repeated in the summary of every call."""
 
     def __post_init__(self) -> None:
         for field in ("batch_size", "concurrency", "attempts"):

@@ -36,6 +36,30 @@ class Selection:
     """By SubjectType."""
 
 
+_REMEMBERED = 1024  # selections; 33 regions with thirty favourite subsets each
+_LONGEST_REMEMBERED = 64  # ids; longer lists are rare, and remembering them would let callers fill memory
+
+
+class Selector:
+    """Selects from one registry, and remembers: the same courts ask the same institutions all day."""
+
+    def __init__(self, registry: Sequence[InstitutionSpec]) -> None:
+        self.registry = tuple(registry)
+        self._remembered: dict[tuple[str | None, tuple[str, ...], frozenset[Kind]], Selection] = {}
+
+    def select(self, court: Court, *, ids: Sequence[str] = (), kinds: frozenset[Kind] = frozenset()) -> Selection:
+        """See `select`."""
+        key = (court.region, tuple(ids), kinds)  # of a court, only its region matters here
+        selection = self._remembered.get(key)
+        if selection is None:
+            selection = select(self.registry, court, ids=ids, kinds=kinds)
+            if len(ids) <= _LONGEST_REMEMBERED:
+                if len(self._remembered) >= _REMEMBERED:
+                    self._remembered.clear()
+                self._remembered[key] = selection
+        return selection
+
+
 def select(
     registry: Sequence[InstitutionSpec], court: Court, *, ids: Collection[str] = (), kinds: Collection[Kind] = ()
 ) -> Selection:
@@ -45,6 +69,7 @@ def select(
     not of the kinds asked for; and when nobody is left to ask.
     """
     by_id = {spec.id: spec for spec in registry}
+    wanted_ids = frozenset(ids)
     violations = [
         Violation(f"institution_ids[{index}]", complaint)
         for index, wanted in enumerate(ids)
@@ -55,7 +80,7 @@ def select(
     chosen = [
         spec
         for spec in registry
-        if (spec.id in ids or not ids) and (spec.kind in kinds or not kinds) and reaches(court, spec.region)
+        if (spec.id in wanted_ids or not ids) and (spec.kind in kinds or not kinds) and reaches(court, spec.region)
     ]
     if not chosen:
         raise InvalidRequestError(

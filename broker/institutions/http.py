@@ -1,12 +1,21 @@
 """An institution reached over HTTP, in any dialect."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from typing import Protocol
 
 from broker.institutions.base import Dialect
 from broker.model import InstitutionSpec, Question, Reply
 
-Post = Callable[[str, bytes, str], Awaitable[bytes]]
-"""Sends a body of some content type to a URL and returns the reply's; awaited in trio. Raises `InstitutionError`."""
+_LONGEST_REPLY = 32 * 1024 * 1024  # bytes, whatever was asked; a batch of 500 at 64 KiB each
+_FOR_ONE = 1024 * 1024  # bytes; the longest answer handed on (256 KiB of protobuf) takes four times that in JSON
+_FOR_EACH = 64 * 1024  # bytes an inquiry adds: some 80 accounts in JSON, as the average of a batch
+
+
+class Post(Protocol):
+    """Sends a body to a URL and returns the reply's, of at most `longest` bytes. Raises `InstitutionError`."""
+
+    async def __call__(self, url: str, body: bytes, *, content_type: str, longest: int) -> bytes:
+        """Awaited in trio."""
 
 
 class HttpInstitution:
@@ -21,5 +30,15 @@ class HttpInstitution:
 
     async def ask(self, question: Question) -> Reply:
         """See `Institution`."""
-        body = await self._post(self.spec.url, self._dialect.encode(question), self._dialect.content_type)
+        body = await self._post(
+            self.spec.url,
+            self._dialect.encode(question),
+            content_type=self._dialect.content_type,
+            longest=_longest_reply(len(question.subjects)),
+        )
         return self._dialect.decode(body, question, kind=self.spec.kind, now=int(self._clock()))
+
+
+def _longest_reply(inquiries: int) -> int:
+    """Bytes of a reply: whoever was asked little must not make the broker read much."""
+    return min(_FOR_ONE + inquiries * _FOR_EACH, _LONGEST_REPLY)

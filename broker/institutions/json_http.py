@@ -4,13 +4,17 @@ Enumerations by their short names ("FOUND"), timestamps in RFC 3339, dates as 20
 and nanos. docs/institutions.md shows both directions. Members this broker does not know are ignored.
 """
 
+from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
 import msgspec
 
 from broker.errors import BadReplyError
 from broker.institutions.statement import (
+    MOST_ASSETS,
+    MOST_PER_ASSET,
     PROPERTY_NUMBERS,
     AssetFacts,
     Reader,
@@ -21,7 +25,7 @@ from broker.institutions.statement import (
 )
 from broker.institutions.struct_writer import Word, field_writer
 from broker.model import Kind, Problem, Question, Reply, SubjectType
-from broker.v1 import inquiry_pb2, institution_pb2
+from broker.v1 import asset_pb2, inquiry_pb2, institution_pb2
 
 # None of these can be part of a cycle, so the garbage collector need not look at the thousands a reply is made of.
 
@@ -113,8 +117,8 @@ class _RealEstateUnit(msgspec.Struct, gc=False):
 
 
 class _Asset(msgspec.Struct, gc=False):
-    holders: list[_Holder] = []
-    measures: list[_Measure] = []
+    holders: Annotated[tuple[_Holder, ...], msgspec.Meta(max_length=MOST_PER_ASSET)] = ()
+    measures: Annotated[tuple[_Measure, ...], msgspec.Meta(max_length=MOST_PER_ASSET)] = ()
     account: _Account | None = None
     vehicle: _Vehicle | None = None
     holding: _Holding | None = None
@@ -132,7 +136,8 @@ class _InquiryReply(msgspec.Struct, gc=False):
     outcome: str
     observed_at: datetime | None = None
     problem: _Problem | None = None
-    assets: list[_Asset] = []
+    assets: msgspec.Raw = msgspec.Raw()
+    """Read one item at a time, and only if they can be used: see `_assets`."""
 
 
 class _InquiryBatchReply(msgspec.Struct, gc=False):
@@ -142,6 +147,8 @@ class _InquiryBatchReply(msgspec.Struct, gc=False):
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_InquiryBatchReply).decode
+_decode_assets = msgspec.json.Decoder(list[_Asset]).decode
+_MOST_OBJECTS = 8 * MOST_ASSETS  # an account is seven: asset, details, two sums, holder, measure and its sum
 _SUBJECT_TYPES = {int(subject_type): subject_type.name for subject_type in SubjectType}
 
 
@@ -181,7 +188,7 @@ class JsonDialect:
         except (UnicodeDecodeError, RecursionError):  # whose text may hold a piece of the reply
             msg = "the reply is not JSON: it is no UTF-8, or nested too deeply"
             raise BadReplyError(msg) from None
-        check_request(reply.request_id, question)
+        check_request(reply.request_id, question, replies=len(reply.replies))
         reader = Reader(question, kind=kind, now=now)
         clock = _Clock(now)
         return arrange([_statement(said, reader, clock) for said in reply.replies], question)
@@ -208,18 +215,34 @@ class _Clock:
 def _statement(said: _InquiryReply, reader: Reader, clock: _Clock) -> Statement:
     try:
         observed_at = clock.seconds(said.observed_at)
-        if said.problem is None and said.outcome == "NOT_FOUND" and not said.assets:
+        assets = _assets(said.assets) if said.assets else ()
+        if said.problem is None and said.outcome == "NOT_FOUND" and not assets:
             return reader.not_found(said.item, observed_at)
         if said.problem is None and said.outcome == "FOUND":
-            encoded = b"".join(map(_write_asset, said.assets))
-            return reader.found(said.item, observed_at, assets=list(map(_facts, said.assets)), encoded=encoded)
-        if said.assets:
+            return reader.found(said.item, observed_at, assets=map(_facts, assets), encode=partial(_write, assets))
+        if assets:
             return garbled(said.item)
         given = said.problem or _Problem()
         problem = Problem(given.reason, given.field, given.message)
         return reader.refusal(said.item, _OUTCOMES[said.outcome], observed_at, problem)
-    except (KeyError, ValueError, OverflowError):  # a word that is none of ours, a number out of range
+    except (KeyError, ValueError, OverflowError):  # no assets, a word that is none of ours, a number out of range
         return garbled(said.item)
+
+
+def _assets(raw: msgspec.Raw) -> list[_Asset]:
+    """An item's assets. Raises `ValueError` if they are none.
+
+    Two bytes ("{}") make an object of a hundred, and msgspec knows a list's length only once it is built: so objects
+    are counted first, where there is room for too many of them.
+    """
+    if len(raw) > 2 * _MOST_OBJECTS and bytes(raw).count(b"{") > _MOST_OBJECTS:
+        msg = "more objects than assets can be made of"
+        raise ValueError(msg)
+    return _decode_assets(raw)
+
+
+def _write(assets: Sequence[_Asset]) -> bytes:
+    return b"".join(map(_write_asset, assets))
 
 
 def _facts(asset: _Asset) -> AssetFacts:
@@ -229,11 +252,14 @@ def _facts(asset: _Asset) -> AssetFacts:
     name, value = given[0]
     return AssetFacts(
         details=name,
-        holders=[holder.document_number for holder in asset.holders],
+        holders=[
+            (_DOCUMENT_TYPES[holder.document_type], holder.document_number, holder.name) for holder in asset.holders
+        ],
         properties=[getattr(value, number) for number in PROPERTY_NUMBERS[name]],
     )
 
 
 _OUTCOMES = {name.removeprefix("OUTCOME_"): number for name, number in inquiry_pb2.Outcome.items()}
+_DOCUMENT_TYPES = {name.removeprefix("DOCUMENT_TYPE_"): number for name, number in asset_pb2.DocumentType.items()}
 _ASSETS: Any = institution_pb2.InquiryReply.DESCRIPTOR.fields_by_name["assets"]
 _write_asset = field_writer(_ASSETS, _Asset)

@@ -5,12 +5,13 @@ trusted and all of it is a `BadReplyError`. An item that is passed over, contrad
 institution, or speaks of somebody else is UNAVAILABLE on its own, and what was said about the others stands.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from broker.core import wire
+from broker.core.identity import normalise_names
 from broker.errors import BadReplyError
-from broker.model import Kind, Outcome, Problem, Question, Reply
+from broker.model import Kind, Outcome, Problem, Question, Reply, Subject, SubjectType
 
 _GARBLED = Problem("BAD_REPLY", "", "the institution's reply to this inquiry was not usable; ask again later")
 _MISSING = Problem("NO_ANSWER", "", "the institution's reply passed over this inquiry; ask again later")
@@ -28,8 +29,11 @@ PROPERTY_NUMBERS = {
     "real_estate_unit": ("unit_number",),
 }
 """The fields of details that a property lookup can be about."""
+_UNSPECIFIED = 0  # of DocumentType
 _REFUSALS = frozenset({Outcome.REFUSED, Outcome.INVALID})
 _LONGEST_ANSWER = 256 * 1024  # bytes; some 1,500 accounts. Bounds what one answer can take of memory and messages
+MOST_ASSETS = 4096  # of one answer: as many as it has room for, at 64 bytes for a holder and an account number
+MOST_PER_ASSET = 1000  # holders, and measures: heirs of a building, and queues of waiting freezes, run to hundreds
 _LONGEST_TEXT = 500  # characters of an institution's explanation that are handed on
 _LONGEST_WORD = 64  # of a reason or field name
 _CLOCK_SKEW = 300  # s an institution's clock may be ahead of ours
@@ -51,16 +55,22 @@ class AssetFacts(NamedTuple):
 
     details: str | None
     """The name of its details in `Asset`."""
-    holders: Collection[str]
-    """Document numbers."""
+    holders: Collection[tuple[int, str, str]]
+    """`DocumentType`, document number and name, in the order of a `Subject`; as the institution spells them."""
     properties: Collection[str]
     """`PROPERTY_NUMBERS` of its details."""
 
 
-def check_request(request_id: str, question: Question) -> None:
-    """Raises `BadReplyError` unless the reply is to this question."""
+def check_request(request_id: str, question: Question, *, replies: int) -> None:
+    """Raises `BadReplyError` unless the reply is to this question, and has no more `replies` than it has inquiries.
+
+    To be called before any of them is looked at.
+    """
     if request_id != question.request_id:
         msg = "the reply is to another request"
+        raise BadReplyError(msg)
+    if replies > len(question.subjects):
+        msg = f"{replies} replies to {len(question.subjects)} inquiries"
         raise BadReplyError(msg)
 
 
@@ -108,11 +118,14 @@ class Reader:
         head = self._head(Outcome.NOT_FOUND, observed_at)
         return garbled(item) if head is None else Statement(item, Outcome.NOT_FOUND, *head)
 
-    def found(self, item: int, observed_at: int | None, *, assets: Sequence[AssetFacts], encoded: bytes) -> Statement:
-        """A statement FOUND. `encoded`: its assets, as `Answer` holds them."""
+    def found(
+        self, item: int, observed_at: int | None, *, assets: Iterable[AssetFacts], encode: Callable[[], bytes]
+    ) -> Statement:
+        """A statement FOUND. `encode` gives its assets as `Answer` holds them; it is called if they are acceptable."""
         head = self._head(Outcome.FOUND, observed_at)
         if head is None or not 0 <= item < self._count or not self._all_concern(item, assets):
             return garbled(item)
+        encoded = encode()
         if len(encoded) > _LONGEST_ANSWER:
             return garbled(item)
         return Statement(item, Outcome.FOUND, head[0], head[1] + encoded)
@@ -138,13 +151,44 @@ class Reader:
             return self._now
         return min(observed_at, self._now) if 0 < observed_at <= self._now + _CLOCK_SKEW else None
 
-    def _all_concern(self, item: int, assets: Sequence[AssetFacts]) -> bool:
-        """Whether all assets are of the right kind, and of the subject: held by them, or the thing itself."""
-        _, number, name = self._subjects[item]
-        return bool(assets) and all(
-            details == self._details and number in (holders if name else properties)
-            for details, holders, properties in assets
-        )
+    def _all_concern(self, item: int, assets: Iterable[AssetFacts]) -> bool:
+        """Whether there are assets, not too many, all of the right kind and the subject's: held by them, or itself."""
+        subject = self._subjects[item]
+        count = 0
+        for count, (details, holders, properties) in enumerate(assets, 1):
+            if count > MOST_ASSETS or details != self._details:
+                return False
+            if not (_is_among(holders, subject) if subject.name else subject.number in properties):
+                return False
+        return count > 0
+
+
+def _is_among(holders: Collection[tuple[int, str, str]], subject: Subject) -> bool:
+    """Whether the subject is one of the holders; nearly always in the very spelling that was asked about."""
+    return subject in holders or any(_is_subject(holder, subject) for holder in holders)
+
+
+def _is_subject(holder: tuple[int, str, str], subject: Subject) -> bool:
+    """Document types may be equal or unstated, names as well. Numbers of two types of document can be the same."""
+    document_type, number, name = holder
+    return (
+        document_type in (subject.type, _UNSPECIFIED)
+        and _is_number(number.upper(), subject)
+        and (not name or _comparable(name) == _comparable(subject.name))
+    )
+
+
+def _is_number(number: str, subject: Subject) -> bool:
+    """An organisation code (GB 11714) is the places 9 to 17 of the unified code that replaced it (GB 32100)."""
+    if subject.type is SubjectType.ORGANIZATION_CODE and len(subject.number) == 9 and len(number) == 18:
+        return number[8:17] == subject.number
+    return number == subject.number
+
+
+def _comparable(name: str) -> str:
+    """Passports are in capitals, courts' files need not be."""
+    [normalised], _ = normalise_names([name])
+    return normalised.casefold()
 
 
 def _reorder(statements: Sequence[Statement], count: int) -> list[Statement]:

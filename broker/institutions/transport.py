@@ -19,7 +19,6 @@ from broker.errors import BadReplyError, FailedError, OverloadedError, RejectedE
 # first, so that a request does not run into a connection the server is just closing.
 _KEEP_ALIVE = 30.0
 _CONNECT_TIMEOUT = 5.0  # s; an institution's own timeout bounds the whole call
-_LONGEST_REPLY = 32 * 1024 * 1024  # bytes, decompressed; 500 inquiries at 64 KiB each
 _DIVISIBLE = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY})
 """Refusals that may be about one inquiry, or about their number. Others (401, 403, 404) are about the caller."""
 
@@ -27,12 +26,14 @@ _DIVISIBLE = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LA
 class HttpTransport:
     """A pool of connections to all institutions."""
 
-    def __init__(self, session: aiohttp.ClientSession, *, longest_reply: int = _LONGEST_REPLY) -> None:
+    def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
-        self._longest_reply = longest_reply
 
-    async def post(self, url: str, body: bytes, content_type: str) -> bytes:
-        """The body of the reply. Raises an `InstitutionError` for everything else that can happen."""
+    async def post(self, url: str, body: bytes, *, content_type: str, longest: int) -> bytes:
+        """The body of the reply. Raises an `InstitutionError` for everything else that can happen.
+
+        `longest`: bytes the reply may have, as it comes and once decompressed.
+        """
         try:
             async with self._session.post(
                 url, data=body, headers={"Content-Type": content_type}, allow_redirects=False
@@ -40,42 +41,10 @@ class HttpTransport:
                 if response.status != HTTPStatus.OK:
                     response.close()
                     raise _refusal(response)
-                return await self._read(response)
+                return await _read(response, longest)
         except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
             # The name of the error says what happened; its text may hold an address, but never a subject.
             raise UnreachableError(type(error).__name__) from error
-
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in response.content.iter_any():
-            size += len(chunk)
-            if size > self._longest_reply:
-                response.close()
-                msg = f"the reply is longer than {self._longest_reply} bytes"
-                raise BadReplyError(msg)
-            chunks.append(chunk)
-        raw = b"".join(chunks)
-        match response.headers.get("Content-Encoding", "identity"):
-            case "identity":
-                return raw
-            case "gzip" | "deflate":
-                return self._decompress(raw)
-            case other:
-                msg = f"the reply is in an encoding nobody asked for: {other[:20]!r}"
-                raise BadReplyError(msg)
-
-    def _decompress(self, raw: bytes) -> bytes:
-        engine = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # 32: gzip or zlib, whichever it is
-        try:
-            plain = engine.decompress(raw, self._longest_reply)
-        except zlib.error:
-            msg = "the reply's compression is broken"
-            raise BadReplyError(msg) from None
-        if engine.unconsumed_tail or not engine.eof:
-            msg = f"the reply is cut short, or longer than {self._longest_reply} bytes once decompressed"
-            raise BadReplyError(msg)
-        return plain
 
 
 @asynccontextmanager
@@ -93,6 +62,40 @@ async def open_transport(*, connections: int) -> AsyncIterator[HttpTransport]:
     ) as session:
         yield HttpTransport(session)
     await asyncio.sleep(0)  # lets closed connections' transports end before the loop does
+
+
+async def _read(response: aiohttp.ClientResponse, longest: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > longest:
+            response.close()
+            msg = f"the reply is longer than {longest} bytes"
+            raise BadReplyError(msg)
+        chunks.append(chunk)
+    raw = b"".join(chunks)
+    match response.headers.get("Content-Encoding", "identity"):
+        case "identity":
+            return raw
+        case "gzip" | "deflate":
+            return _decompress(raw, longest)
+        case _:  # not quoted: errors are logged, and a header may hold anything
+            msg = "the reply is in an encoding nobody asked for"
+            raise BadReplyError(msg)
+
+
+def _decompress(raw: bytes, longest: int) -> bytes:
+    engine = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # 32: gzip or zlib, whichever it is
+    try:
+        plain = engine.decompress(raw, longest)
+    except zlib.error:
+        msg = "the reply's compression is broken"
+        raise BadReplyError(msg) from None
+    if engine.unconsumed_tail or not engine.eof:
+        msg = f"the reply is cut short, or longer than {longest} bytes once decompressed"
+        raise BadReplyError(msg)
+    return plain
 
 
 def _refusal(response: aiohttp.ClientResponse) -> Exception:

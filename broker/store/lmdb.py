@@ -22,6 +22,7 @@ import lmdb
 
 from broker.core import record, wire
 from broker.core.record import Entry, Fields
+from broker.errors import StoreError, place
 from broker.model import Source
 from broker.store.base import Statements, StoreStatistics
 from broker.store.lmdb_file import DAMAGE, StoreFile
@@ -174,7 +175,7 @@ class LmdbStore:
             with self._lock:
                 self._damage = error
                 self._wake.notify()
-        else:
+        elif self._file.is_open:
             log.error("store %s cannot be read: %s; lookups go on without", self._file.path, error)
 
     # The writer thread.
@@ -183,10 +184,7 @@ class LmdbStore:
         checked = time.monotonic()
         while self._take():
             try:
-                if self._damage:
-                    with self._guard:
-                        self._file.begin_anew(self._damage)
-                    self._damage = None
+                self._mend()
                 self._sweep()  # comes first: it makes room
                 if self._committing:
                     self._commit(self._committing)
@@ -195,9 +193,14 @@ class LmdbStore:
                     checked = time.monotonic()
             except lmdb.MapFullError:
                 self._drop_committing("the store is full; raise store.map_size, or shorten lifetimes")
+            except StoreError as error:
+                self._drop_committing(str(error))
             except (lmdb.Error, OSError) as error:
                 self._drop_committing(f"writing failed: {error}")
-                self._damage = error if isinstance(error, lmdb.CorruptedError) else None
+                if isinstance(error, lmdb.CorruptedError):
+                    self._damage = error
+            except Exception as error:  # noqa: BLE001 - without this thread nothing would be kept, and flush never end
+                self._drop_committing(f"writing failed: {place(error)}")
             finally:
                 with self._lock:
                     self._committing = {}
@@ -206,7 +209,7 @@ class LmdbStore:
     def _take(self) -> bool:
         """Waits for something to do and makes it `_committing`. False when all is done and the store closes."""
         with self._lock:
-            self._wake.wait_for(lambda: self._flushing or self._closing or self._damage, timeout=_COMMIT_PAUSE)
+            self._wake.wait_for(lambda: self._flushing or self._closing, timeout=_COMMIT_PAUSE)
             self._wake.wait_for(
                 lambda: self._pending or self._closing or self._damage, timeout=_IDLE_PAUSE - _COMMIT_PAUSE
             )
@@ -214,6 +217,16 @@ class LmdbStore:
                 return False
             self._committing, self._pending, self._pending_size = self._pending, {}, 0
             return True
+
+    def _mend(self) -> None:
+        """Begins a new file in place of a damaged one. What fails of that is tried again in the next round."""
+        if self._file.is_open and not self._damage:
+            return
+        with self._guard:
+            if self._damage:
+                self._file.set_aside(self._damage)
+                self._damage = None
+            self._file.open()
 
     def _commit(self, layer: _Layer) -> None:
         began = time.perf_counter()

@@ -58,26 +58,39 @@ class StoreFile:
         self.path = path
         self._master_key = master_key
         self._map_size = map_size
-        try:
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            try:
-                self._open()
-            except (*DAMAGE, _UnusableError) as reason:
-                self._set_aside(reason)
-                self._open()
-        except (OSError, lmdb.Error) as error:
-            msg = f"store {path}: {error}; check that the folder is writable and has room"
-            raise StoreError(msg) from error
+        self.is_open = False
+        self.open()
 
     def close(self) -> None:
         """Lets go of the file."""
         self.env.close()
 
-    def begin_anew(self, reason: Exception) -> None:
-        """Sets the file aside, because it proved damaged in use, and begins a new one."""
+    def open(self) -> None:
+        """Opens the file, beginning a new one if there is none, or none that can be used. Raises `StoreError`."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                self._open()
+            except (*DAMAGE, _UnusableError) as reason:
+                self._rename(reason)
+                self.path.mkdir(mode=0o700)
+                self._open()
+        except (OSError, lmdb.Error, _UnusableError) as error:
+            raise self._unusable(error) from error
+        self.is_open = True
+
+    def set_aside(self, reason: Exception) -> None:
+        """Closes the file, which proved damaged in use, and renames it. Raises `StoreError`; may be called again."""
+        self.is_open = False
         self.env.close()
-        self._set_aside(reason)
-        self._open()
+        try:
+            if self.path.exists():  # unless an operator was faster
+                self._rename(reason)
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: Exception) -> StoreError:
+        return StoreError(f"store {self.path}: {error}; check that the folder is writable and has room")
 
     def bytes_used(self) -> int:
         """Size of the part of the map in use, free pages within it included."""
@@ -125,30 +138,30 @@ class StoreFile:
 
     def _open_databases(self) -> None:
         is_new = self.env.stat()["entries"] == 0
-        meta = self.env.open_db(b"meta")
-        self.records = self.env.open_db(b"records")
-        with self.env.begin(write=True, db=meta) as txn:
+        # One transaction: what is begun only in part would be taken for somebody else's by the next attempt.
+        with self.env.begin(write=True) as txn:
+            meta = self.env.open_db(b"meta", txn=txn)
+            self.records = self.env.open_db(b"records", txn=txn)
             if is_new:
-                txn.put(b"format", _FORMAT)
-                txn.put(b"salt", os.urandom(16))
-            elif txn.get(b"format") != _FORMAT:
+                txn.put(b"format", _FORMAT, db=meta)
+                txn.put(b"salt", os.urandom(16), db=meta)
+            elif txn.get(b"format", db=meta) != _FORMAT:
                 msg = "it was not written by this version of the broker"
                 raise _UnusableError(msg)
-            epoch = int.from_bytes(txn.get(b"epoch", b""), "big") + 1
-            txn.put(b"epoch", epoch.to_bytes(4, "big"))
-            self.cipher = Cipher(derive(self._master_key, b"records", bytes(txn.get(b"salt", b""))), epoch)
+            epoch = int.from_bytes(txn.get(b"epoch", b"", db=meta), "big") + 1
+            txn.put(b"epoch", epoch.to_bytes(4, "big"), db=meta)
+            self.cipher = Cipher(derive(self._master_key, b"records", bytes(txn.get(b"salt", b"", db=meta))), epoch)
             if is_new:
-                txn.put(b"check", self.cipher.seal(b"check", _CHECK))
-            elif self.cipher.open(b"check", bytes(txn.get(b"check", b""))) != _CHECK:
+                txn.put(b"check", self.cipher.seal(b"check", _CHECK), db=meta)
+            elif self.cipher.open(b"check", bytes(txn.get(b"check", b"", db=meta))) != _CHECK:
                 msg = "it was written under another key"
                 raise _UnusableError(msg)
         # The epoch must be durable before the first record is sealed, or its nonces could come twice.
         self.env.sync(True)  # noqa: FBT003 - py-lmdb takes it by position only
 
-    def _set_aside(self, reason: Exception) -> None:
+    def _rename(self, reason: Exception) -> None:
         stem = f"{self.path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
         names = (self.path.with_name(f"{stem}-{number}") for number in count(1))
         aside = next(name for name in names if not name.exists())
         self.path.rename(aside)
-        self.path.mkdir(mode=0o700)
         log.error("store %s cannot be used: %s; kept as %s, beginning a new one", self.path, reason, aside.name)

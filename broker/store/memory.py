@@ -1,19 +1,22 @@
 """A store in memory: for tests, and for those who must keep nothing on disk. Lost on exit, never full."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from broker.core import record, wire
 from broker.model import Source
 from broker.store.base import Statements, StoreStatistics
 
+_SWEEP = 2  # records looked at for each one put: more than one, so that a store that grows is gone round as well
+
 
 class MemoryStore:
-    """A `Store` that is a dictionary."""
+    """A `Store` that is a dictionary, in the order in which its records were last looked at by a sweep."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock` gives seconds since the epoch."""
         self._clock = clock
-        self._records: dict[bytes, bytes] = {}
+        self._records: OrderedDict[bytes, bytes] = OrderedDict()
         self._hits = self._misses = 0
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -27,6 +30,7 @@ class MemoryStore:
     def put_many(self, statements: Statements) -> None:
         """See `Store`."""
         now = int(self._clock())
+        self._sweep(_SWEEP * len(statements.keys), now)
         cached = wire.resource(statements.segments, Source.CACHE)
         for key, entry, segment in zip(statements.keys, statements.entries(), cached, strict=True):
             self._records[key] = record.merge(self._records.get(key), [entry._replace(segment=segment)], now)
@@ -54,3 +58,10 @@ class MemoryStore:
     def close(self) -> None:
         """See `Store`."""
         self._records.clear()
+
+    def _sweep(self, count: int, now: int) -> None:
+        """Removes expired records among the next few; in time, this goes round the whole store."""
+        for _ in range(min(count, len(self._records))):
+            key, held = self._records.popitem(last=False)
+            if record.last_expiry(held) > now:
+                self._records[key] = held

@@ -4,6 +4,7 @@ Replies are written down once, as protobuf messages, and brought into each diale
 """
 
 import json
+import tracemalloc
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -16,10 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.core.court import read_mandate
+from broker.core.wire import varint
 from broker.errors import BadReplyError
 from broker.institutions.base import Dialect, Institution
 from broker.institutions.dialects import DIALECTS
 from broker.institutions.http import HttpInstitution
+from broker.institutions.statement import MOST_PER_ASSET, Reader, Statement
 from broker.institutions.stub import StubInstitution, content, holds, stub_spec
 from broker.model import Kind, Outcome, Question, Reply, Subject, SubjectType
 from broker.v1 import asset_pb2, institution_pb2, investigation_pb2
@@ -274,21 +277,46 @@ def test_the_stub_says_what_an_institution_over_http_says() -> None:
         )
         body = WRITERS[name](message)
 
-        async def post(url: str, body_sent: bytes, content_type: str, *, reply: bytes = body) -> bytes:
-            assert (url, bool(body_sent), content_type) == ("stub:", True, content_type)
-            return reply
-
+        post = _Posted(body)
         replies.append(_ask(HttpInstitution(stub_spec(), dialect, post=post, clock=lambda: NOW + 0.9)))
+        assert (post.url, bool(post.body), post.content_type) == ("stub:", True, dialect.content_type)
     for reply in replies[1:]:
         assert reply.outcomes == replies[0].outcomes
         assert [answer(reply, item) for item in range(3)] == [answer(replies[0], item) for item in range(3)]
         assert list(reply.observed_at) == list(replies[0].observed_at)
 
 
-def _ask(institution: Institution) -> Reply:
-    import trio  # noqa: PLC0415 - the one test that runs anything
+class _Posted:
+    """A transport that always has this reply, and remembers the last call."""
 
-    return trio.run(institution.ask, PEOPLE)
+    def __init__(self, reply: bytes) -> None:
+        self._reply = reply
+        self.url = self.content_type = ""
+        self.body = b""
+        self.longest = 0
+
+    async def __call__(self, url: str, body: bytes, *, content_type: str, longest: int) -> bytes:
+        self.url, self.body, self.content_type, self.longest = url, body, content_type, longest
+        return self._reply
+
+
+def _ask(institution: Institution, question: Question = PEOPLE) -> Reply:
+    import trio  # noqa: PLC0415 - the tests that run anything are few
+
+    return trio.run(institution.ask, question)
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("items", "longest"), [(1, MIB + MIB // 16), (16, 2 * MIB), (496, 32 * MIB), (497, 32 * MIB), (1_000, 32 * MIB)]
+)
+def test_how_long_a_reply_may_be_follows_from_how_much_was_asked(items: int, longest: int) -> None:
+    question = Question("request-1", "mock-bank", 1, MANDATES, [0] * items, [ALICE] * items)
+    post = _Posted(b"\x0a\x09request-1")
+    _ask(HttpInstitution(stub_spec(), DIALECTS["protobuf"], post=post, clock=lambda: NOW), question)
+    assert post.longest == longest
 
 
 def test_an_empty_question_may_get_an_empty_reply(read: Callable[..., Reply]) -> None:
@@ -327,6 +355,72 @@ def test_a_thing_is_recognised_by_its_number(
     assert_unusable(read(found, question=other), 0)
 
 
+PETER = Subject(SubjectType.PASSPORT, "E12345678", "Peter O·Hara")
+NINE = Subject(SubjectType.ORGANIZATION_CODE, "M000100Y4", FIRM.name)
+_RESIDENT, _PASSPORT, _HK_MACAO, _FIRM = 1, 2, 4, 6
+
+
+def held_by(read: Callable[..., Reply], subject: Subject, holder: tuple[int, str, str]) -> Reply:
+    """The reply to a question about the subject: an account with one holder (document type, number, name)."""
+    words: Any = holder[0]
+    asset = asset_pb2.Asset(account=account().account)
+    asset.holders.add(document_type=words, document_number=holder[1], name=holder[2])
+    question = Question("request-1", "mock-bank", 1, MANDATES[:1], [0], [subject])
+    return read({"item": 0, "outcome": Outcome.FOUND, "assets": [asset]}, question=question)
+
+
+@pytest.mark.parametrize(
+    ("subject", "holder"),
+    [
+        (ALICE, (_RESIDENT, ALICE.number, "张三")),
+        (ALICE, (0, ALICE.number, "张三")),
+        (ALICE, (_RESIDENT, ALICE.number, "")),
+        (ALICE, (0, ALICE.number, "")),
+        (ALICE, (_RESIDENT, ALICE.number.lower(), " 张三\u3000")),
+        (PETER, (_PASSPORT, "e12345678", "ＰＥＴＥＲ  O•HARA")),
+        (FIRM, (_FIRM, FIRM.number, FIRM.name)),
+        (NINE, (_FIRM, NINE.number, FIRM.name)),
+        (NINE, (_FIRM, FIRM.number, FIRM.name)),
+        (NINE, (0, FIRM.number.lower(), "")),
+    ],
+    ids=range(10),
+)
+def test_a_holder_is_recognised_however_it_is_spelled(
+    read: Callable[..., Reply], subject: Subject, holder: tuple[int, str, str]
+) -> None:
+    reply = held_by(read, subject, holder)
+    assert reply.outcomes[0] == Outcome.FOUND
+    [asset] = answer(reply, 0).assets
+    assert asset.holders[0].document_number == holder[1]  # handed on as it was said
+
+
+@pytest.mark.parametrize(
+    ("subject", "holder"),
+    [
+        (PETER, (_HK_MACAO, PETER.number, PETER.name)),
+        (PETER, (_RESIDENT, PETER.number, "")),
+        (PETER, (_PASSPORT, PETER.number, "Paul O·Hara")),
+        (PETER, (0, PETER.number, "PETER")),
+        (PETER, (_PASSPORT, "", PETER.name)),
+        (PETER, (_PASSPORT, PETER.number[:-1], PETER.name)),
+        (ALICE, (_RESIDENT, "110105491231002", ALICE.name)),
+        (ALICE, (_FIRM, ALICE.number, ALICE.name)),
+        (FIRM, (_FIRM, NINE.number, FIRM.name)),
+        (NINE, (_FIRM, "9135010000000000M000100Y4", FIRM.name)),
+        (NINE, (_FIRM, "91M000100Y43501003", FIRM.name)),
+        (NINE, (_RESIDENT, FIRM.number, FIRM.name)),
+        (NINE, (_FIRM, FIRM.number, "另一有限公司")),
+        (Subject(SubjectType.PASSPORT, NINE.number, "BOB"), (_PASSPORT, FIRM.number, "BOB")),
+    ],
+    ids=range(14),
+)
+def test_somebody_else_is_never_taken_for_the_subject(
+    read: Callable[..., Reply], subject: Subject, holder: tuple[int, str, str]
+) -> None:
+    """Numbers of two kinds of document may be equal, and an institution may confuse two people."""
+    assert_unusable(held_by(read, subject, holder), 0)
+
+
 # --- replies that are none --------------------------------------------------------------------------------------------
 
 
@@ -340,21 +434,32 @@ def test_a_reply_to_another_request_is_refused(read: Callable[..., Reply], reque
 @pytest.mark.parametrize("outcome", [Outcome.FOUND, Outcome.NOT_FOUND, Outcome.REFUSED, 99])
 def test_an_item_that_was_not_asked_spoils_the_reply(read: Callable[..., Reply], item: int, outcome: int) -> None:
     assets = [account()] if outcome == Outcome.FOUND else []
-    for replies in (
-        [*NONE, {"item": item, "outcome": outcome, "assets": assets}],
-        [*NONE[:2], {"item": item, "outcome": outcome, "assets": assets}],
-    ):
-        with pytest.raises(BadReplyError, match="never asked: 1"):
-            read(*replies)
+    surplus = {"item": item, "outcome": outcome, "assets": assets}
+    with pytest.raises(BadReplyError, match="4 replies to 3 inquiries"):
+        read(*NONE, surplus)
+    with pytest.raises(BadReplyError, match="never asked: 1"):
+        read(*NONE[:2], surplus)
 
 
 @pytest.mark.parametrize("second", [Outcome.FOUND, Outcome.NOT_FOUND, Outcome.INVALID, 0])
 def test_an_item_answered_twice_spoils_the_reply(read: Callable[..., Reply], second: int) -> None:
     assets = [account()] if second == Outcome.FOUND else []
-    with pytest.raises(BadReplyError, match="twice: 1"):
+    with pytest.raises(BadReplyError, match="4 replies to 3 inquiries"):
         read(*NONE, {"item": 0, "outcome": second, "assets": assets})
     with pytest.raises(BadReplyError, match="twice: 1"):
         read(NONE[0], NONE[1], {"item": 0, "outcome": second, "assets": assets})
+
+
+def test_a_reply_with_more_items_than_asked_is_refused_unread(
+    read: Callable[..., Reply], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unexpected(*_: Any, **__: Any) -> Statement:
+        pytest.fail("an item of it was read")
+
+    for verdict in ("not_found", "found", "refusal"):
+        monkeypatch.setattr(Reader, verdict, unexpected)
+    with pytest.raises(BadReplyError, match="4 replies to 3 inquiries"):
+        read(*NONE, NONE[0])
 
 
 def test_an_item_passed_over_is_unavailable_alone(read: Callable[..., Reply]) -> None:
@@ -452,6 +557,70 @@ def test_an_item_that_cannot_be_used_is_unavailable_alone(read: Callable[..., Re
     assert reply.outcomes[1:] == bytes([Outcome.NOT_FOUND] * 2)
 
 
+CROWD = account()
+CROWD.holders.extend([asset_pb2.Holder(document_number="another")] * (MOST_PER_ASSET - len(CROWD.holders)))
+QUEUE = account()
+QUEUE.measures.extend([asset_pb2.JudicialMeasure(rank=9)] * (MOST_PER_ASSET - len(QUEUE.measures)))
+
+
+@pytest.mark.parametrize("assets", [[CROWD], [QUEUE]], ids=["holders", "measures"])
+def test_an_asset_may_have_many_holders_and_measures(read: Callable[..., Reply], assets: list[asset_pb2.Asset]) -> None:
+    found = {"item": 0, "outcome": Outcome.FOUND, "assets": assets}
+    assert list(answer(read(found, *NONE[1:]), 0).assets) == assets
+
+
+def test_an_asset_without_end_is_unavailable_alone(read: Callable[..., Reply]) -> None:
+    endless = asset_pb2.Asset()
+    endless.CopyFrom(CROWD)
+    endless.holders.add(document_number="another")
+    reply = read({"item": 0, "outcome": Outcome.FOUND, "assets": [endless]}, *NONE[1:])
+    assert_unusable(reply, 0)
+    assert reply.outcomes[1:] == bytes([Outcome.NOT_FOUND] * 2)
+
+
+HELD = asset_pb2.Asset(
+    holders=[asset_pb2.Holder(document_number=ALICE.number)], account=asset_pb2.Account(account_number="1")
+)
+FLOODS = {
+    "empty": {"json": b"{}", "protobuf": b""},
+    "held": {
+        "json": b'{"holders":[{"document_number":"%b"}],"account":{"account_number":"1"}}' % ALICE.number.encode(),
+        "protobuf": HELD.SerializeToString(),
+    },
+}
+
+
+def flood(name: str, outcome: Outcome, asset: bytes) -> bytes:
+    """A reply of a megabyte, nearly all of it assets of the first item."""
+    if name == "json":
+        nothing = write_json(
+            institution_pb2.InquiryBatchReply(
+                request_id="request-1", replies=[said(0, outcome), *[said(**one) for one in NONE[1:]]]
+            )
+        )
+        assets = b",".join([asset] * (MIB // (len(asset) + 1)))
+        return nothing.replace(b'"assets": []', b'"assets": [%b]' % assets, 1)
+    item = said(0, outcome).SerializeToString() + _field(5, asset) * (MIB // (len(asset) + 2))
+    rest = institution_pb2.InquiryBatchReply(request_id="request-1", replies=[said(**one) for one in NONE[1:]])
+    return b"\x12" + varint(len(item)) + item + rest.SerializeToString()
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FOUND, Outcome.NOT_FOUND, Outcome.REFUSED])
+@pytest.mark.parametrize("asset", sorted(FLOODS))
+def test_assets_without_end_are_unavailable_alone_and_never_built(name: str, asset: str, outcome: Outcome) -> None:
+    """A megabyte of nothing, which compresses to a kilobyte, must not become a hundred megabytes of objects."""
+    body = flood(name, outcome, FLOODS[asset][name])
+    tracemalloc.start()
+    try:
+        reply = DIALECTS[name].decode(body, PEOPLE, kind=Kind.BANK, now=NOW)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert_unusable(reply, 0)
+    assert reply.outcomes[1:] == bytes([Outcome.NOT_FOUND] * 2)
+    assert peak < 4 * MIB
+
+
 @pytest.mark.parametrize(
     ("at", "kept"),
     [(None, NOW), (NOW, NOW), (1, 1), (NOW - 0.75, NOW - 1), (NOW + 300, NOW), (NOW + 0.5, NOW), (NOW - 60, NOW - 60)],
@@ -515,6 +684,11 @@ def test_unknown_members_are_ignored_in_json() -> None:
     ("path", "value"),
     [
         ("item", 2**70),
+        ("assets", None),
+        ("assets", {}),
+        ("assets", [1]),
+        ("assets.0.holders.0.document_number", 110105194912310021),
+        ("assets.0.account.balance.units", "1"),
         ("observed_at", "2026-01-31T00:00:00"),
         ("outcome", "found"),
         ("assets.0.vehicle", {"plate": "京A12345"}),
@@ -558,7 +732,8 @@ def decode_anything(name: str, body: bytes) -> None:
         assert bool(given.assets) == (reply.outcomes[item] == Outcome.FOUND)
         for asset in given.assets:
             assert asset.WhichOneof("details") == "account"
-            assert subject.number in [holder.document_number for holder in asset.holders]
+            holders = [(holder.document_type, holder.document_number.upper()) for holder in asset.holders]
+            assert {(subject.type, subject.number), (0, subject.number)} & {*holders}
         if reply.outcomes[item] in (Outcome.FOUND, Outcome.NOT_FOUND):
             assert 0 < reply.observed_at[item] == given.observed_at.seconds <= NOW
             assert not given.HasField("problem")

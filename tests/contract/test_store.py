@@ -210,6 +210,21 @@ def test_an_expired_answer_does_not_take_the_others_with_it(
     assert get(store, ALICE, now=NOW + 50) == [expected]
 
 
+def test_expired_answers_leave_the_store_in_time(store: Store, clock: Clock) -> None:
+    """In the course of other puts: nobody has to ask for them."""
+    gone, others = [bytes([10, n]) * 8 for n in range(40)], [bytes([20, n]) * 8 for n in range(40)]
+    put(store, BANK, *gone, ALICE, expires=NOW + 10)
+    put(store, LAND, ALICE, expires=NOW + 1_000)
+    store.flush()
+    clock.now = NOW + 100
+    for half in (others[:20], others[20:]):
+        put(store, BANK, *half, observed=NOW + 100, expires=NOW + 1_000)
+        store.flush()
+    assert store.statistics().records == 1 + len(others)
+    assert store.get_many(gone) == [None] * len(gone)
+    assert get(store, ALICE, now=NOW + 100) == [{entry(LAND, expires=NOW + 1_000)}]
+
+
 def test_statistics_tell_what_happened(store: Store) -> None:
     put(store, BANK, ALICE, BOB)
     put(store, LAND, ALICE)

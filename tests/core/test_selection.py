@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.core import record
-from broker.core.selection import select
+from broker.core.selection import Selector, select
 from broker.errors import InvalidRequestError
 from broker.institutions.stub import stub_spec
 from broker.model import ALL_KINDS, KINDS_ASKED, Court, InstitutionSpec, Kind, Level, SubjectType
@@ -101,3 +101,20 @@ def test_types_asked_alike_share_one_choice() -> None:
 def test_persons_are_asked_about_everywhere_and_things_where_they_are_registered() -> None:
     for subject_type, kinds in KINDS_ASKED.items():
         assert kinds == ALL_KINDS if subject_type <= SubjectType.ORGANIZATION_CODE else len(kinds) == 1
+
+
+def test_a_selector_remembers_what_courts_share() -> None:
+    selector = Selector([stub_spec("a"), stub_spec("b")])
+    basic, high = Court("京0101", Level.BASIC, "京"), Court("京", Level.HIGH, "京")
+    assert selector.select(basic) is selector.select(high)
+    assert selector.select(basic, ids=["a"]) is not selector.select(basic)
+
+
+def test_a_selector_does_not_remember_what_callers_make_up() -> None:
+    selector = Selector([stub_spec("a")])
+    court = Court("京", Level.HIGH, "京")
+    many = ["a"] * 100
+    assert selector.select(court, ids=many) is not selector.select(court, ids=many)
+    for number in range(3_000):
+        selector.select(court, ids=["a"] * (number % 60 + 1))
+    assert len(selector._remembered) <= 1024

@@ -96,9 +96,9 @@ def test_written_is_what_is_built(
 @pytest.mark.parametrize("number", [1 << 32, -1])
 def test_a_number_the_contract_has_no_room_for_is_refused(number: int) -> None:
     with pytest.raises(OverflowError):
-        write(json_http._Asset(measures=[json_http._Measure(type="FREEZE", rank=number)]))
+        write(json_http._Asset(measures=(json_http._Measure(type="FREEZE", rank=number),)))
 
 
 def test_a_word_the_contract_lacks_is_refused() -> None:
     with pytest.raises(KeyError):
-        write(json_http._Asset(measures=[json_http._Measure(type="CONFISCATION")]))
+        write(json_http._Asset(measures=(json_http._Measure(type="CONFISCATION"),)))

@@ -114,9 +114,16 @@ def test_a_long_list_is_shown_in_part(broker: Broker, people: Lines) -> None:
 def test_an_invalid_lookup_is_told_and_the_others_answered(broker: Broker, people: Lines) -> None:
     wrong = {"ref": "wrong", "type": "RESIDENT_ID", "number": "12", "name": "x"}
     result = investigate(broker, "-", stdin=as_csv([*people[:1], wrong]))
-    assert result.exit_code == 0
+    assert result.exit_code == 1
     assert "person.document_number" in result.stdout
     assert "5 NOT_FOUND" in result.stdout or "FOUND" in result.stdout
+
+
+def test_when_nobody_was_asked_it_is_not_complete(broker: Broker) -> None:
+    result = investigate(broker, "--type", "RESIDENT_ID", "--number", "12", "--name", "x")
+    assert result.exit_code == 1
+    assert "1 INVALID" in result.stdout
+    assert "INVALID" in run("investigate", "--help").stdout.partition("Exit codes")[2]
 
 
 def test_a_failing_institution_makes_it_partial(start_broker: StartBroker, mocks: Mocks, people: Lines) -> None:
@@ -207,9 +214,14 @@ def test_lookups_are_read_however_they_are_spelled() -> None:
     spelled = "\ufeff\n Type , NUMBER ,ref,Name\nresident-id, 1 ,a,  n \n\nVEHICLE_PLATE,2,,\n"
     first, second = read_lookups(io.StringIO(spelled))
     assert (first.ref, first.person.document_number, first.person.name) == ("a", "1", "n")
-    assert (second.ref, second.property.vehicle_plate) == ("5", "2")
+    assert (second.ref, second.property.vehicle_plate) == ("line-5", "2")
     (only,) = read_lookups(io.StringIO('\ufeff{"type": "ORGANIZATION_CODE", "number": "1", "name": "n"}\n\n'))
-    assert (only.ref, only.organization.code, only.organization.name) == ("1", "1", "n")
+    assert (only.ref, only.organization.code, only.organization.name) == ("line-1", "1", "n")
+
+
+def test_a_line_without_a_ref_is_not_taken_for_one_with_a_number() -> None:
+    lookups = read_lookups(io.StringIO("ref,type,number\n3,VEHICLE_PLATE,1\n,VEHICLE_PLATE,2\n"))
+    assert [one.ref for one in lookups] == ["3", "line-3"]
 
 
 def test_wrong_lines_end_the_reading() -> None:

@@ -3,12 +3,16 @@
 import re
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click import Context
 
+from broker.cli.investigate import investigate
 from broker.config import load
+from broker.core.identity import normalise_numbers
 from broker.institutions.statement import Reader, arrange, check_request, garbled
 from broker.model import Court, Kind, Level, Mandate, Outcome, Question, Subject, SubjectType
 from tests.end_to_end.conftest import Broker
@@ -41,6 +45,29 @@ def test_the_commands_of_the_first_call_run(broker: Broker, tmp_path: Path) -> N
             command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )
         assert ended.returncode == 0, (line, ended.stderr)
+
+
+NUMBERS = re.compile(r"(?<![0-9A-Za-z])(?:[0-9]{17}[0-9Xx]|[0-9]{16,19})(?![0-9A-Za-z])")
+
+
+def shown() -> dict[str, str]:
+    """What people copy examples from, by name."""
+    documents = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    texts = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in documents}
+    return {**texts, "investigate --help": investigate.get_help(Context(investigate))}
+
+
+@pytest.mark.parametrize("text", shown().values(), ids=shown())
+def test_the_numbers_shown_pass_their_own_checks(text: str) -> None:
+    numbers = NUMBERS.findall(text)
+    types = [SubjectType.RESIDENT_ID if len(one) == 18 else SubjectType.BANK_ACCOUNT for one in numbers]
+    _, faults = normalise_numbers(types, numbers, today=date.today())  # noqa: DTZ011 - any day will do
+    assert {numbers[place]: fault.reason for place, fault in faults.items()} == {}
+
+
+def test_there_are_numbers_to_check() -> None:
+    found = {name for name, text in shown().items() if NUMBERS.search(text)}
+    assert {"README.md", "docs/api.md", "docs/institutions.md", "investigate --help"} <= found
 
 
 def test_the_block_that_adds_an_institution_is_accepted(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2
 from prometheus_client.parser import text_string_to_metric_families
 
 from broker.errors import ConfigError
+from broker.fanout import FanOut
 from broker.v1 import asset_pb2
 from broker.v1 import investigation_pb2 as pb
 from tests.end_to_end.in_process import (
@@ -500,6 +501,75 @@ def test_a_slow_reader_is_held_back(tmp_path: Path) -> None:
 def _said(report: pb.Report) -> list[tuple[str, int, list[asset_pb2.Asset]]]:
     """What a report says, whatever the source."""
     return [(answer.institution_id, int(answer.outcome), list(answer.assets)) for answer in report.answers]
+
+
+def test_a_reader_that_takes_nothing_loses_its_place(tmp_path: Path) -> None:
+    lookups = sample(300)
+
+    async def play(opened: Stage) -> None:
+        known = await opened.ask(asking(lookups))
+        largest = max(known.reports, key=pb.Report.ByteSize)
+        request = asking([lookups[largest.position]._replace(ref=str(number)) for number in range(20_000)])
+        call = opened.investigate(request, seconds=None)
+        stream = aiter(call)
+        await anext(stream)
+        while await opened.metric("broker_lookups_active"):  # nothing is read until its permits are free
+            pass
+        with pytest.raises(grpc.aio.AioRpcError) as ended:
+            async for _ in stream:
+                pass
+        assert ended.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+
+    on_stage(tmp_path, play, server={"most_lookups": 20_000, "stall_timeout": 0.5})
+
+
+def test_a_reader_that_leaves_while_held_back_is_no_fault_of_the_broker(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lookups = sample(300)
+
+    async def play(opened: Stage) -> None:
+        known = await opened.ask(asking(lookups))
+        largest = max(known.reports, key=pb.Report.ByteSize)
+        request = asking([lookups[largest.position]._replace(ref=str(number)) for number in range(20_000)])
+        call = opened.investigate(request, seconds=20)
+        await anext(aiter(call))
+        call.cancel()
+        await opened.is_idle()
+        assert 'status="INTERNAL"' not in await opened.metrics_text()
+
+    on_stage(tmp_path, play, server={"most_lookups": 20_000})
+    assert "internal error" not in caplog.text
+
+
+def test_a_broker_that_falls_over_never_calls_a_stream_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trio side dies while institutions are being asked: the caller must not read that as nothing found."""
+
+    async def attend(*_: object) -> None:
+        return  # as if everything had been answered
+
+    monkeypatch.setattr(FanOut, "attend", attend)
+
+    async def play(opened: Stage) -> None:
+        await opened.faults(hang=1)
+        refused = await opened.refusal(asking(sample(3)))
+        assert refused.code() == grpc.StatusCode.INTERNAL
+
+    on_stage(tmp_path, play)
+
+
+def test_many_mistakes_are_told_within_what_metadata_may_hold(tmp_path: Path) -> None:
+    async def play(opened: Stage) -> None:
+        refused = await opened.refusal(asking(sample(1), institution_ids=[f"nobody-{n}" for n in range(4_000)]))
+        assert refused.code() == grpc.StatusCode.INVALID_ARGUMENT
+        assert len(violations(refused)) == 20
+        assert "and 3995 more" in (refused.details() or "")
+        refused = await opened.refusal(asking(sample(1), institution_ids=["mock-bank"] * 6_000))
+        assert violations(refused) == ["institution_ids"]
+
+    on_stage(tmp_path, play)
 
 
 # --- institutions that fail -------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from broker.config import DEFAULT, Config, ServerConfig, StoreConfig, _InstitutionConfig, load
+from broker.core.court import parse_court, reaches
 from broker.errors import ConfigError
 from broker.model import InstitutionSpec, Kind
 
@@ -75,6 +76,13 @@ def test_an_institution_needs_no_more_than_five_lines(tmp_path: Path) -> None:
 def test_a_regional_institution_has_a_region(tmp_path: Path) -> None:
     (spec,) = read(tmp_path, BANK + 'scope = "regional"\nregion = "京"').institutions
     assert spec.region == "京"
+
+
+@pytest.mark.parametrize(("written", "region"), [("内", "蒙"), ("蒙", "蒙"), ("兵", "兵"), ("黔", "黔")])
+def test_a_region_is_the_one_its_courts_have(tmp_path: Path, written: str, region: str) -> None:
+    (spec,) = read(tmp_path, f'{BANK}scope = "regional"\nregion = "{written}"').institutions
+    assert spec.region == region
+    assert reaches(parse_court(f"{written}0102"), spec.region)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:0", "0.0.0.0:50051", "[::1]:50051", "localhost:65535"])
@@ -182,6 +190,14 @@ def test_an_institution_needs_these_keys(tmp_path: Path, key: str) -> None:
 @pytest.mark.parametrize("lines", ['scope = "regional"', 'scope = "regional"\nregion = "Beijing"', 'region = "京"'])
 def test_region_goes_with_scope(tmp_path: Path, lines: str) -> None:
     assert "region" in refusal(tmp_path, BANK + lines)
+
+
+@pytest.mark.parametrize("region", ["上", "贵", "京01", "京 ", "最高法", "", " "])
+def test_a_region_no_court_has_is_refused_with_those_there_are(tmp_path: Path, region: str) -> None:
+    message = refusal(tmp_path, f'{BANK}scope = "regional"\nregion = "{region}"')
+    assert "region must be one of 京津冀" in message
+    assert "沪" in message
+    assert "黔" in message
 
 
 def test_an_id_given_twice_is_refused(tmp_path: Path) -> None:

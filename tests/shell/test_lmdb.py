@@ -3,6 +3,7 @@
 import logging
 import os
 import random
+import struct
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from broker.core.key import Keyer
 from broker.errors import StoreError
 from broker.model import Outcome, Problem, Source
 from broker.store.base import Statements
+from broker.store.cipher import Cipher
 from broker.store.lmdb import LmdbStore
 
 NOW = 1_800_000_000
@@ -512,6 +514,112 @@ def test_damage_found_while_running_begins_a_new_file(
     assert aside.name in caplog.text
     with opened(aside, clock) as store:
         assert None not in store.get_many([ALICE])
+
+
+def test_a_damaged_file_that_cannot_be_set_aside_costs_hits_until_it_can(
+    path: Path, clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with opened(path, clock) as store:
+        store.put_many(statements([ALICE]))
+        store.flush()
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "rename", refuse)
+            store._report(lmdb.CorruptedError("a page is broken"))
+            for number in range(3):
+                store.put_many(statements([BOB]))
+                store.flush()
+                assert store.get_many([ALICE, BOB]) == [None, None]
+                assert (store.statistics().healthy, store.statistics().dropped) == (False, number + 1)
+        assert not set_aside(path)
+        keep_putting(store, BOB)
+        assert store.get_many([ALICE]) == [None]
+    errors = [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR]
+    (aside,) = set_aside(path)
+    assert len(errors) == 2
+    assert "check that the folder is writable" in errors[0]
+    assert aside.name in errors[1]
+
+
+@pytest.mark.parametrize(
+    ("owner", "step"), [(Path, "mkdir"), (lmdb, "open"), (Cipher, "seal")], ids=["folder", "file", "contents"]
+)
+def test_a_new_file_that_cannot_be_begun_is_begun_later(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, owner: object, step: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with opened(path, clock) as store:
+        store.put_many(statements([ALICE]))
+        store.flush()
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, step, refuse)
+            store._report(lmdb.CorruptedError("a page is broken"))
+            for _ in range(3):
+                store.put_many(statements([BOB]))
+                store.flush()
+                assert not store.statistics().healthy
+        keep_putting(store, BOB)
+    assert len(set_aside(path)) == 1
+
+
+def test_an_operator_may_clear_away_a_damaged_file_by_hand(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with opened(path, clock) as store, monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", refuse)
+        store._report(lmdb.CorruptedError("a page is broken"))
+        store.put_many(statements([ALICE]))
+        store.flush()
+        for file in path.iterdir():
+            file.unlink()
+        path.rmdir()
+        keep_putting(store, ALICE)
+    assert not set_aside(path)
+
+
+def keep_putting(store: LmdbStore, key: bytes) -> None:
+    """Puts until it is kept. Bounded by the test's own patience."""
+    patience = time.monotonic() + 10
+    store.put_many(statements([key]))
+    store.flush()
+    while not store.statistics().healthy:
+        assert time.monotonic() < patience
+        store.put_many(statements([key]))
+        store.flush()
+    assert None not in store.get_many([key])
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyError, struct.error])
+def test_an_error_nobody_foresaw_costs_the_answers_at_hand_and_no_others(
+    path: Path,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[Exception],
+) -> None:
+    def fail(*_: object) -> None:
+        raise error("诸葛亮某某")
+
+    with opened(path, clock) as store:
+        with monkeypatch.context() as patched:
+            patched.setattr(Cipher, "seal", fail)
+            for _ in range(2):
+                store.put_many(statements([ALICE]))
+                store.flush()
+        assert (store.statistics().healthy, store.statistics().dropped) == (False, 2)
+        assert (store.statistics().pending, store.get_many([ALICE])) == (0, [None])
+        keep_putting(store, BOB)
+        assert store.statistics().dropped == 2
+    (message,) = [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR]
+    assert f"{error.__name__} at " in message
+    assert "诸葛亮" not in caplog.text
 
 
 @pytest.mark.parametrize("below", ["", "cache"], ids=["is a file", "is below a file"])

@@ -24,7 +24,7 @@ from broker.institutions.transport import HttpTransport, open_transport
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SHORT = 1 << 20
-"""The longest reply these tests' transports take, in bytes."""
+"""The longest reply these tests' calls take, in bytes."""
 
 
 @asynccontextmanager
@@ -58,13 +58,6 @@ async def wire(speak: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awa
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
 
 
-@asynccontextmanager
-async def transport() -> AsyncIterator[HttpTransport]:
-    """As it runs in production, with shorter replies."""
-    async with open_transport(connections=4) as opened:
-        yield HttpTransport(opened._session, longest_reply=SHORT)
-
-
 def run(main: Callable[[], Awaitable[T]]) -> T:
     async def bounded() -> T:
         async with asyncio.timeout(10):
@@ -74,8 +67,12 @@ def run(main: Callable[[], Awaitable[T]]) -> T:
 
 
 async def post(url: str, body: bytes = b"{}") -> bytes:
-    async with transport() as opened:
-        return await opened.post(url, body, "application/json")
+    async with open_transport(connections=4) as opened:
+        return await ask(opened, url, body)
+
+
+async def ask(opened: HttpTransport, url: str, body: bytes = b"{}", *, longest: int = SHORT) -> bytes:
+    return await opened.post(url, body, content_type="application/json", longest=longest)
 
 
 def answer_of(handler: Handler) -> bytes:
@@ -135,9 +132,9 @@ def test_cookies_are_not_kept() -> None:
         return response
 
     async def main() -> None:
-        async with institution(handler) as url, transport() as opened:
-            await opened.post(url, b"{}", "application/json")
-            await opened.post(url, b"{}", "application/json")
+        async with institution(handler) as url, open_transport(connections=4) as opened:
+            await ask(opened, url)
+            await ask(opened, url)
 
     run(main)
     assert seen == [0, 0]
@@ -234,6 +231,22 @@ def test_a_reply_that_is_too_long_is_given_up_before_it_is_read() -> None:
     assert sent[0] < 16 * SHORT  # what the sockets' buffers hold, and no more
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_each_call_says_how_long_its_reply_may_be(compressed: bool) -> None:
+    reply = bytes(range(256)) * 16
+    body = gzip.compress(reply, 0) if compressed else reply  # 0: stored, so that it is no shorter
+    handler = says(body=body, headers={"Content-Encoding": "gzip"} if compressed else {})
+
+    async def main() -> list[bytes]:
+        async with institution(handler) as url, open_transport(connections=1) as opened:
+            taken = [await ask(opened, url, longest=len(body))]
+            with pytest.raises(BadReplyError, match=str(len(reply) - 1)):
+                await ask(opened, url, longest=len(reply) - 1)
+            return [*taken, await ask(opened, url, longest=len(body))]
+
+    assert run(main) == [reply, reply]
+
+
 def test_one_byte_too_many_is_too_long() -> None:
     assert isinstance(error_of(says(body=bytes(SHORT + 1))), BadReplyError)
 
@@ -262,11 +275,18 @@ def test_a_reply_that_only_claims_to_be_compressed_is_no_reply(encoding: str) ->
     assert isinstance(error_of(says(body=b"the reply", headers={"Content-Encoding": encoding})), BadReplyError)
 
 
-@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "x" * 5_000])
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip"])
 def test_an_encoding_nobody_asked_for_is_no_reply(encoding: str) -> None:
     error = error_of(says(body=b"the reply", headers={"Content-Encoding": encoding}))
     assert isinstance(error, BadReplyError)
-    assert len(str(error)) < 200
+    assert encoding not in str(error)
+
+
+@pytest.mark.parametrize("header", ["110101194912310021", "x" * 5_000])
+def test_an_institutions_header_is_never_quoted(header: str) -> None:
+    """The error is logged, and a header may hold anything: a subject's number, too."""
+    error = error_of(says(body=b"the reply", headers={"Content-Encoding": header}))
+    assert header[:10] not in str(error)
 
 
 # --- connections that fail --------------------------------------------------------------------------------------------
@@ -350,13 +370,13 @@ def test_a_call_given_up_closes_its_connection_and_its_late_reply_reaches_nobody
             return web.Response(body=b"to call %d" % len(connections))
 
         async with institution(handler) as url, open_transport(connections=1) as opened:
-            call = asyncio.create_task(opened.post(url, b"{}", "application/json"))
+            call = asyncio.create_task(ask(opened, url))
             await asked.wait()
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
             await left.wait()
-            replies += [await opened.post(url, b"{}", "application/json") for _ in range(2)]
+            replies += [await ask(opened, url) for _ in range(2)]
         assert connections[0] is not connections[1]
         assert connections[1] is connections[2]  # a call that went well leaves its connection to the next
         return replies
@@ -385,12 +405,12 @@ def test_a_reply_already_on_its_way_when_the_call_is_given_up_reaches_nobody() -
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nto call 2")
 
         async with wire(speak) as url, open_transport(connections=1) as opened:
-            call = asyncio.create_task(opened.post(url, b"{}", "application/json"))
+            call = asyncio.create_task(ask(opened, url))
             await half.wait()
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
-            return await opened.post(url, b"{}", "application/json")
+            return await ask(opened, url)
 
     assert run(main) == b"to call 2"
 
@@ -404,10 +424,10 @@ def test_a_reply_that_was_not_read_to_its_end_leaves_no_connection_behind(status
             connections.add(request.transport)
             return await endless([0], status)(request) if len(connections) == 1 else web.Response(body=b"fresh")
 
-        async with institution(handler) as url, transport() as opened:
+        async with institution(handler) as url, open_transport(connections=4) as opened:
             with pytest.raises(InstitutionError):
-                await opened.post(url, b"{}", "application/json")
-            return await opened.post(url, b"{}", "application/json")
+                await ask(opened, url)
+            return await ask(opened, url)
 
     assert run(main) == b"fresh"
 
@@ -425,7 +445,7 @@ def test_no_more_connections_than_allowed_are_opened() -> None:
             return web.Response()
 
         async with institution(handler) as url, open_transport(connections=3) as opened:
-            await asyncio.gather(*[opened.post(url, b"{}", "application/json") for _ in range(30)])
+            await asyncio.gather(*[ask(opened, url) for _ in range(30)])
         return most
 
     assert run(main) <= 3
