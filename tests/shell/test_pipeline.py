@@ -1,0 +1,101 @@
+"""One request's way, with a stub for an institution and a clock of the test's own."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry
+
+from broker import contract
+from broker.admission import Admission
+from broker.bridge import open_bridge
+from broker.core import record, wire
+from broker.core.key import Keyer
+from broker.core.selection import Selector
+from broker.fanout import FanOut
+from broker.institutions.stub import OBSERVED_AT, StubInstitution, stub_spec
+from broker.lane import Lane
+from broker.metrics import RequestMeter
+from broker.model import Outcome, Source, SubjectType
+from broker.pipeline import Pipeline
+from broker.store.base import Statements
+from broker.store.memory import MemoryStore
+from broker.v1 import investigation_pb2 as pb
+
+SPEC = stub_spec()
+KEYER = Keyer(b"k" * 32)
+ACCOUNTS = [f"6222{number:08}" for number in range(2_500)]
+
+
+def message() -> pb.InvestigateRequest:
+    request = pb.InvestigateRequest()
+    request.mandate.court_code = "京"
+    request.mandate.officer = "officer"
+    request.mandate.case_number = "（2026）京执1号"
+    request.mandate.legal_document = "ruling"
+    for number, account in enumerate(ACCOUNTS):
+        request.lookups.add(ref=str(number)).property.bank_account = account
+    return request
+
+
+def filled_store(expires: int) -> MemoryStore:
+    store = MemoryStore(lambda: OBSERVED_AT)
+    count = len(ACCOUNTS)
+    nothing = wire.content(Outcome.NOT_FOUND, observed_at=OBSERVED_AT)
+    store.put_many(
+        Statements(
+            institution=record.institution_key(SPEC.id),
+            keys=KEYER.keys([SubjectType.BANK_ACCOUNT] * count, ACCOUNTS, [""] * count),
+            outcomes=bytes([Outcome.NOT_FOUND]) * count,
+            observed=[OBSERVED_AT] * count,
+            expires=[expires] * count,
+            segments=wire.seal(SPEC.id, [nothing] * count, Source.INSTITUTION),
+        )
+    )
+    return store
+
+
+def sources(store: MemoryStore, clock: Callable[[], float]) -> Counter[int]:
+    """Where the answers to one request over all accounts come from."""
+
+    async def main() -> Counter[int]:
+        said: Counter[int] = Counter()
+
+        async def write(body: bytes) -> None:
+            for report in pb.InvestigateResponse.FromString(body).reports:
+                said.update(int(answer.source) for answer in report.answers)
+
+        async with open_bridge() as bridge:
+
+            async def open_lanes() -> FanOut:
+                return FanOut([Lane(StubInstitution(SPEC), store, clock=clock, random=lambda: 0.5)])
+
+            fanout = await bridge.run(open_lanes)
+            bridge.start(fanout.run, lambda _: None)
+            pipeline = Pipeline(
+                selector=Selector([SPEC]),
+                store=store,
+                keyer=KEYER,
+                fanout=fanout,
+                bridge=bridge,
+                admission=Admission(10_000),
+                meter=RequestMeter(CollectorRegistry()),
+                clock=clock,
+            )
+            request = contract.read_request(message(), most_lookups=10_000)
+            await pipeline.investigate(request, 10.0, write)
+        return said
+
+    return asyncio.run(main())
+
+
+def test_what_is_fresh_is_served() -> None:
+    assert sources(filled_store(OBSERVED_AT + 60), lambda: OBSERVED_AT + 1) == {Source.CACHE: 2_500}
+
+
+def test_what_expires_while_a_request_is_held_up_is_asked_anew() -> None:
+    """A slow reader holds a request up between two batches: the clock has gone on."""
+    moments = iter([OBSERVED_AT + 1, OBSERVED_AT + 1])  # the day, and the first batch
+
+    said = sources(filled_store(OBSERVED_AT + 60), lambda: next(moments, OBSERVED_AT + 100))
+    assert said == {Source.CACHE: 1_000, Source.INSTITUTION: 1_500}
