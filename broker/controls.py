@@ -10,6 +10,7 @@
 | given up: nobody waits        | ignored | ignored           |                    |
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable
 
@@ -29,6 +30,8 @@ from broker.errors import (
 )
 from broker.institutions.base import Institution
 from broker.model import InstitutionSpec, Question, Reply
+
+log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3  # sends of one batch; under a budget of 20 % a third is rare, and a fourth would only add load
 _PAUSE_BASE = 0.1  # s; the first pause is at most this long
@@ -55,6 +58,7 @@ class Controls:
         self._retries = RetryBudget()
         self._halvings = RetryBudget(_HALVINGS_PER_CALL, _HALVINGS_FLOOR)
         self._ended = trio.Event()
+        self._told = State.CLOSED
         self.failures: Counter[str] = Counter()
         """Failed calls by reason."""
 
@@ -130,9 +134,20 @@ class Controls:
             self._on_success(era)
             return reply
         finally:
+            self._tell_breaker()
             self._slots.total_tokens = self._limit.limit
             self._ended.set()
             self._ended = trio.Event()
+
+    def _tell_breaker(self) -> None:
+        """Logs a change of the breaker's state, once."""
+        state = self._breaker.state
+        if state is State.OPEN and self._told is not State.OPEN:
+            log.error("institution %s: fails too often; asked again in a few seconds", self._spec.id)
+        elif state is State.CLOSED and self._told is State.OPEN:
+            log.warning("institution %s: answers again", self._spec.id)
+        if state is not State.HALF_OPEN:
+            self._told = state
 
     async def may_repeat(self, error: InstitutionError, failed: int) -> bool:
         """Whether to send a batch again after it failed for the `failed`-th time; pauses first if so."""

@@ -15,7 +15,7 @@ Rules
 import logging
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import trio
 
@@ -26,6 +26,7 @@ from broker.core.breaker import State
 from broker.core.flight import FlightTable, Seat
 from broker.core.parcel import Batch, Parcel
 from broker.errors import BadReplyError, BreakerOpenError, InstitutionError, RejectedError, place
+from broker.failures import BREAKER_OPEN, INTERNAL, REJECTED, SILENCED, problem_of
 from broker.institutions.base import Institution
 from broker.model import CACHEABLE, Mandate, Outcome, Problem, Question, Reply, Source
 from broker.store.base import Statements, Store
@@ -33,10 +34,6 @@ from broker.store.base import Statements, Store
 log = logging.getLogger(__name__)
 
 _CACHEABLE = bytes(sorted(CACHEABLE))
-_BREAKER_OPEN = Problem("BREAKER_OPEN", "", "the institution has failed too often; it is asked again shortly")
-_SILENCED = Problem("OVERLOADED", "", "the institution asked for a pause; it is asked again when that is over")
-_INTERNAL = Problem("INTERNAL", "", "the broker failed while asking; ask again, and tell its operator")
-_REJECTED = Problem("REJECTED", "", "the institution refuses this inquiry and gave no reason for it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +66,8 @@ class _Trip:
     batch: Batch
     unsettled: set[bytes]
     scope: trio.CancelScope
+    refused: list[Batch] = field(default_factory=list)
+    """Single inquiries the institution would not take, to be settled when the others have been asked."""
 
     def waiting(self) -> Iterable[Parcel]:
         """The parcels with something still to be settled."""
@@ -95,6 +94,7 @@ class Lane:
         self._trips: set[_Trip] = set()
         self._work = trio.Event()
         self._controls = Controls(self.spec, random)
+        self._has_answered = False
         self._asked = self._repeated = self._shared = 0
 
     def statistics(self) -> LaneStatistics:
@@ -149,8 +149,8 @@ class Lane:
     def _closed(self) -> Problem | None:
         """Why nothing can be asked for some time; None if it can."""
         if self._controls.is_silenced:
-            return _SILENCED
-        return None if self._controls.admits else _BREAKER_OPEN
+            return SILENCED
+        return None if self._controls.admits else BREAKER_OPEN
 
     def _enqueue(self, parcel: Parcel) -> None:
         self._backlog.add(parcel)
@@ -170,7 +170,7 @@ class Lane:
 
     def _flush(self) -> None:
         if flushed := self._cut(len(self._backlog)):
-            self._settle_problem(flushed, Outcome.UNAVAILABLE, self._closed() or _BREAKER_OPEN)
+            self._settle_problem(flushed, Outcome.UNAVAILABLE, self._closed() or BREAKER_OPEN)
 
     def _cut(self, size: int) -> Batch | None:
         batch = self._backlog.cut(size)
@@ -183,10 +183,11 @@ class Lane:
         try:
             with trip.scope:
                 await self._ask(trip, batch, sent=0, failed=0)
+                self._settle_refused(trip)
         except Exception as error:  # noqa: BLE001 - one batch must not end the lane, and every other request with it
             log.error("institution %s: internal error: %s", self.spec.id, place(error))
             unsettled = [item for item, key in enumerate(batch.keys) if key in trip.unsettled]
-            self._settle_problem(batch.pick(unsettled), Outcome.UNAVAILABLE, _INTERNAL, trip)
+            self._settle_problem(batch.pick(unsettled), Outcome.UNAVAILABLE, INTERNAL, trip)
         finally:
             self._trips.discard(trip)
             self._controls.free_slot(slot)
@@ -208,7 +209,7 @@ class Lane:
                 await self._halve(trip, batch, refusal, sent=sent + 1, failed=failed)
                 return
             except BreakerOpenError:
-                self._settle_problem(batch, Outcome.UNAVAILABLE, _BREAKER_OPEN, trip)
+                self._settle_problem(batch, Outcome.UNAVAILABLE, BREAKER_OPEN, trip)
                 return
             except InstitutionError as failure:
                 log.warning("institution %s: %d inquiries: %s", self.spec.id, len(batch), failure)
@@ -256,18 +257,30 @@ class Lane:
     async def _halve(self, trip: _Trip, batch: Batch, refusal: RejectedError, *, sent: int, failed: int) -> None:
         if not refusal.divisible or (len(batch) > 1 and not self._controls.may_halve()):
             log.warning("institution %s: refuses %d inquiries: %s", self.spec.id, len(batch), refusal)
-            self._settle_problem(batch, Outcome.UNAVAILABLE, _problem(refusal), trip)
+            self._settle_problem(batch, Outcome.UNAVAILABLE, problem_of(refusal), trip)
         elif len(batch) == 1:
-            self._settle_problem(batch, Outcome.REFUSED, _REJECTED, trip)
+            trip.refused.append(batch)
         else:
             for half in batch.halves():
                 await self._ask(trip, half, sent=sent, failed=failed)
+
+    def _settle_refused(self, trip: _Trip) -> None:
+        """Settles inquiries that were refused standing alone.
+
+        Only of an institution that has answered something is that known to be about the inquiry: one that refuses
+        whatever it is sent has been configured wrongly, and that is no answer.
+        """
+        for batch in trip.refused:
+            if self._has_answered:
+                self._settle_problem(batch, Outcome.REFUSED, REJECTED, trip)
+            else:
+                self._settle_problem(batch, Outcome.UNAVAILABLE, problem_of(RejectedError("")), trip)
 
     def _give_up(
         self, trip: _Trip, batch: Batch, items: Sequence[int], reply: Reply | None, error: InstitutionError
     ) -> None:
         if reply is None:
-            self._settle_problem(batch.pick(items), Outcome.UNAVAILABLE, _problem(error), trip)
+            self._settle_problem(batch.pick(items), Outcome.UNAVAILABLE, problem_of(error), trip)
         else:  # what was wrong with each item is the broker's finding, not the institution's word
             left = _pick(reply, items)
             segments = wire.seal(self.spec.id, left.contents, Source.BROKER)
@@ -275,6 +288,7 @@ class Lane:
 
     def _settle_answered(self, trip: _Trip, batch: Batch, reply: Reply) -> Sequence[int]:
         """Settles the items that have an answer. Returns the others."""
+        self._has_answered = True
         if Outcome.UNAVAILABLE not in reply.outcomes:
             self._settle(trip, batch, reply)
             return ()
@@ -373,17 +387,3 @@ def _pick(reply: Reply, items: Sequence[int]) -> Reply:
         contents=[reply.contents[i] for i in items],
         observed_at=[reply.observed_at[i] for i in items],
     )
-
-
-def _problem(error: InstitutionError) -> Problem:
-    return Problem(error.reason, "", f"{_MEANING[error.reason]}; ask again later")
-
-
-_MEANING = {
-    "UNREACHABLE": "the institution could not be reached",
-    "NO_REPLY": "the institution did not reply in time",
-    "OVERLOADED": "the institution takes no more inquiries at present",
-    "FAILED": "the institution reported an error of its own",
-    "BAD_REPLY": "the institution's reply was not usable",
-    "REJECTED": "the institution refuses the broker's calls",
-}

@@ -95,14 +95,22 @@ def _print_lines(lookups: Iterator[Lookup]) -> None:
 @_config_option
 @_seed_option
 @click.option("--institution", required=True, help="Its id.")
+@click.option("--banks", type=click.IntRange(0, 999), default=0, help="As many as `serve` was told.")
 @click.option("--type", "subject_type", type=click.Choice(SUBJECT_TYPES), required=True)
 @click.option("--number", required=True)
 @click.option("--name", default="", help="Of the person or organisation; nothing for a thing.")
-def answer(
-    *, path: Path | None, seed: int | None, institution: str, subject_type: SubjectType, number: str, name: str
+def answer(  # noqa: PLR0913 - one per option
+    *,
+    path: Path | None,
+    seed: int | None,
+    institution: str,
+    banks: int,
+    subject_type: SubjectType,
+    number: str,
+    name: str,
 ) -> None:
     """Print what an institution must answer, as JSON."""
-    config = _load(path, seed)
+    config = _load(path, seed).with_banks(banks)
     try:
         asked = config.find(institution).institution
     except KeyError:

@@ -21,7 +21,7 @@ broker.metrics
 broker.fanout  broker.admission  broker.bridge
 broker.lane
 broker.controls
-broker.store  broker.institutions
+broker.store  broker.institutions  broker.failures
 broker.contract  broker.config
 broker.core
 broker.model  broker.errors

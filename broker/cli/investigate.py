@@ -128,6 +128,8 @@ def investigate(file: Any, address: str, *, as_json: bool, **given: Any) -> None
     """  # noqa: D301 - click reads the backspaces
     if bool(file) == bool(given["subject_type"] or given["number"]):
         raise click.UsageError("give either a FILE of lookups, or --type and --number of one")
+    if given["incremental"] and not as_json:
+        raise click.UsageError("--incremental goes with --json: a table shows whole reports")
     lookups = _read(file) if file else [_one_lookup(given)]
     mandate = Mandate(
         court_code=given["court"],

@@ -275,7 +275,7 @@ async def test_an_institution_that_refuses_everything_is_not_asked_to_death() ->
         lane.submit(parcel(waiter, range(500)))
         outcomes = await waiter.answered()
     assert len(institution.questions) <= 1 + 64
-    assert set(outcomes.values()) <= {Outcome.REFUSED, Outcome.UNAVAILABLE}
+    assert set(outcomes.values()) == {Outcome.UNAVAILABLE}, "it has answered nothing: the inquiries are not at fault"
 
 
 async def test_a_refusal_of_the_broker_itself_is_not_halved() -> None:
@@ -289,8 +289,19 @@ async def test_a_refusal_of_the_broker_itself_is_not_halved() -> None:
 
 async def test_a_single_inquiry_refused_is_refused() -> None:
     institution = StubInstitution(stub_spec(), objects_to(1))
+    known, waiter = Recorder(), Recorder()
+    async with open_lane(institution) as lane:
+        lane.submit(parcel(known, [2]))
+        await known.answered()
+        lane.submit(parcel(waiter, [1]))
+        assert await waiter.answered() == {1: Outcome.REFUSED}
+    assert waiter.reasons() == {"REJECTED"}
+
+
+async def test_an_institution_that_takes_nothing_gives_no_answers() -> None:
+    institution = StubInstitution(stub_spec(), objects_to(1))
     waiter = Recorder()
     async with open_lane(institution) as lane:
         lane.submit(parcel(waiter, [1]))
-        assert await waiter.answered() == {1: Outcome.REFUSED}
+        assert await waiter.answered() == {1: Outcome.UNAVAILABLE}
     assert waiter.reasons() == {"REJECTED"}
