@@ -80,7 +80,7 @@ def _report(received: Received, verdict: Verdict, watch: Stopwatch, rss: float) 
         "broker_cpu_us_per_inquiry": round(cost, 3),
         "wrong_answers": verdict.wrong,
         "answers_checked": verdict.checked,
-        "peak_rss_mib": round(rss),
+        "rss_mib": round(rss),
     }
     report("Cached lookups, four institutions", rows, result)
 

@@ -68,7 +68,7 @@ def _report(received: Received, verdict: Verdict, watch: Stopwatch, asked_twice:
         "answers_checked": verdict.checked,
         "asked_twice": asked_twice,
         "unanswered": received.unanswered,
-        "peak_rss_mib": round(rss),
+        "rss_mib": round(rss),
     }
     report(f"Lookups never asked before, four institutions, {dialect}", rows, result)
 

@@ -29,7 +29,7 @@ from broker.store.lmdb_file import DAMAGE, StoreFile
 
 log = logging.getLogger(__name__)
 
-_COMMIT_PAUSE = 0.2  # s between commits: lets a subject's answers from all institutions come together in one write
+_COMMIT_PAUSE = 0.5  # s between commits: a subject's answers from all institutions come together in one write
 _IDLE_PAUSE = 1.0  # s between sweeps when nothing is put
 _READER_CHECK_PAUSE = 60.0  # s; a dead process's read transaction keeps pages from being reused until then
 _PENDING_LIMIT = 2_000_000  # answers; about 1 GiB of memory. Beyond, the disk is too slow and answers are dropped
