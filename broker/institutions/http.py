@@ -6,9 +6,11 @@ from typing import Protocol
 from broker.institutions.base import Dialect
 from broker.model import InstitutionSpec, Question, Reply
 
-_LONGEST_REPLY = 32 * 1024 * 1024  # bytes, whatever was asked; a batch of 500 at 64 KiB each
+# A reply is decoded on the broker's only thread: these bounds keep what a malicious one costs to a fraction of a second
+# where little was asked, and to a second or two at most.
+_LONGEST_REPLY = 16 * 1024 * 1024  # bytes, whatever was asked
 _FOR_ONE = 1024 * 1024  # bytes; the longest answer handed on (256 KiB of protobuf) takes four times that in JSON
-_FOR_EACH = 64 * 1024  # bytes an inquiry adds: some 80 accounts in JSON, as the average of a batch
+_FOR_EACH = 16 * 1024  # bytes an inquiry adds: some 20 accounts in JSON, as the average of a batch
 
 
 class Post(Protocol):

@@ -310,7 +310,8 @@ MIB = 1 << 20
 
 
 @pytest.mark.parametrize(
-    ("items", "longest"), [(1, MIB + MIB // 16), (16, 2 * MIB), (496, 32 * MIB), (497, 32 * MIB), (1_000, 32 * MIB)]
+    ("items", "longest"),
+    [(1, MIB + MIB // 64), (64, 2 * MIB), (500, MIB + 500 * MIB // 64), (960, 16 * MIB), (5_000, 16 * MIB)],
 )
 def test_how_long_a_reply_may_be_follows_from_how_much_was_asked(items: int, longest: int) -> None:
     question = Question("request-1", "mock-bank", 1, MANDATES, [0] * items, [ALICE] * items)
