@@ -22,7 +22,7 @@ from urllib.request import urlopen
 from rich.console import Console
 from rich.table import Table
 
-from broker.config import DEFAULT
+from broker.demo.stage import configuration
 
 FOUR = ("mock-bank", "mock-vehicle", "mock-securities", "mock-real-estate")
 """The four national institutions of the default configurations."""
@@ -94,8 +94,8 @@ def stage(*, seed: int, institutions: Sequence[str] = FOUR, dialect: str = "json
         folder = Path(name)
         mocks = Program("mock_institutions", "serve", "--seed", str(seed), "--port-base", "0", log=folder / "mocks.log")
         try:
-            configuration = _configuration(mocks.said["institutions"], institutions, dialect)
-            (folder / "broker.toml").write_text(configuration, encoding="utf-8")
+            text = _configuration(folder, mocks.said["institutions"], institutions, dialect)
+            (folder / "broker.toml").write_text(text, encoding="utf-8")
             broker = Program("broker", "serve", "--config", "broker.toml", log=folder / "broker.log")
             try:
                 yield Stage(folder, mocks, broker)
@@ -105,17 +105,13 @@ def stage(*, seed: int, institutions: Sequence[str] = FOUR, dialect: str = "json
             mocks.stop()
 
 
-def _configuration(urls: dict[str, str], institutions: Sequence[str], dialect: str) -> str:
-    """The default configuration at free ports, with the mocks' addresses and only the institutions wanted."""
-    head, *blocks = DEFAULT.read_text(encoding="utf-8").split("[[institution]]\n")
-    head = re.sub(r'(listen|metrics) = "127.0.0.1:\d+"', r'\1 = "127.0.0.1:0"', head)
-    chosen = []
-    for block in blocks:
-        match = re.search(r'id = "(.+)"', block)
-        if match and match[1] in institutions:
-            placed = re.sub(r'url = ".*"', f'url = "{urls[match[1]]}/v1/inquiries"', block)
-            chosen.append(re.sub(r'dialect = ".*"', f'dialect = "{dialect}"', placed))
-    return "[[institution]]\n".join([head, *chosen])
+def _configuration(folder: Path, urls: dict[str, str], institutions: Sequence[str], dialect: str) -> str:
+    """The demo's configuration, with only the institutions wanted, all in one dialect."""
+    head, *blocks = configuration(folder, urls).split("[[institution]]\n")
+    chosen = [block for block in blocks if any(f'id = "{name}"\n' in block for name in institutions)]
+    return "[[institution]]\n".join(
+        [head, *(re.sub(r'dialect = ".*"', f'dialect = "{dialect}"', one) for one in chosen)]
+    )
 
 
 def _get(url: str) -> dict[str, int]:

@@ -5,6 +5,7 @@ becomes that lookup's own `Problem`, and the others go on.
 """
 
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -246,8 +247,7 @@ def ambiguous_refs(refs: Sequence[str], lookups: Sequence[pb.Lookup], *, today: 
     """Refs that several lookups of different subjects share. Costs next to nothing when no ref comes twice."""
     if len(set(refs)) == len(refs):
         return frozenset()
-    seen: set[str] = set()
-    twice = {ref for ref in refs if ref in seen or seen.add(ref)}  # type: ignore[func-returns-value]
+    twice = {ref for ref, count in Counter(refs).items() if count > 1}
     columns = read_lookups([lookup for lookup in lookups if lookup.ref in twice], today=today)
     subjects: dict[str, set[tuple[int, str, str]]] = {}
     lines = zip(columns.types, columns.numbers, columns.names, strict=True)
