@@ -81,6 +81,8 @@ class Petition:
             self._put(list(self._increments(rows, segments, set(whole))))
         elif whole:
             self._put(self._reports(whole))
+        if self._sealed:  # no lookup of this request will repeat these rows any more
+            self.assembly.forget(whole)
         self._check_whole()
 
     def time_out(self) -> None:

@@ -22,10 +22,11 @@ class Assembly:
     positions each row answers.
     """
 
-    __slots__ = ("_awaited", "_inconclusive", "_positions", "_rows", "_tally", "open_rows")
+    __slots__ = ("_awaited", "_forgotten", "_inconclusive", "_positions", "_rows", "_tally", "open_rows")
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
+        self._forgotten: Row = [b""] * len(tally.counts)
         self._rows: list[Row] = []
         self._awaited: list[int] = []
         self._positions: list[list[int]] = []
@@ -76,6 +77,11 @@ class Assembly:
         self._tally.add(column, bytes(counted), source)
         self.open_rows -= len(whole)
         return whole
+
+    def forget(self, rows: Iterable[int]) -> None:
+        """Lets go of the answers in whole rows, which have been reported and will not be repeated."""
+        for row in rows:
+            self._rows[row] = self._forgotten
 
     def awaiting(self) -> dict[int, list[int]]:
         """By column: the rows that still await its answer."""

@@ -70,6 +70,17 @@ def test_a_late_answer_changes_nothing() -> None:
     assert (assembly.body(0), assembly.open_rows, tally.counts.tolist(), assembly.complete(0)) == before
 
 
+def test_what_is_forgotten_takes_no_room_and_no_late_answer() -> None:
+    assembly, tally = assembly_of([None, b"", None], [None, b"", b""])
+    take(assembly, 0, [0, 1])
+    assembly.forget([1])
+    assert assembly.body(1) == b""
+    before = tally.counts.tolist()
+    assert take(assembly, 0, [1], Outcome.FOUND) == []
+    assert tally.counts.tolist() == before
+    assert assembly.awaiting() == {2: [0]}
+
+
 def test_a_late_inconclusive_answer_does_not_spoil_a_complete_row() -> None:
     assembly, _ = assembly_of([None, b"", b""])
     take(assembly, 0, [0], Outcome.FOUND)
