@@ -28,7 +28,7 @@ from broker.core.parcel import Batch, Parcel
 from broker.errors import BadReplyError, BreakerOpenError, InstitutionError, RejectedError, place
 from broker.failures import BREAKER_OPEN, INTERNAL, REJECTED, SILENCED, problem_of
 from broker.institutions.base import Institution
-from broker.model import CACHEABLE, Mandate, Outcome, Problem, Question, Reply, Source
+from broker.model import CACHEABLE, Mandate, Outcome, Priority, Problem, Question, Reply, Source
 from broker.store.base import Statements, Store
 
 log = logging.getLogger(__name__)
@@ -120,6 +120,8 @@ class Lane:
             _deliver(parcel, slice(None), segments=segments, outcomes=outcomes, source=Source.BROKER)
             return
         fresh = self._flights.join(parcel)
+        if parcel.priority is Priority.INTERACTIVE and (fresh is None or len(fresh) < len(parcel)):
+            self._backlog.promote(parcel.keys)
         if fresh is not None:
             self._enqueue(fresh)
 

@@ -1,7 +1,7 @@
 """What a lane has yet to ask: parcels in order of arrival, interactive ones before bulk."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from broker.core.parcel import Batch, Parcel
 from broker.model import Priority
@@ -23,6 +23,20 @@ class Backlog:
         """Puts a parcel at the end of its queue."""
         self._queues[parcel.priority].append(parcel)
         self._size += len(parcel)
+
+    def promote(self, keys: Collection[bytes]) -> None:
+        """Puts bulk inquiries about these subjects among the interactive ones: somebody has begun to wait for them."""
+        wanted = frozenset(keys)
+        kept: deque[Parcel] = deque()
+        for parcel in self._queues[Priority.BULK]:
+            if wanted.isdisjoint(parcel.keys):
+                kept.append(parcel)
+                continue
+            urgent = [index for index, key in enumerate(parcel.keys) if key in wanted]
+            self._queues[Priority.INTERACTIVE].append(parcel.pick(urgent))
+            if len(urgent) < len(parcel):
+                kept.append(parcel.pick([index for index, key in enumerate(parcel.keys) if key not in wanted]))
+        self._queues[Priority.BULK] = kept
 
     def cut(self, size: int) -> Batch:
         """Takes the next inquiries out, `size` at most."""

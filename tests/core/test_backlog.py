@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from broker.core.backlog import Backlog
 from broker.core.parcel import Batch
 from broker.model import Priority
-from tests.stage import Recorder, parcel
+from tests.stage import Recorder, key, parcel
 
 priorities = st.sampled_from(Priority)
 
@@ -33,6 +33,19 @@ def test_a_batch_is_filled_up_with_bulk() -> None:
     backlog = filled((Priority.BULK, 3), (Priority.INTERACTIVE, 1))
     assert numbers(backlog.cut(2)) == [3, 0]
     assert numbers(backlog.cut(2)) == [1, 2]
+
+
+def test_what_somebody_begins_to_wait_for_goes_ahead() -> None:
+    backlog = filled((Priority.BULK, 4), (Priority.BULK, 2), (Priority.INTERACTIVE, 1))
+    backlog.promote([key(1), key(3), key(5), key(99)])
+    assert len(backlog) == 7
+    assert numbers(backlog.cut(10)) == [6, 1, 3, 5, 0, 2, 4]
+
+
+def test_a_parcel_wanted_as_a_whole_goes_ahead_as_a_whole() -> None:
+    backlog = filled((Priority.BULK, 2), (Priority.BULK, 2))
+    backlog.promote([key(2), key(3)])
+    assert numbers(backlog.cut(10)) == [2, 3, 0, 1]
 
 
 def test_the_rest_of_a_cut_parcel_keeps_its_place() -> None:

@@ -4,7 +4,7 @@ import trio
 
 from broker.errors import FailedError, OverloadedError, RejectedError, UnreachableError
 from broker.institutions.stub import StubInstitution, fails, holds, says, script, slow, stub_spec
-from broker.model import Outcome, Question, Reply, Source
+from broker.model import Outcome, Priority, Question, Reply, Source
 from tests.stage import Recorder, in_virtual_time, numbers, open_lane, parcel
 
 pytestmark = in_virtual_time
@@ -85,3 +85,16 @@ async def test_an_institution_that_wants_a_long_pause_is_reported_at_once() -> N
         await trio.sleep(600)
         lane.submit(parcel(after, [4]))
         assert await after.answered() == {4: Outcome.NOT_FOUND}
+
+
+async def test_an_interactive_request_does_not_wait_behind_bulk_work_it_shares() -> None:
+    institution = StubInstitution(stub_spec(batch_size=1, concurrency=1), slow(1.0, NOTHING))
+    night, officer = Recorder(), Recorder()
+    async with open_lane(institution) as lane:
+        lane.submit(parcel(night, range(20), priority=Priority.BULK))
+        await trio.sleep(0.5)
+        lane.submit(parcel(officer, [15], priority=Priority.INTERACTIVE))
+        assert await officer.answered() == {15: Outcome.NOT_FOUND}
+        assert trio.current_time() == 2.0, "the call under way, then this one"
+        await night.answered()
+    assert len(institution.questions) == 20, "each question once"
