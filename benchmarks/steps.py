@@ -93,8 +93,9 @@ def _time_hit(bench: Bench, body: bytes, specs: Sequence[InstitutionSpec], keyer
     message = bench.step("parse the request", _BATCH, lambda: pb.InvestigateRequest.FromString(body))
     request = bench.step("check the request", _BATCH, lambda: contract.read_request(message, most_lookups=_BATCH))
     selection = select(specs, request.mandate.court)
+    refs = bench.step("read the refs", _BATCH, lambda: contract.read_refs(message.lookups))
     columns = bench.step(
-        "read and check the lookups", _BATCH, lambda: contract.read_lookups(message.lookups, today=today)
+        "read and check the lookups", _BATCH, lambda: contract.read_lookups(message.lookups, refs, today=today)
     )
     keys = bench.step("key", _BATCH, lambda: keyer.keys(columns.types, columns.numbers, columns.names))
     records = bench.step("read and open the records", _BATCH, lambda: store.get_many(keys))
@@ -140,9 +141,13 @@ def _time_store(
 
 def _answers(body: bytes, specs: Sequence[InstitutionSpec], keyer: Keyer, seed: int) -> list[Statements]:
     """What the institutions say about the lookups of one request, ready for the store."""
-    columns = contract.read_lookups(pb.InvestigateRequest.FromString(body).lookups, today=date.today())  # noqa: DTZ011
+    columns = _columns(pb.InvestigateRequest.FromString(body))
     keys = keyer.keys(columns.types, columns.numbers, columns.names)
     return [_statements(spec, keys, _said(spec, body, seed)) for spec in specs]
+
+
+def _columns(message: pb.InvestigateRequest) -> contract.Columns:
+    return contract.read_lookups(message.lookups, contract.read_refs(message.lookups), today=date.today())  # noqa: DTZ011
 
 
 def _said(spec: InstitutionSpec, body: bytes, seed: int) -> Reply:
@@ -167,7 +172,7 @@ def _statements(spec: InstitutionSpec, keys: Sequence[bytes], reply: Reply) -> S
 def _question(body: bytes, spec: InstitutionSpec) -> Question:
     message = pb.InvestigateRequest.FromString(body)
     request = contract.read_request(message, most_lookups=_BATCH)
-    columns = contract.read_lookups(message.lookups, today=date.today())  # noqa: DTZ011
+    columns = _columns(message)
     subjects = [
         Subject(SubjectType(t), n, m) for t, n, m in zip(columns.types, columns.numbers, columns.names, strict=True)
     ]

@@ -84,7 +84,7 @@ def _calm_collector() -> None:
     """Spares the garbage collector what cannot be garbage: what start-up made, and batches that end by themselves.
 
     A batch of 1,000 lookups makes some 10,000 objects that reference counts free. With Python's default of 700, the
-    collector would go through them a dozen times in vain; measured, that is a quarter of the time of a miss.
+    collector would go through them a dozen times in vain: about a tenth of the CPU of a miss (docs/performance.md).
     """
     gc.collect()
     gc.freeze()

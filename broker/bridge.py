@@ -77,14 +77,9 @@ class Errand:
 class Bridge:
     """The way from asyncio to trio. `open_bridge` makes one."""
 
-    def __init__(self, token: trio.lowlevel.TrioToken, nursery: trio.Nursery, done: "asyncio.Future[None]") -> None:
+    def __init__(self, token: trio.lowlevel.TrioToken, nursery: trio.Nursery) -> None:
         self._token = token
         self._nursery = nursery
-        self._done = done
-
-    async def wait_ended(self) -> None:
-        """Waits until the trio side has ended; raises what ended it."""
-        await asyncio.shield(self._done)
 
     def call_soon(self, function: Callable[[], object]) -> None:
         """Runs a function on the trio side, in order with others. It must not raise. Called from asyncio."""
@@ -141,7 +136,10 @@ class Bridge:
 
 @asynccontextmanager
 async def open_bridge() -> AsyncIterator[Bridge]:
-    """A trio run as the guest of the running asyncio loop, for as long as the context lasts."""
+    """A trio run as the guest of the running asyncio loop, for as long as the context lasts.
+
+    Leaving it raises what ended the trio run, if that was not the leaving.
+    """
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[tuple[trio.lowlevel.TrioToken, trio.Nursery]] = loop.create_future()
     done: asyncio.Future[None] = loop.create_future()
@@ -167,7 +165,7 @@ async def open_bridge() -> AsyncIterator[Bridge]:
         restrict_keyboard_interrupt_to_checkpoints=True,
     )
     token, nursery = await ready
-    bridge = Bridge(token, nursery, done)
+    bridge = Bridge(token, nursery)
     try:
         yield bridge
     finally:

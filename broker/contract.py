@@ -153,15 +153,19 @@ def _read_word(field: str, enum: Any, number: int, violations: list[Violation]) 
         return enum(1)
 
 
-def read_lookups(lookups: Sequence[pb.Lookup], *, today: date) -> Columns:
-    """The lookups, normalised and checked one by one."""
+def read_refs(lookups: Sequence[pb.Lookup]) -> list[str]:
+    """The refs alone: they are needed through the whole request, the rest of a lookup only while it is planned."""
+    return list(map(_ref, lookups))
+
+
+def read_lookups(lookups: Sequence[pb.Lookup], refs: Sequence[str], *, today: date) -> Columns:
+    """The lookups with these refs, normalised and checked one by one."""
     lookups = list(lookups)
     problems: dict[int, Problem] = {}
     types, numbers, names = _read_subjects(lookups, problems)
     numbers, number_faults = normalise_numbers(types, numbers, today=today)
     names, name_faults = normalise_names(names)
     _add_faults(problems, types, number_faults, name_faults)
-    refs = list(map(_ref, lookups))
     _check_refs(refs, problems)
     return Columns(refs, types, numbers, names, problems)
 
@@ -248,7 +252,8 @@ def ambiguous_refs(refs: Sequence[str], lookups: Sequence[pb.Lookup], *, today: 
     if len(set(refs)) == len(refs):
         return frozenset()
     twice = {ref for ref, count in Counter(refs).items() if count > 1}
-    columns = read_lookups([lookup for lookup in lookups if lookup.ref in twice], today=today)
+    places = [place for place, ref in enumerate(refs) if ref in twice]
+    columns = read_lookups([lookups[place] for place in places], [refs[place] for place in places], today=today)
     subjects: dict[str, set[tuple[int, str, str]]] = {}
     lines = zip(columns.types, columns.numbers, columns.names, strict=True)
     for ref, subject in zip(columns.refs, lines, strict=True):

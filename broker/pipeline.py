@@ -90,7 +90,7 @@ class Inquest:
         self._request = request
         self._selection = selection
         self._write = write
-        self._refs = [lookup.ref for lookup in request.lookups]
+        self._refs = contract.read_refs(request.lookups)
         self._headers = wire.Headers(self._refs)
         self._rows: dict[bytes, int] = {}
         self._assembly = Assembly(self.tally)
@@ -124,7 +124,8 @@ class Inquest:
         lookups = self._request.lookups
         ambiguous = contract.ambiguous_refs(self._refs, lookups, today=today)
         for start in range(0, len(lookups), _CHUNK):
-            columns = contract.read_lookups(lookups[start : start + _CHUNK], today=today)
+            chunk = slice(start, start + _CHUNK)
+            columns = contract.read_lookups(lookups[chunk], self._refs[chunk], today=today)
             self._object(columns, ambiguous)
             keys = self._parts.keyer.keys(columns.types, columns.numbers, columns.names)
             planned = self._plan(columns, keys, start)

@@ -5,7 +5,7 @@ Each call draws at most one fault, from a seeded generator, so a run can be repe
 
 import math
 from random import Random
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
 
@@ -111,7 +111,7 @@ class Faults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
         return tuple(getattr(self, kind) for kind in KINDS)
 
 
-KINDS: tuple[FaultKind, ...] = FaultKind.__args__  # type: ignore[attr-defined]
+KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 
 
 class FaultDrawer:

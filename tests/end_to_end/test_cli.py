@@ -83,6 +83,12 @@ def test_increments_add_up_to_the_same(broker: Broker, people: Lines) -> None:
     assert totals["sources"] == {"INSTITUTION": 100}
 
 
+def test_increments_are_for_programs(broker: Broker, people: Lines) -> None:
+    result = investigate(broker, "--incremental", "-", stdin=as_json(people))
+    assert result.exit_code == 2
+    assert "--incremental goes with --json" in result.output
+
+
 def test_asking_anew_asks_anew_even_within_the_same_second(broker: Broker, people: Lines) -> None:
     for _ in range(3):
         _, totals = printed(investigate(broker, "--json", "--max-age", "0", "-", stdin=as_csv(people)))

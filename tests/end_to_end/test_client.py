@@ -472,7 +472,7 @@ def test_terms_under_which_nothing_would_be_asked_are_refused(make: Callable[[],
 
 @pytest.mark.parametrize("subject_type", SubjectType)
 def test_a_lookup_of_any_type_is_read_as_that_type(subject_type: SubjectType) -> None:
-    columns = read_lookups([lookup("r", subject_type, "1", "n")], today=date(2026, 1, 1))
+    columns = read_lookups([lookup("r", subject_type, "1", "n")], ["r"], today=date(2026, 1, 1))
     assert columns.types == [subject_type]
 
 

@@ -568,6 +568,8 @@ def test_many_mistakes_are_told_within_what_metadata_may_hold(tmp_path: Path) ->
         assert "and 3995 more" in (refused.details() or "")
         refused = await opened.refusal(asking(sample(1), institution_ids=["mock-bank"] * 6_000))
         assert violations(refused) == ["institution_ids"]
+        refused = await opened.refusal(asking(sample(1), kinds=[pb.INSTITUTION_KIND_BANK] * 65))
+        assert violations(refused) == ["kinds"]
 
     on_stage(tmp_path, play)
 

@@ -94,6 +94,13 @@ def test_answer_prints_what_must_be_answered() -> None:
     assert said["assets"][0]["vehicle"]["vin"] == lookup["number"]
 
 
+def test_answer_knows_the_banks_that_serve_was_told_of() -> None:
+    asking = ["answer", "--institution", "mock-bank-002", "--type", "PASSPORT", "--number", "E12345678", "--name", "X"]
+    assert CliRunner().invoke(main, [*asking, "--banks", "1"]).exit_code == 2
+    said = CliRunner().invoke(main, [*asking, "--banks", "2"])
+    assert json.loads(said.stdout) == {"outcome": "NOT_FOUND"}
+
+
 def test_answer_of_an_unknown_institution() -> None:
     result = CliRunner().invoke(main, ["answer", "--institution", "x", "--type", "PASSPORT", "--number", "E1"])
     assert result.exit_code == 2

@@ -7,7 +7,7 @@ from typing import TypeVar
 import pytest
 import trio
 
-from broker.bridge import Bridge, Outlet, in_asyncio, open_bridge
+from broker.bridge import Bridge, BridgeEndedError, Outlet, in_asyncio, open_bridge
 
 T = TypeVar("T")
 
@@ -451,7 +451,6 @@ def test_after_the_end_nothing_hangs() -> None:
         async with asyncio.timeout(1):
             with pytest.raises(trio.RunFinishedError):
                 await bridge.run(trio.lowlevel.checkpoint)
-            await bridge.wait_ended()
         return ends
 
     assert asyncio.run(main()) == [trio.RunFinishedError]
@@ -479,7 +478,7 @@ def test_what_starts_while_the_bridge_is_closing_ends_as_well() -> None:
     assert started == ended == 200
 
 
-def test_what_breaks_trio_is_told_to_who_waits_for_it() -> None:
+def test_what_breaks_trio_is_told_to_every_task_and_raised_at_the_end() -> None:
     class DisasterError(BaseException):
         """Nothing a task is expected to raise."""
 
@@ -487,10 +486,11 @@ def test_what_breaks_trio_is_told_to_who_waits_for_it() -> None:
         async def task() -> None:
             raise DisasterError
 
+        ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
         async with open_bridge() as bridge:
+            bridge.start(trio.sleep_forever, ended.set_result)
             bridge.start(task, lambda _: None)
-            with pytest.raises(BaseExceptionGroup):
-                await bridge.wait_ended()
+            assert isinstance(await ended, BridgeEndedError)
 
     with pytest.raises(BaseExceptionGroup) as group:
         asyncio.run(main())

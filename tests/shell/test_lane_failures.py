@@ -179,6 +179,25 @@ async def test_an_open_breaker_answers_what_waits_for_the_rate() -> None:
     assert trio.current_time() == pytest.approx(9.5), "when the tenth call had failed"
 
 
+async def test_the_log_tells_once_that_a_breaker_opened_and_once_that_it_closed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    institution = StubInstitution(stub_spec(batch_size=1))
+    async with open_lane(institution, random=lambda: NO_REPEATS) as lane:
+        await break_(lane, institution)
+        await trio.sleep(COOL_DOWN)
+        institution.behaviour = NOTHING
+        for number in (1, 2):
+            waiter = Recorder()
+            lane.submit(parcel(waiter, [number]))
+            await waiter.answered()
+    told = [record.getMessage() for record in caplog.records if record.name == "broker.controls"]
+    assert told == [
+        "institution stub: fails too often; asked again in a few seconds",
+        "institution stub: answers again",
+    ]
+
+
 async def test_half_open_one_probe_goes_and_the_others_wait_for_it() -> None:
     institution = StubInstitution(stub_spec(batch_size=1))
     async with open_lane(institution, random=lambda: NO_REPEATS) as lane:
