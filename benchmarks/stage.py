@@ -47,16 +47,19 @@ class Program:
             raise SystemExit(f"{arguments[0]} did not start:\n{log.read_text()}")
         self.said = json.loads(line)
 
+    @property
+    def pids(self) -> list[int]:
+        """The process and its children: a broker's supervisor and workers."""
+        own = self._process.pid
+        return [own, *map(int, Path(f"/proc/{own}/task/{own}/children").read_text().split())]
+
     def cpu_seconds(self) -> float:
-        """CPU time used so far, in user and system mode, by all threads."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        """CPU time used so far, in user and system mode, by all threads of all its processes."""
+        return sum(map(_cpu_seconds, self.pids))
 
     def rss_mib(self) -> float:
-        """Memory of its own, without pages of mapped files, in MiB."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        match = re.search(r"RssAnon:\s+(\d+) kB", status)
-        return int(match[1]) / 1024 if match else 0.0
+        """Memory of its own, without pages of mapped files, in MiB: that of its largest process."""
+        return max(map(_rss_mib, self.pids))
 
     def stop(self) -> None:
         """Ends it, with patience."""
@@ -67,6 +70,23 @@ class Program:
             self._process.kill()
             self._process.wait()
         self._log.close()
+
+
+def _cpu_seconds(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:  # it has just ended
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _rss_mib(pid: int) -> float:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return 0.0
+    match = re.search(r"RssAnon:\s+(\d+) kB", status)
+    return int(match[1]) / 1024 if match else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,9 @@
 
 Start: store, bridge to trio, connections, lanes, service, port, metrics; then ready.
 Stop:  refuse new requests → let those under way finish, within the grace period → port, lanes, connections → store.
+
+A worker may be one of several on its host (`Seat`). They share port and store, divide among them what institutions
+allow the host, and reach each other through sockets in one folder.
 """
 
 import asyncio
@@ -13,12 +16,13 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import grpc
+import msgspec
 from aiohttp import web
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -27,11 +31,15 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from broker.admission import Admission
 from broker.bridge import Bridge, in_asyncio, open_bridge
-from broker.config import Config, StoreConfig
+from broker.colleague_service import ColleagueService
+from broker.colleagues import open_colleagues, socket_of
+from broker.config import Config, ServerConfig, StoreConfig
 from broker.core.key import Keyer
+from broker.core.ownership import ALONE, Ownership
 from broker.core.selection import Selector
 from broker.errors import ConfigError, StoreError
 from broker.fanout import FanOut
+from broker.inquest import Parts
 from broker.institutions.dialects import DIALECTS
 from broker.institutions.http import HttpInstitution
 from broker.institutions.transport import HttpTransport, open_transport
@@ -48,6 +56,9 @@ log = logging.getLogger(__name__)
 
 _KEY_SIZE = 32
 _COLLECT_AFTER = 100_000  # objects more than were freed; cycles are rare here, and this bounds them to a few MiB
+# ms. SO_REUSEPORT spreads connections, not load: callers that stay connect anew from time to time (grpc/grpc#28867).
+_CONNECTION_AGE = 300_000
+_FOR_EVER = 2**31 - 1
 _LEAVING = 1.0  # s gRPC is given to close connections once all streams have ended
 
 
@@ -59,13 +70,27 @@ class Addresses:
     metrics: str
 
 
-async def serve(config: Config, *, stop: asyncio.Event, ready: Callable[[Addresses], None]) -> None:
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A worker's place among those of its host."""
+
+    ownership: Ownership = ALONE
+    folder: Path | None = None
+    """Where the workers' sockets are; None for a worker without others."""
+
+
+ONLY_SEAT = Seat()
+
+
+async def serve(
+    config: Config, *, stop: asyncio.Event, ready: Callable[[Addresses], None], seat: Seat = ONLY_SEAT
+) -> None:
     """Runs a worker until `stop` is set; calls `ready` once it can be reached.
 
     Raises `ConfigError` or `StoreError` if it cannot start.
     """
     async with AsyncExitStack() as stack:
-        worker, lanes_ended = await _build(config, stack)
+        worker, lanes_ended = await _build(_divided(config, seat.ownership), seat, stack)
         _calm_collector()
         addresses = await worker.open()
         ready(addresses)
@@ -91,7 +116,16 @@ def _calm_collector() -> None:
     gc.set_threshold(_COLLECT_AFTER)
 
 
-async def _build(config: Config, stack: AsyncExitStack) -> tuple["Worker", "asyncio.Future[None]"]:
+def _divided(config: Config, ownership: Ownership) -> Config:
+    """The configuration with this worker's part of what each institution allows the host."""
+    specs = tuple(
+        replace(spec, concurrency=max(1, ownership.share(spec.concurrency)), rate=spec.rate / ownership.workers)
+        for spec in config.institutions
+    )
+    return msgspec.structs.replace(config, institutions=specs)
+
+
+async def _build(config: Config, seat: Seat, stack: AsyncExitStack) -> tuple["Worker", "asyncio.Future[None]"]:
     """The worker, and what tells when its lanes have ended by themselves."""
     master_key = load_key(Path(config.store.key_file))
     store = open_store(config.store, master_key)
@@ -105,17 +139,16 @@ async def _build(config: Config, stack: AsyncExitStack) -> tuple["Worker", "asyn
     admission = Admission(config.server.lookups_under_way)
     meter = RequestMeter(registry)
     registry.register(StateCollector(fanout.lanes, admission, store))
+    colleagues = await stack.enter_async_context(open_colleagues(seat.ownership, seat.folder))
     pipeline = Pipeline(
         selector=Selector(config.institutions),
-        store=store,
         keyer=Keyer(derive(master_key, b"index")),
-        fanout=fanout,
-        bridge=bridge,
         admission=admission,
         meter=meter,
+        parts=Parts(store, fanout, bridge, colleagues),
     )
     service = InvestigationService(pipeline, config.server, meter)
-    return Worker(config, pipeline, service, registry), lanes_ended
+    return Worker(config.server, seat, pipeline, service, registry), lanes_ended
 
 
 async def _open_lanes(config: Config, store: Store, transport: HttpTransport) -> FanOut:
@@ -158,10 +191,15 @@ class Worker:
     """The parts that face outward: the gRPC server, its health, and the HTTP port for metrics."""
 
     def __init__(
-        self, config: Config, pipeline: Pipeline, service: InvestigationService, registry: CollectorRegistry
+        self,
+        config: ServerConfig,
+        seat: Seat,
+        pipeline: Pipeline,
+        service: InvestigationService,
+        registry: CollectorRegistry,
     ) -> None:
-        self.bridge = pipeline.bridge
-        self._config = config.server
+        self._config = config
+        self._seat = seat
         self._admission = pipeline.admission
         self._service = service
         self._registry = registry
@@ -173,9 +211,15 @@ class Worker:
                 # A caller that vanished without a word is noticed within two minutes, and its requests ended.
                 ("grpc.keepalive_time_ms", 90_000),
                 ("grpc.keepalive_timeout_ms", 20_000),
-                ("grpc.so_reuseport", 0),  # a second broker on the same port is a mistake, not a second worker
+                # Alone, a second broker on the same port is a mistake; of several workers, the supervisor has checked.
+                ("grpc.so_reuseport", int(seat.ownership.workers > 1)),
+                ("grpc.max_connection_age_ms", _CONNECTION_AGE if seat.ownership.workers > 1 else _FOR_EVER),
             )
         )
+        self._colleague_service: ColleagueService | None = None
+        if seat.folder is not None:
+            address = socket_of(seat.folder, seat.ownership.slot)
+            self._colleague_service = ColleagueService(pipeline, pipeline.admission, address)
         self._runner: web.AppRunner | None = None
 
     async def open(self) -> Addresses:
@@ -189,6 +233,8 @@ class Worker:
             msg = f"server.listen: cannot listen on {self._config.listen}; is another broker running there?"
             raise ConfigError(msg) from error
         metrics = await self._open_metrics()
+        if self._colleague_service is not None:
+            await self._colleague_service.open()
         await self._server.start()
         await self._tell_health(health_pb2.HealthCheckResponse.SERVING)
         return Addresses(grpc=f"{self._config.listen.rpartition(':')[0]}:{port}", metrics=metrics)
@@ -202,6 +248,8 @@ class Worker:
         except TimeoutError:
             log.warning("stopping with requests under way: they took longer than the grace period")
         await self._server.stop(_LEAVING)
+        if self._colleague_service is not None:
+            await self._colleague_service.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -216,12 +264,13 @@ class Worker:
         self._runner = web.AppRunner(application, access_log=None)
         await self._runner.setup()
         host, _, port = self._config.metrics.rpartition(":")
-        site = web.TCPSite(self._runner, host.strip("[]"), int(port))
+        number = int(port) and int(port) + self._seat.ownership.slot  # one port per worker, unless any will do
+        site = web.TCPSite(self._runner, host.strip("[]"), number)
         try:
             await site.start()
         except OSError as error:
             await self._runner.cleanup()
-            msg = f"server.metrics: cannot listen on {self._config.metrics}: {error.strerror}"
+            msg = f"server.metrics: cannot listen on {host}:{number}: {error.strerror}"
             raise ConfigError(msg) from error
         return f"{host}:{self._runner.addresses[0][1]}"
 

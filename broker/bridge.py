@@ -6,7 +6,7 @@ wake the other's tasks, except through here:
 
 * `Bridge.call_soon`   asyncio → trio: run a function among the trio tasks
 * `Bridge.start`       asyncio → trio: start a task, and hear when it ended
-* `Outlet`             trio → asyncio: items one side puts and the other takes, all there are at a time
+* `Outlet`             trio → asyncio: items put on one side and taken on the other, all there are at a time
 * `in_asyncio`         trio awaits an asyncio coroutine; cancelling the one cancels the other
 
 A crossing costs about 0.15 ms of CPU, so each is made once per batch, never per item, and a request answered from the
@@ -25,28 +25,40 @@ T = TypeVar("T")
 
 
 class Outlet(Generic[T]):
-    """Items on their way from trio to one asyncio task. Holds what was put and not yet taken: its user bounds it."""
+    """Items on their way to one asyncio task. Holds what was put and not yet taken: its user bounds it.
+
+    Several may put: it has ended when all who are expected to have said so.
+    """
 
     def __init__(self) -> None:
         self._items: list[T] = []
-        self._ended = False
+        self._expected = 1
         self._error: BaseException | None = None
         self._waiting: asyncio.Future[None] | None = None
 
+    def expect(self) -> None:
+        """One more will put items, beside the one there is from the beginning."""
+        self._expected += 1
+
     def put(self, items: list[T]) -> None:
-        """Adds items. Called from trio."""
+        """Adds items. Called from either side, as are `end` and `fail`."""
         self._items.extend(items)
         self._wake()
 
     def end(self, error: BaseException | None = None) -> None:
-        """Nothing more will come; with an error, `take` raises it once the items are taken. Called from trio."""
-        self._ended = True
-        self._error = error
+        """One of those expected is done; with an error, see `fail`."""
+        self._expected -= 1
+        self._error = self._error or error
+        self._wake()
+
+    def fail(self, error: BaseException) -> None:
+        """`take` will raise the error once all items are taken, whoever else may still put."""
+        self._error = self._error or error
         self._wake()
 
     async def take(self) -> list[T]:
         """All items put by now, at least one; none once the outlet has ended. Awaited in asyncio."""
-        while not self._items and not self._ended:
+        while not self._items and self._expected and self._error is None:
             self._waiting = asyncio.get_running_loop().create_future()
             await self._waiting
         if not self._items and self._error is not None:

@@ -21,6 +21,8 @@ _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:]+):(\d{1,5})")
 _LONGEST_LIFETIME = 10 * 365 * 86_400  # s; records keep moments in 32 bits, which suffice until 2106
 
+_MOST_WORKERS = 256  # more than any host has cores for
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -29,6 +31,7 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     listen: str = "127.0.0.1:50051"
     metrics: str = "127.0.0.1:9464"
+    workers: int = 0
     most_lookups: int = 10_000
     lookups_under_way: int = 100_000
     longest_message: int = 4 * 1024 * 1024
@@ -40,6 +43,8 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     def __post_init__(self) -> None:
         _require_address("listen", self.listen)
         _require_address("metrics", self.metrics)
+        if not 0 <= self.workers <= _MOST_WORKERS:
+            _refuse("workers", f"must be 1 to {_MOST_WORKERS}, or 0 for one per core")
         _require_positive(self, "most_lookups", "lookups_under_way", "longest_message")
         _require_positive(self, "default_timeout", "longest_timeout", "grace", "stall_timeout")
 
@@ -99,6 +104,21 @@ class Config(msgspec.Struct, frozen=True):
     server: ServerConfig
     store: StoreConfig
     institutions: tuple[InstitutionSpec, ...]
+
+    def workers(self, cores: int) -> int:
+        """How many workers to run on so many cores.
+
+        Each asks on its own, so there are no more than calls that every institution takes at a time. Raises
+        `ConfigError` if more are asked for.
+        """
+        narrowest = min(self.institutions, key=lambda spec: spec.concurrency)
+        if self.server.workers > narrowest.concurrency:
+            msg = (
+                f"server.workers: {self.server.workers} would make more calls at a time than {narrowest.id} takes"
+                f" (concurrency {narrowest.concurrency}); lower the one or raise the other"
+            )
+            raise ConfigError(msg)
+        return self.server.workers or min(cores, narrowest.concurrency)
 
 
 def load(path: Path | None = None, *, dialects: frozenset[str]) -> Config:

@@ -6,7 +6,7 @@ becomes that lookup's own `Problem`, and the others go on.
 
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from operator import attrgetter, methodcaller
@@ -265,6 +265,12 @@ def invalid_report(headers: wire.Headers, position: int, problem: Problem) -> by
     """The report on a lookup that nobody was asked about."""
     answer = wire.seal("", [wire.content(Outcome.INVALID, problem=problem)], Source.BROKER)[0]
     return headers.report(position, wire.FINAL + wire.COMPLETE, answer)
+
+
+def final_reports(messages: Iterable[bytes]) -> Iterator[pb.Report]:
+    """The final reports in encoded responses."""
+    for message in messages:
+        yield from (report for report in pb.InvestigateResponse.FromString(message).reports if report.final)
 
 
 def write_summary(

@@ -141,7 +141,7 @@ class InvestigationService:
                 _set_status(context, code, str(refusal), details)
                 return pb.ListInstitutionsResponse()
             specs = [spec for spec in specs if reaches(court, spec.region)]
-        lanes = self._pipeline.fanout.lanes
+        lanes = self._pipeline.parts.fanout.lanes
         return pb.ListInstitutionsResponse(
             institutions=[_describe(spec, lanes[spec.id].statistics()) for spec in specs]
         )

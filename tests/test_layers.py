@@ -14,10 +14,12 @@ broker.cli
 broker.demo
 broker.render  broker.cli.lookup_file
 broker.client
-broker.app
-broker.service
+broker.app  broker.supervisor
+broker.service  broker.colleague_service
 broker.pipeline
-broker.metrics
+broker.inquest
+broker.metrics  broker.colleagues
+broker.handover
 broker.fanout  broker.admission  broker.bridge
 broker.lane
 broker.controls

@@ -5,7 +5,7 @@ import click
 from broker.cli.demo import demo
 from broker.cli.explore import health, institutions
 from broker.cli.investigate import investigate
-from broker.cli.serve import config, serve
+from broker.cli.serve import config, serve, worker
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -20,5 +20,5 @@ def main() -> None:
     """  # noqa: D301 - click reads the backspaces
 
 
-for _command in (serve, config, investigate, institutions, health, demo):
+for _command in (serve, worker, config, investigate, institutions, health, demo):
     main.add_command(_command)

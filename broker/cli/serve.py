@@ -3,10 +3,13 @@
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 import prometheus_client
@@ -14,12 +17,16 @@ import uvloop
 from msgspec import Struct
 from msgspec.structs import replace
 
-from broker.app import Addresses
+from broker.app import ONLY_SEAT, Addresses, Seat
 from broker.app import serve as serve_until
 from broker.cli.exits import Exit, fail
 from broker.config import DEFAULT, Config, load
+from broker.core.ownership import Ownership
 from broker.errors import ConfigError, StoreError
 from broker.institutions.dialects import DIALECTS
+from broker.supervisor import Crew, WorkerFailedError, reserve, supervise
+
+log = logging.getLogger(__name__)
 
 S = TypeVar("S", bound=Struct)
 
@@ -32,12 +39,15 @@ _path = click.Path(path_type=Path, dir_okay=False)
     "--listen", metavar="HOST:PORT", help="Where courts call, instead of server.listen. Port 0: any free one."
 )
 @click.option("--metrics", metavar="HOST:PORT", help="Where Prometheus reads, instead of server.metrics.")
+@click.option("--workers", type=int, help="How many processes serve, instead of server.workers. 0: one per core.")
 @click.option("--store", metavar="FOLDER", help='Where answers are kept, instead of store.path. "": in memory only.')
-def serve(path: Path | None, listen: str | None, metrics: str | None, store: str | None) -> None:
+def serve(path: Path | None, **overrides: str | int | None) -> None:
     """Run a broker until SIGTERM or Ctrl-C.
 
-    Prints one line of JSON when ready: {"ready": true, "grpc": "HOST:PORT", "metrics": "HOST:PORT"}. Logs to stderr.
-    Told to stop, it refuses new requests and gives those under way their time (server.grace).
+    Prints one line of JSON when ready: {"ready": true, "grpc": "HOST:PORT", "metrics": "HOST:PORT", "workers":
+    [{"pid": 1, "grpc": "HOST:PORT", "metrics": "HOST:PORT"}, ...]}; each worker has metrics of its own. Logs to stderr.
+    Told to stop, it refuses new requests and gives those under way their time (server.grace). On SIGHUP several workers
+    are replaced one by one by such that read the configuration anew.
 
     \b
     broker serve --config broker.toml
@@ -45,15 +55,33 @@ def serve(path: Path | None, listen: str | None, metrics: str | None, store: str
 
     Exit code 2: the configuration is wrong or the store cannot be used; the message says what to do.
     """  # noqa: D301 - click reads the backspaces
-    # Once, before any gRPC object is made: reconfigured logging can deadlock with grpc.aio (grpc/grpc#43421).
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # a second time series per counter, which nobody reads
+    _log_to_stderr()
     try:
-        config = _read(path)
-        server = _override(config.server, listen=listen, metrics=metrics)
-        config = replace(config, server=server, store=_override(config.store, path=store))
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(config))
+        config = _configure(path, overrides)
+        workers = config.workers(os.cpu_count() or 1)
+        if workers == 1:
+            _run_worker(config, ONLY_SEAT)
+        else:
+            _run_crew(config, workers, path, overrides)
+    except (ConfigError, StoreError) as error:
+        fail(str(error), Exit.USAGE)
+    except WorkerFailedError as error:
+        fail(str(error), Exit(error.code) if error.code in set(Exit) else Exit.UNREACHABLE)
+
+
+@click.command(hidden=True)
+@click.option("--slot", type=int, required=True)
+@click.option("--of", "workers", type=int, required=True)
+@click.option("--folder", type=click.Path(path_type=Path), required=True)
+@click.option("--config", "path", type=_path)
+@click.option("--listen")
+@click.option("--metrics")
+@click.option("--store")
+def worker(slot: int, workers: int, folder: Path, path: Path | None, **overrides: str | int | None) -> None:
+    """Run one worker of a broker, until SIGTERM, or standard input closes. For `broker serve`."""
+    _log_to_stderr()
+    try:
+        _run_worker(_configure(path, overrides), Seat(Ownership(slot, workers), folder))
     except (ConfigError, StoreError) as error:
         fail(str(error), Exit.USAGE)
 
@@ -77,23 +105,78 @@ def config(path: Path | None) -> None:
     click.echo(f"{path}: valid, {count} institutions")
 
 
-async def _serve(config: Config) -> None:
+def _log_to_stderr() -> None:
+    # Once, before any gRPC object is made: reconfigured logging can deadlock with grpc.aio (grpc/grpc#43421).
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+def _run_worker(config: Config, seat: Seat) -> None:
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # a second time series per counter, which nobody reads
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_work(config, seat))
+
+
+async def _work(config: Config, seat: Seat) -> None:
     stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve_until(config, stop=stop, ready=_tell)
+        loop.add_signal_handler(number, stop.set)
+    if seat.folder is not None:  # the supervisor holds the other end, and tells by letting go that it has gone
+        loop.add_signal_handler(signal.SIGHUP, lambda: None)
+        loop.add_reader(sys.stdin.fileno(), stop.set)
+    await serve_until(config, stop=stop, ready=_tell, seat=seat)
+
+
+def _run_crew(config: Config, workers: int, path: Path | None, overrides: Mapping[str, str | int | None]) -> None:
+    reservation, address = reserve(config.server.listen)
+    own = {**overrides, "config": str(path) if path else None, "listen": address, "workers": None}
+    arguments = [part for name, value in own.items() if value is not None for part in (f"--{name}", str(value))]
+    with reservation, tempfile.TemporaryDirectory(prefix="broker-") as folder:
+
+        def command(slot: int) -> list[str]:
+            seat = ["--slot", str(slot), "--of", str(workers), "--folder", folder]
+            return [sys.executable, "-m", "broker", "worker", *seat, *arguments]
+
+        def may_reload() -> bool:
+            try:
+                _configure(path, overrides)
+            except ConfigError as error:
+                log.error("the configuration is not read again: %s", error)
+                return False
+            return True
+
+        crew = Crew(size=workers, command=command, grace=config.server.grace)
+        supervise(crew, ready=_tell_all, may_reload=may_reload)
 
 
 def _tell(addresses: Addresses) -> None:
-    click.echo(json.dumps({"ready": True, "grpc": addresses.grpc, "metrics": addresses.metrics}))
+    _say([{"pid": os.getpid(), "grpc": addresses.grpc, "metrics": addresses.metrics}])
+
+
+def _tell_all(said: Sequence[Mapping[str, Any]]) -> None:
+    _say([worker for each in said for worker in each["workers"]])
+
+
+def _say(workers: Sequence[Mapping[str, Any]]) -> None:
+    first = workers[0]
+    click.echo(json.dumps({"ready": True, "grpc": first["grpc"], "metrics": first["metrics"], "workers": workers}))
     sys.stdout.flush()
+
+
+def _configure(path: Path | None, overrides: Mapping[str, str | int | None]) -> Config:
+    """The configuration, with what the command line says instead. Raises `ConfigError`."""
+    config = _read(path)
+    server = {name: value for name, value in overrides.items() if name != "store"}
+    return replace(
+        config, server=_override(config.server, server), store=_override(config.store, {"path": overrides.get("store")})
+    )
 
 
 def _read(path: Path | None) -> Config:
     return load(path, dialects=frozenset(DIALECTS))
 
 
-def _override(section: S, **values: str | None) -> S:
+def _override(section: S, values: Mapping[str, str | int | None]) -> S:
     """A section of the configuration with what the command line says instead. Raises `ConfigError`."""
     try:
         return replace(section, **{key: value for key, value in values.items() if value is not None})

@@ -5,6 +5,7 @@ Every lookup ends as exactly one of
 * a *hit*      every answer wanted is held and fresh: the report's body is known;
 * a *miss*     some answers are missing: a new row of the request, with what is known and whom to ask;
 * a *repeat*   of a subject that already has a row: asked once, answered to each ref;
+* *elsewhere*  some answers are missing, and another worker owns the subject;
 * *invalid*    it has no key: the reader found fault with it and reports so.
 
 Whether an inquiry of a miss is already being asked for another request is decided by the lane's flight table
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from broker.core.ownership import ALONE, Ownership
 from broker.core.record import heads_of, unpack
 from broker.core.selection import Choice
 from broker.core.wire import outcome_of
@@ -29,29 +31,30 @@ Row = list[bytes | None]
 
 @dataclass(slots=True)
 class Plan:
-    """What became of a batch. Positions are places in the request, rows are numbered through the whole request."""
+    """What became of a batch. A *place* is an index into the batch; rows are numbered through the whole request."""
 
     hits: list[int] = field(default_factory=list)
-    """Positions."""
+    """Places."""
     bodies: list[bytes] = field(default_factory=list)
     """Of each hit: its encoded answers."""
     outcomes: dict[tuple[int, ...], list[bytes]] = field(default_factory=lambda: defaultdict(list))
     """Outcomes served from the cache, by the columns they belong to: rows of one byte per column, in blocks."""
     misses: list[int] = field(default_factory=list)
-    """Positions, one per new row."""
+    """Places, one per new row."""
     rows: list[Row] = field(default_factory=list)
     """The new rows."""
     repeats: list[tuple[int, int]] = field(default_factory=list)
-    """(row, position) of each repeat."""
+    """(row, place) of each repeat."""
+    elsewhere: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
+    """By owner: places."""
     asked: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
     """By column: indices into `misses` of the subjects to ask about."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """The part of a request to plan: aligned columns, beginning at position `start`."""
+    """The part of a request to plan: aligned columns."""
 
-    start: int
     keys: Sequence[bytes | None]
     records: Sequence[bytes | None]
     """What the cache holds."""
@@ -59,11 +62,11 @@ class Lines:
     """Whom the request asks."""
 
 
-def plan(lines: Lines, rows: dict[bytes, int], *, now: int, oldest: int) -> Plan:
+def plan(lines: Lines, rows: dict[bytes, int], *, now: int, oldest: int, ownership: Ownership = ALONE) -> Plan:
     """Plans a batch.
 
     `rows` maps the keys missed so far in this request to their rows, and grows by this batch's. `now`, and `oldest`,
-    the earliest observation the caller accepts, in seconds since the epoch.
+    the earliest observation the caller accepts, in seconds since the epoch. `ownership`: what this worker may ask.
     """
     result = Plan()
     held, unsettled = _by_choice(lines)
@@ -75,8 +78,8 @@ def plan(lines: Lines, rows: dict[bytes, int], *, now: int, oldest: int) -> Plan
         key, record, asked = lines.keys[place], lines.records[place], lines.choices[place]
         if key is not None and asked is not None:
             row = list(asked.blank) if record is None else _known(record, asked, now=now, oldest=oldest)
-            rest.append((lines.start + place, key, asked, row))
-    _plan_rest(result, rest, rows)
+            rest.append((place, key, asked, row))
+    _plan_rest(result, rest, rows, ownership)
     return result
 
 
@@ -110,21 +113,21 @@ def _take_hits(
         (known["fingerprint"] == np.void(choice.fingerprint)) & (known["expires"] > now) & (known["observed"] >= oldest)
     )
     if usable.all():
-        result.hits += [lines.start + place for place in places]
+        result.hits += places
         result.bodies += [record[choice.body_at :] for record in records]
         result.outcomes[choice.columns].append(known["outcomes"].tobytes())
         return []
     chosen = np.flatnonzero(usable).tolist()
     if not chosen:
         return list(places)
-    result.hits += [lines.start + places[index] for index in chosen]
+    result.hits += [places[index] for index in chosen]
     result.bodies += [records[index][choice.body_at :] for index in chosen]
     result.outcomes[choice.columns].append(known["outcomes"][usable].tobytes())
     return [places[index] for index in np.flatnonzero(~usable).tolist()]
 
 
 _Line = tuple[int, bytes, Choice, Row]
-"""Position, key, whom the request asks, and what is known."""
+"""Place, key, whom the request asks, and what is known."""
 
 
 def _known(record: bytes, choice: Choice, *, now: int, oldest: int) -> Row:
@@ -143,17 +146,19 @@ def _count_served(result: Plan, row: Row) -> None:
         result.outcomes[columns].append(bytes(outcomes))
 
 
-def _plan_rest(result: Plan, rest: Sequence[_Line], rows: dict[bytes, int]) -> None:
-    """Lines that the header comparison did not settle: hits after all, repeats, or misses."""
+def _plan_rest(result: Plan, rest: Sequence[_Line], rows: dict[bytes, int], ownership: Ownership) -> None:
+    """Lines that the header comparison did not settle: hits after all, elsewhere, repeats, or misses."""
     whole: dict[Choice, list[int]] = defaultdict(list)
-    for position, key, choice, row in rest:
+    for place, key, choice, row in rest:
         awaited = row.count(None)
         if not awaited:
-            result.hits.append(position)
+            result.hits.append(place)
             result.bodies.append(b"".join([segment for segment in row if segment]))
             _count_served(result, row)
         elif key in rows:
-            result.repeats.append((rows[key], position))
+            result.repeats.append((rows[key], place))
+        elif (owner := ownership.owner(key)) != ownership.slot:
+            result.elsewhere[owner].append(place)
         else:
             if awaited == len(choice.columns):
                 whole[choice].append(len(result.misses))
@@ -163,7 +168,7 @@ def _plan_rest(result: Plan, rest: Sequence[_Line], rows: dict[bytes, int]) -> N
                     if row[column] is None:
                         result.asked[column].append(len(result.misses))
             rows[key] = len(rows)
-            result.misses.append(position)
+            result.misses.append(place)
             result.rows.append(row)
     # The common miss, of everything, costs nothing per inquiry.
     for choice, places in whole.items():

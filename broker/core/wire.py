@@ -13,7 +13,7 @@ An encoded `Answer` is kept as a *segment*, ready to stand in a report:
 so that marking the same answer as "from the cache" means replacing its last byte.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from broker.model import Outcome, Problem, Source
 
@@ -101,11 +101,11 @@ def _institution_span(segment: bytes) -> tuple[int, int]:
 
 
 class Headers:
-    """Writes the reports of one request, whose lookups have these refs."""
+    """Writes the reports of one request, whose lookups have these refs, by position."""
 
     __slots__ = ("_refs",)
 
-    def __init__(self, refs: Sequence[str]) -> None:
+    def __init__(self, refs: Sequence[str] | Mapping[int, str]) -> None:
         self._refs = refs
 
     def report(self, position: int, flags: bytes, body: bytes) -> bytes:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from broker.core import plan as planning
 from broker.core import record, wire
+from broker.core.ownership import Ownership
 from broker.core.plan import Lines, Plan, plan
 from broker.core.record import Entry
 from broker.core.selection import Choice, select
@@ -42,12 +43,11 @@ def kept(*entries: Entry) -> bytes | None:
 def planned(
     *lines: tuple[bytes | None, bytes | None, Choice | None],
     rows: dict[bytes, int] | None = None,
-    start: int = 0,
     oldest: int = 0,
 ) -> Plan:
     """The plan of lines given as (key, record, choice)."""
     keys, records, choices = zip(*lines, strict=True)
-    return plan(Lines(start, keys, records, choices), {} if rows is None else rows, now=NOW, oldest=oldest)
+    return plan(Lines(keys, records, choices), {} if rows is None else rows, now=NOW, oldest=oldest)
 
 
 ALL = tuple(map(held, IDS))
@@ -98,9 +98,9 @@ def test_a_repeat_is_asked_once() -> None:
 def test_a_repeat_is_recognised_across_batches() -> None:
     rows: dict[bytes, int] = {}
     planned((b"k", None, ACCOUNT), (b"l", None, ACCOUNT), rows=rows)
-    later = planned((b"m", None, ACCOUNT), (b"l", None, ACCOUNT), rows=rows, start=2)
-    assert later.misses == [2]
-    assert later.repeats == [(1, 3)]
+    later = planned((b"m", None, ACCOUNT), (b"l", None, ACCOUNT), rows=rows)
+    assert later.misses == [0]
+    assert later.repeats == [(1, 1)]
     assert later.asked[0] == [0], "counted within the batch"
     assert rows == {b"k": 0, b"l": 1, b"m": 2}
 
@@ -118,10 +118,22 @@ def test_a_repeat_of_a_partial_miss_counts_nothing_itself() -> None:
 
 
 def test_what_has_no_key_is_left_to_the_reader() -> None:
-    result = planned((None, None, ACCOUNT), (None, kept(*ALL), PERSON), (b"k", None, ACCOUNT), start=5)
-    assert result.misses == [7]
+    result = planned((None, None, ACCOUNT), (None, kept(*ALL), PERSON), (b"k", None, ACCOUNT))
+    assert result.misses == [2]
     assert result.hits == []
     assert result.repeats == []
+
+
+def test_what_another_worker_owns_is_asked_there_and_has_no_row() -> None:
+    mine, other = b"\0\0", b"\0\1"
+    rows: dict[bytes, int] = {}
+    lines = [(key, record_, ACCOUNT) for key in (mine, other) for record_ in (None, kept(held("a")), kept(*ALL))]
+    keys, records, choices = zip(*lines, strict=True)
+    result = plan(Lines(keys, records, choices), rows, now=NOW, oldest=0, ownership=Ownership(0, 2))
+    assert result.hits == [2, 5], "whoever owns it: what is held is served"
+    assert result.elsewhere == {1: [3, 4]}
+    assert (result.misses, result.repeats, rows) == ([0], [(0, 1)], {mine: 0})
+    assert result.outcomes.keys() == {(0, 1, 2)}, "what another worker will serve is not counted here"
 
 
 # Against the reference.
@@ -218,13 +230,13 @@ def test_the_plan_is_what_the_reference_says(
     rows: dict[bytes, int] = {}
     for start in range(0, len(lines), chunk):
         part = lines[start : start + chunk]
-        result = planned(
-            *((line.key, kept(*line.entries), line.choice) for line in part), rows=rows, start=start, oldest=oldest
+        result = planned(*((line.key, kept(*line.entries), line.choice) for line in part), rows=rows, oldest=oldest)
+        got.bodies.update((start + place, body) for place, body in zip(result.hits, result.bodies, strict=True))
+        got.rows.update((start + place, row) for place, row in zip(result.misses, result.rows, strict=True))
+        got.repeats += [(row, start + place) for row, place in result.repeats]
+        got.asked.update(
+            (column, start + result.misses[at]) for column, places in result.asked.items() for at in places
         )
-        got.bodies.update(zip(result.hits, result.bodies, strict=True))
-        got.rows.update(zip(result.misses, result.rows, strict=True))
-        got.repeats += result.repeats
-        got.asked.update((column, result.misses[at]) for column, places in result.asked.items() for at in places)
         for columns, outcomes in result.outcomes.items():
             block = b"".join(outcomes)
             for start_of_row in range(0, len(block), len(columns)):

@@ -9,10 +9,12 @@ from prometheus_client import CollectorRegistry
 from broker import contract
 from broker.admission import Admission
 from broker.bridge import open_bridge
+from broker.colleagues import Colleagues
 from broker.core import record, wire
 from broker.core.key import Keyer
 from broker.core.selection import Selector
 from broker.fanout import FanOut
+from broker.inquest import Parts
 from broker.institutions.stub import OBSERVED_AT, StubInstitution, stub_spec
 from broker.lane import Lane
 from broker.metrics import RequestMeter
@@ -74,13 +76,10 @@ def sources(store: MemoryStore, clock: Callable[[], float]) -> Counter[int]:
             bridge.start(fanout.run, lambda _: None)
             pipeline = Pipeline(
                 selector=Selector([SPEC]),
-                store=store,
                 keyer=KEYER,
-                fanout=fanout,
-                bridge=bridge,
                 admission=Admission(10_000),
                 meter=RequestMeter(CollectorRegistry()),
-                clock=clock,
+                parts=Parts(store, fanout, bridge, Colleagues(), clock),
             )
             request = contract.read_request(message(), most_lookups=10_000)
             await pipeline.investigate(request, 10.0, write)

@@ -1,0 +1,68 @@
+"""Where a worker's colleagues reach it: a gRPC server of its own, on a Unix socket, with one method for raw bytes.
+
+What comes in was admitted, read and checked by the worker that hands it over (broker.handover).
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+import grpc
+import msgspec
+
+from broker.admission import Admission
+from broker.errors import ConfigError, place
+from broker.handover import METHOD, pack_footer, unpack_handover
+from broker.pipeline import Pipeline
+
+log = logging.getLogger(__name__)
+
+_LEAVING = 0.5  # s gRPC is given to close connections once all handovers have ended
+
+
+class ColleagueService:
+    """Takes over what other workers of the host hand over."""
+
+    def __init__(self, pipeline: Pipeline, admission: Admission, address: str) -> None:
+        """`address`: see `colleagues.socket_of`."""
+        self._pipeline = pipeline
+        self._admission = admission
+        self._active = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._server = grpc.aio.server(options=(("grpc.max_receive_message_length", -1),))
+        _, service, method = METHOD.split("/")
+        handler = grpc.unary_stream_rpc_method_handler(self.take_over)
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
+        self._server.add_insecure_port(address)
+
+    async def open(self) -> None:
+        """Begins to listen."""
+        await self._server.start()
+
+    async def close(self) -> None:
+        """Waits until no handover is under way, and closes the socket."""
+        await self._idle.wait()
+        await self._server.stop(_LEAVING)
+
+    async def take_over(self, body: bytes, context: Any) -> None:
+        """Streams the reports on what is handed over, and the footer."""
+        if self._admission.draining:  # the one that asks is not, or not for long: it does the work itself
+            context.set_code(grpc.StatusCode.UNAVAILABLE)
+            return
+        self._active += 1
+        self._idle.clear()
+        try:
+            footer = await self._pipeline.take_over(unpack_handover(body), context.write)
+            await context.write(pack_footer(footer))
+        except (msgspec.MsgspecError, ConfigError) as error:  # workers of different versions or configurations
+            log.warning("a handover cannot be taken: %s", type(error).__name__)
+            context.set_code(grpc.StatusCode.FAILED_PRECONDITION)
+        except Exception as error:  # noqa: BLE001 - the one that asks is told, and does the work itself
+            if not context.cancelled():
+                log.error("internal error: %s", place(error))
+                context.set_code(grpc.StatusCode.INTERNAL)
+        finally:
+            self._active -= 1
+            if not self._active:
+                self._idle.set()

@@ -1,0 +1,74 @@
+"""The host's other workers, as one of them sees them: where lookups go whose subjects another worker owns.
+
+Each worker listens on a Unix socket in a folder that is the broker's user's alone. A colleague that cannot be reached,
+or ends in the middle, is no reason to fail a lookup: whoever asked it does the rest itself.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+
+from broker.core.ownership import ALONE, Ownership
+from broker.errors import BrokerError
+from broker.handover import METHOD, Footer, Handover, pack_handover, read_footer
+
+_SPARE = 1.0  # s beyond the handover's own time: its worker ends it properly, this only makes sure
+_OPTIONS = (
+    ("grpc.max_receive_message_length", -1),  # bounded where they are made
+    # A worker is back within a second of being restarted; gRPC would wait up to two minutes to find out.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+)
+
+
+class ColleagueError(BrokerError):
+    """Another worker did not do all it was asked."""
+
+
+def socket_of(folder: Path, slot: int) -> str:
+    """Where the worker in a slot listens for its colleagues."""
+    return f"unix:{folder / f'worker-{slot}.sock'}"
+
+
+class Colleagues:
+    """Connections to the other workers; made when first needed."""
+
+    def __init__(self, ownership: Ownership = ALONE, channels: Sequence[grpc.aio.Channel] = ()) -> None:
+        """`channels` by slot; this worker's own is not used."""
+        self.ownership = ownership
+        self._calls = [channel.unary_stream(METHOD) for channel in channels]
+
+    async def ask(self, owner: int, handover: Handover) -> AsyncIterator[bytes | Footer]:
+        """Messages of reports, to be passed on as they are, and the footer last.
+
+        Raises `ColleagueError` if the footer does not come, whatever came before it.
+        """
+        call = self._calls[owner](pack_handover(handover), timeout=max(0.0, handover.time_left) + _SPARE)
+        try:
+            async for message in call:
+                footer = read_footer(message)
+                yield message if footer is None else footer
+                if footer is not None:
+                    return
+        except grpc.aio.AioRpcError as error:
+            msg = f"worker {owner} failed: {error.code().name}"
+            raise ColleagueError(msg) from None
+        finally:
+            call.cancel()  # an abandoned call is never collected (grpc/grpc#43462)
+        msg = f"worker {owner} ended too soon"
+        raise ColleagueError(msg)
+
+
+@asynccontextmanager
+async def open_colleagues(ownership: Ownership, folder: Path | None) -> AsyncIterator[Colleagues]:
+    """This worker's way to the others, whose sockets are in `folder`; None if there are none."""
+    async with contextlib.AsyncExitStack() as stack:
+        channels = []
+        if folder is not None:
+            for slot in range(ownership.workers):
+                channel = grpc.aio.insecure_channel(socket_of(folder, slot), options=_OPTIONS)
+                channels.append(await stack.enter_async_context(channel))
+        yield Colleagues(ownership, channels)

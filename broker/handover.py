@@ -1,0 +1,83 @@
+"""What one worker tells another when it hands lookups over: normalised columns there, encoded reports and a count back.
+
+The receiver trusts what is in it: both ends are processes of one broker, and their socket is its user's alone. What
+comes back is a stream of encoded `InvestigateResponse`s that hold reports and nothing else, to be passed on unread, and
+last a `Footer`, which no such message can be mistaken for.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from broker.core.key import SIZE
+from broker.model import Delivery, Kind, Mandate, Priority
+
+METHOD = "/broker.internal.Colleague/TakeOver"
+
+_FOOTER = b"\xff"  # no protobuf message of ours begins so: field numbers this high are not in use
+
+
+class Handover(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
+    """Lookups to be answered by their owner: what is asked of whom, and aligned columns."""
+
+    mandate: Mandate
+    request_id: str
+    institution_ids: tuple[str, ...]
+    kinds: frozenset[Kind]
+    max_age: float | None
+    priority: Priority
+    delivery: Delivery
+    selected: tuple[str, ...]
+    """Institutions that the sender's registry makes of this; the counts in the footer are in their order."""
+    time_left: float
+    """Seconds."""
+    positions: list[int]
+    """In the caller's request."""
+    refs: list[str]
+    types: list[int]
+    numbers: list[str]
+    names: list[str]
+    joined_keys: bytes
+
+    def keys(self) -> list[bytes]:
+        """The key of each lookup."""
+        joined = self.joined_keys
+        return [joined[at : at + SIZE] for at in range(0, len(joined), SIZE)]
+
+
+class Footer(msgspec.Struct, array_like=True, frozen=True):
+    """The end of what a worker says: that all lookups were reported on, and how."""
+
+    counts: bytes
+    """`Tally.counts`, in memory order."""
+    complete: bool
+
+
+_encode = msgspec.msgpack.encode
+_decode_handover = msgspec.msgpack.Decoder(Handover).decode
+_decode_footer = msgspec.msgpack.Decoder(Footer).decode
+
+
+def pack_handover(handover: Handover) -> bytes:
+    """The handover as bytes."""
+    return _encode(handover)
+
+
+def unpack_handover(body: bytes) -> Handover:
+    """The handover in bytes from another worker. Raises `msgspec.MsgspecError` if they are none."""
+    return _decode_handover(body)
+
+
+def pack_footer(footer: Footer) -> bytes:
+    """The footer as bytes."""
+    return _FOOTER + _encode(footer)
+
+
+def read_footer(message: bytes) -> Footer | None:
+    """The footer in a message; None if it holds reports."""
+    return _decode_footer(message[1:]) if message.startswith(_FOOTER) else None
+
+
+def join_keys(keys: Sequence[bytes]) -> bytes:
+    """Keys as a handover carries them."""
+    return b"".join(keys)
