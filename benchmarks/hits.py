@@ -1,52 +1,78 @@
 """How fast cached answers go out: real gRPC, real LMDB, four institutions.
 
-    python -m benchmarks.hits [--subjects 20000] [--seconds 10] [--batch 1000] [--streams 4]
+    python -m benchmarks.hits [--subjects 200000] [--seconds 10] [--batch 1000] [--streams 8]
 
-The cache is filled through the broker itself, by asking the mocks; then the same lookups are asked again and again.
-A sample of the answers is recomputed from the mocks' seed and compared.
+The cache is filled through the broker itself, by asking the mocks. Then every request is sent once more, and all its
+answers are recomputed from the mocks' seed: these replies are the references. On the clock the same requests are sent
+again and again, and every reply is compared with its reference, byte by byte; whatever differs is recomputed too.
+
+`ratio_to_raw_store` is lookups/s over what LMDB's own `getmulti` alone does, in this process, on the same file right
+after, with as many random records at a time: no decryption, no request, no reply.
 """
 
 import asyncio
 import random
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
 
 import click
+import lmdb
 import uvloop
 
 from benchmarks.stage import FOUR, Stopwatch, report, stage
 from benchmarks.traffic import Checker, Received, Verdict, drive, progress, requests, sample
+from broker.store.lmdb_check import ENGINE
 
-_KEEP_EVERY = 20  # messages of a stream; enough to draw the sample from all of the run
-_SAMPLE = 10_000  # reports recomputed: a second or two
+_RAW_SECONDS = 2.0  # long enough for some millions of reads
 
 
 @click.command(help=__doc__)
-@click.option("--subjects", default=20_000, show_default=True, help="Different persons in the cache.")
+@click.option("--subjects", default=200_000, show_default=True, help="Different persons in the cache.")
 @click.option("--seconds", default=10.0, show_default=True, help="How long to ask.")
 @click.option("--batch", default=1000, show_default=True, help="Lookups per request.")
-@click.option("--streams", default=4, show_default=True, help="Requests at a time.")
+@click.option("--streams", default=8, show_default=True, help="Requests at a time, each over its own connection.")
 @click.option("--seed", default=1, show_default=True)
 def main(*, subjects: int, seconds: float, batch: int, streams: int, seed: int) -> None:
     """Run it."""
     lookups = sample(seed, subjects)
     bodies = requests(lookups, batch)
     checker = Checker(seed, lookups, FOUR)
-    with stage(seed=seed) as scene:
-        with uvloop_runner() as runner:
-            runner.run(drive(scene.address, iter(bodies), streams=streams, keep_every=len(bodies)))
-            with progress() as bar, Stopwatch(scene) as watch:
-                task = bar.add_task("asking", total=None)
-                received = runner.run(
-                    drive(
-                        scene.address,
-                        _again_and_again(bodies, seconds, seed),
-                        streams=streams,
-                        keep_every=_KEEP_EVERY,
-                        advance=lambda count: bar.advance(task, count),
-                    )
-                )
-        _report(received, checker.check(received, _SAMPLE), watch, scene.broker.rss_mib())
+    with stage(seed=seed) as scene, uvloop_runner() as runner, progress() as bar:
+        task = bar.add_task("filling the cache", total=None)
+        ask = partial(drive, scene.address, streams=streams, advance=lambda count: bar.advance(task, count))
+        runner.run(ask(iter(bodies)))
+        references = References()
+        bar.update(task, description="checking the cache")
+        wrong = 0
+        while (seen := runner.run(ask(iter(bodies), keep=references.learn))).kept:  # until all is committed
+            wrong += checker.check(seen).wrong
+        bar.update(task, description="asking")
+        with Stopwatch(scene) as watch:
+            received = runner.run(ask(_again_and_again(bodies, seconds, seed), keep=references.differ))
+        bar.update(task, description="reading without a broker")
+        raw = raw_rate(scene.folder / "cache", batch, seed)
+    if wrong or seen.lookups != len(lookups):
+        raise SystemExit(f"before the clock started, {wrong} answers were wrong")
+    _report(received, checker.check(received), watch, raw)
+
+
+class References:
+    """What came back to each request before the clock started."""
+
+    def __init__(self) -> None:
+        self._messages: dict[bytes, Sequence[bytes]] = {}
+
+    def learn(self, body: bytes, messages: Sequence[bytes]) -> bool:
+        """Remembers a reply, and has it kept for checking if it is another one than before."""
+        known = self._messages.get(body)
+        self._messages[body] = messages
+        return messages != known
+
+    def differ(self, body: bytes, messages: Sequence[bytes]) -> bool:
+        """Whether a reply has to be checked because it is not the same as the reference."""
+        return messages != self._messages[body]
 
 
 def uvloop_runner() -> asyncio.Runner:
@@ -61,26 +87,50 @@ def _again_and_again(bodies: Sequence[bytes], seconds: float, seed: int) -> Iter
         yield rng.choice(bodies)
 
 
-def _report(received: Received, verdict: Verdict, watch: Stopwatch, rss: float) -> None:
+def raw_rate(folder: Path, batch: int, seed: int) -> float:
+    """Records per second that `getmulti` reads from a store's file, so many random ones at a time, in order of keys."""
+    rng = random.Random(seed)
+    with lmdb.open(str(folder), max_dbs=2, readonly=True, readahead=False, lib_version=ENGINE) as env:
+        records = env.open_db(b"records", create=False)
+        with env.begin(db=records) as txn:
+            keys = list(txn.cursor().iternext(values=False))
+        batches = [sorted(rng.sample(keys, min(batch, len(keys)))) for _ in range(200)]
+        read, began = 0, time.perf_counter()
+        while (spent := time.perf_counter() - began) < _RAW_SECONDS:
+            for wanted in batches:
+                with env.begin(db=records) as txn:
+                    read += len(txn.cursor().getmulti(wanted))
+        return read / spent
+
+
+def _report(received: Received, verdict: Verdict, watch: Stopwatch, raw: float) -> None:
     rate = received.inquiries / watch.seconds
+    lookups = received.lookups / watch.seconds
     cost = watch.broker_cpu / max(1, received.inquiries) * 1e6
+    lost = received.lookups - received.spared - verdict.reports
     rows = {
         "inquiries": f"{received.inquiries:,} in {watch.seconds:.1f} s",
         "inquiries/s": f"{rate:,.0f}",
-        "lookups/s": f"{received.lookups / watch.seconds:,.0f}",
+        "lookups/s": f"{lookups:,.0f}",
+        "of LMDB's getmulti alone": f"{lookups / raw:.2f} of {raw:,.0f} records/s",
         "broker CPU per inquiry": f"{cost:.2f} µs",
-        "broker CPU in use": f"{watch.broker_cpu / watch.seconds:.0%} of a core",
+        "CPU in use": f"broker {watch.broker_cpu / watch.seconds:.0%}, client {watch.client_cpu / watch.seconds:.0%}",
+        "memory of the largest worker": f"{watch.peak_rss_mib:.0f} MiB",
         "answers from the cache": f"{received.from_cache / max(1, received.inquiries):.1%}",
-        "wrong answers": f"{verdict.wrong} of {verdict.checked:,} checked",
+        "wrong answers": f"{verdict.wrong}; the same bytes as the references but for {verdict.checked:,} answers",
+        "lost": str(lost),
     }
     result: dict[str, object] = {
         "benchmark": "hits",
         "inquiries_per_second": round(rate),
-        "lookups_per_second": round(received.lookups / watch.seconds),
+        "lookups_per_second": round(lookups),
+        "ratio_to_raw_store": round(lookups / raw, 3),
+        "raw_store_per_second": round(raw),
         "broker_cpu_us_per_inquiry": round(cost, 3),
         "wrong_answers": verdict.wrong,
-        "answers_checked": verdict.checked,
-        "rss_mib": round(rss),
+        "answers_checked": received.inquiries,
+        "lost": lost,
+        "peak_rss_mib": round(watch.peak_rss_mib),
     }
     report("Cached lookups, four institutions", rows, result)
 

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -49,9 +50,8 @@ class Program:
 
     @property
     def pids(self) -> list[int]:
-        """The process and its children: a broker's supervisor and workers."""
-        own = self._process.pid
-        return [own, *map(int, Path(f"/proc/{own}/task/{own}/children").read_text().split())]
+        """The process and those it says work for it: a broker's supervisor and workers."""
+        return list({self._process.pid, *(worker["pid"] for worker in self.said.get("workers", ()))})
 
     def cpu_seconds(self) -> float:
         """CPU time used so far, in user and system mode, by all threads of all its processes."""
@@ -140,28 +140,48 @@ def _get(url: str) -> dict[str, int]:
         return stats
 
 
+_LOOK_EVERY = 0.2  # s between two looks at the broker's memory
+
+
 @dataclass(slots=True)
 class Stopwatch:
-    """What a stretch of work cost: wall time here, CPU time of the broker and of the mocks."""
+    """What a stretch of work cost: wall time here, CPU time of the broker and of the mocks, the broker's memory."""
 
     on: Stage
     seconds: float = 0.0
     broker_cpu: float = 0.0
     mocks_cpu: float = 0.0
-    _began: tuple[float, float, float] = field(default=(0.0, 0.0, 0.0))
+    client_cpu: float = 0.0
+    """Of this process."""
+    peak_rss_mib: float = 0.0
+    """Of the broker's largest process, without pages of mapped files."""
+    _began: tuple[float, ...] = ()
+    _ended: threading.Event = field(default_factory=threading.Event)
+    _watcher: threading.Thread | None = None
 
     def __enter__(self) -> Self:
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher.start()
         self._began = self._read()
         return self
 
     def __exit__(self, *_: object) -> None:
         now = self._read()
-        self.seconds, self.broker_cpu, self.mocks_cpu = (
+        self._ended.set()
+        if self._watcher is not None:
+            self._watcher.join()
+        self.seconds, self.broker_cpu, self.mocks_cpu, self.client_cpu = (
             after - before for after, before in zip(now, self._began, strict=True)
         )
 
-    def _read(self) -> tuple[float, float, float]:
-        return time.perf_counter(), self.on.broker.cpu_seconds(), self.on.mocks.cpu_seconds()
+    def _read(self) -> tuple[float, ...]:
+        return time.perf_counter(), self.on.broker.cpu_seconds(), self.on.mocks.cpu_seconds(), time.process_time()
+
+    def _watch(self) -> None:
+        while True:
+            self.peak_rss_mib = max(self.peak_rss_mib, self.on.broker.rss_mib())
+            if self._ended.wait(_LOOK_EVERY):
+                return
 
 
 def report(title: str, rows: dict[str, str], result: dict[str, object]) -> None:

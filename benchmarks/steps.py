@@ -100,7 +100,7 @@ def _time_hit(bench: Bench, body: bytes, specs: Sequence[InstitutionSpec], keyer
     keys = bench.step("key", _BATCH, lambda: keyer.keys(columns.types, columns.numbers, columns.names))
     records = bench.step("read and open the records", _BATCH, lambda: store.get_many(keys))
     choices = [selection.choices[subject_type] for subject_type in columns.types]
-    lines = Lines(0, keys, records, choices)
+    lines = Lines(keys, records, choices)
     planned = bench.step("plan", _BATCH, lambda: plan(lines, {}, now=now, oldest=0))
     tally = Tally(len(specs))
     bench.step("count", _BATCH, lambda: tally.add_rows(planned.outcomes, Source.CACHE))

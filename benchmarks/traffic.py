@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,8 @@ from mock_institutions.population import Lookup, Population
 from mock_institutions.protobuf_dialect import fill
 
 METHOD = "/broker.v1.InvestigationService/Investigate"
+CHANNEL = (("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1))
+"""Options of a channel with a connection of its own."""
 _MANDATE = inquiry_pb2.Mandate(
     court_code="沪0101", officer="基准测试", case_number="（2026）沪0101执1号", legal_document="协助执行通知书"
 )
@@ -48,7 +51,7 @@ def _person(lookup: Lookup) -> pb.Lookup:
 
 @dataclass(slots=True)
 class Received:
-    """What came back, added up."""
+    """What came back, added up from the summaries."""
 
     lookups: int = 0
     inquiries: int = 0
@@ -57,13 +60,21 @@ class Received:
     from_cache: int = 0
     kept: list[bytes] = field(default_factory=list)
     """Messages to check once the clock has stopped: checking costs the client more than asking does."""
+    spared: int = 0
+    """Lookups whose reports were not kept."""
+
+
+Keep = Callable[[bytes, Sequence[bytes]], bool]
+"""Whether to keep the messages that came back to a request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How many answers were recomputed, and how many of them were wrong."""
+    """What became of some reports."""
 
+    reports: int
     checked: int
+    """Answers recomputed."""
     wrong: int
 
 
@@ -76,11 +87,11 @@ class Checker:
         mocks = config.load()
         self._institutions = {name: mocks.find(name).institution for name in institutions}
 
-    def check(self, received: Received, most: int) -> Verdict:
-        """Recomputes reports of the messages kept, so many at most, evenly drawn."""
+    def check(self, received: Received, most: int | None = None) -> Verdict:
+        """Recomputes the reports of the messages kept; or so many at most, evenly drawn."""
         reports = [report for body in received.kept for report in pb.InvestigateResponse.FromString(body).reports]
-        chosen = reports[:: max(1, len(reports) // most)]
-        return Verdict(len(chosen) * len(self._institutions), sum(map(self._wrong, chosen)))
+        chosen = reports if most is None else reports[:: max(1, len(reports) // most)]
+        return Verdict(len(reports), len(chosen) * len(self._institutions), sum(map(self._wrong, chosen)))
 
     def _wrong(self, report: pb.Report) -> int:
         """How many answers of a report are wrong, missing ones included."""
@@ -102,38 +113,41 @@ async def drive(
     bodies: Iterator[bytes],
     *,
     streams: int,
-    keep_every: int,
+    keep: Keep = lambda *_: True,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Received:
-    """Sends requests over `streams` streams at a time until there are no more; keeps some of the replies."""
+    """Sends requests over `streams` streams at a time until there are no more.
+
+    Each stream has a connection of its own: connections are what is spread over a broker's workers.
+    """
     received = Received()
-    async with grpc.aio.insecure_channel(address, options=[("grpc.max_receive_message_length", -1)]) as channel:
-        investigate = channel.unary_stream(METHOD)
-        async with asyncio.TaskGroup() as group:
-            for _ in range(streams):
-                group.create_task(_one_stream(investigate, bodies, received, keep_every, advance))
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+        for _ in range(streams):
+            channel = await stack.enter_async_context(grpc.aio.insecure_channel(address, options=CHANNEL))
+            group.create_task(_one_stream(channel.unary_stream(METHOD), bodies, received, keep, advance))
     return received
 
 
 async def _one_stream(
-    investigate: Any, bodies: Iterator[bytes], received: Received, keep_every: int, advance: Callable[[int], None]
+    investigate: Any, bodies: Iterator[bytes], received: Received, keep: Keep, advance: Callable[[int], None]
 ) -> None:
-    for number, body in enumerate(bodies):
+    for body in bodies:
         call = investigate(body, timeout=_PATIENCE)
         try:
-            async for message in call:
-                response = pb.InvestigateResponse.FromString(message)
-                received.lookups += len(response.reports)
-                if response.HasField("summary"):
-                    _add_summary(received, response.summary)
-                    advance(response.summary.lookups)
-                elif number % keep_every == 0:
-                    received.kept.append(message)
+            *messages, last = [message async for message in call]  # the summary comes last, and alone
         finally:
             call.cancel()
+        summary = pb.InvestigateResponse.FromString(last).summary
+        _add_summary(received, summary)
+        if keep(body, messages):
+            received.kept += messages
+        else:
+            received.spared += summary.lookups
+        advance(summary.lookups)
 
 
 def _add_summary(received: Received, summary: pb.Summary) -> None:
+    received.lookups += summary.lookups
     received.inquiries += summary.inquiries
     for outcome in summary.outcomes:
         if outcome.outcome not in (inquiry_pb2.OUTCOME_FOUND, inquiry_pb2.OUTCOME_NOT_FOUND):
