@@ -25,15 +25,16 @@ from broker import contract
 from broker.config import load
 from broker.core import wire
 from broker.core.key import Keyer
+from broker.core.plain import find_plain
 from broker.core.plan import Lines, plan
 from broker.core.record import institution_key
 from broker.core.selection import select
 from broker.core.tally import Tally
 from broker.institutions.dialects import DIALECTS
-from broker.model import InstitutionSpec, Outcome, Question, Reply, Source, Subject, SubjectType
+from broker.lookups import Columns, read_lookups
+from broker.model import InstitutionSpec, Outcome, Question, Reply, Source
 from broker.store.base import Statements
 from broker.store.lmdb import LmdbStore
-from broker.v1 import investigation_pb2 as pb
 from mock_institutions import config as mocks
 from mock_institutions import json_dialect, protobuf_dialect
 from mock_institutions.population import Population
@@ -90,21 +91,19 @@ def main(*, subjects: int, rounds: int, seed: int) -> None:
 
 def _time_hit(bench: Bench, body: bytes, specs: Sequence[InstitutionSpec], keyer: Keyer, store: LmdbStore) -> None:
     today, now = date.today(), int(time.time())  # noqa: DTZ011 - only birth dates are compared with it
-    message = bench.step("parse the request", _BATCH, lambda: pb.InvestigateRequest.FromString(body))
-    request = bench.step("check the request", _BATCH, lambda: contract.read_request(message, most_lookups=_BATCH))
+    request = bench.step("cut and check the request", _BATCH, lambda: contract.read_request(body, most_lookups=_BATCH))
     selection = select(specs, request.mandate.court)
-    refs = bench.step("read the refs", _BATCH, lambda: contract.read_refs(message.lookups))
-    columns = bench.step(
-        "read and check the lookups", _BATCH, lambda: contract.read_lookups(message.lookups, refs, today=today)
-    )
-    keys = bench.step("key", _BATCH, lambda: keyer.keys(columns.types, columns.numbers, columns.names))
+    plain = bench.step("read and check the lookups", _BATCH, lambda: find_plain(request.lookups, today=today))
+    bench.step("key", _BATCH, lambda: keyer.keys_of(plain.material))
+    columns = read_lookups(request.lookups, keyer, today=today)
+    keys = columns.keys
     records = bench.step("read and open the records", _BATCH, lambda: store.get_many(keys))
     choices = [selection.choices[subject_type] for subject_type in columns.types]
     lines = Lines(keys, records, choices)
     planned = bench.step("plan", _BATCH, lambda: plan(lines, {}, now=now, oldest=0))
     tally = Tally(len(specs))
     bench.step("count", _BATCH, lambda: tally.add_rows(planned.outcomes, Source.CACHE))
-    headers = wire.Headers(columns.refs)
+    headers = wire.Headers(columns.heads)
     flags = wire.FINAL + wire.COMPLETE
     reports = bench.step("write the reports", _BATCH, lambda: headers.reports(planned.hits, flags, planned.bodies))
     bench.step("join the message", _BATCH, lambda: list(wire.messages(reports, 1 << 20)))
@@ -141,13 +140,12 @@ def _time_store(
 
 def _answers(body: bytes, specs: Sequence[InstitutionSpec], keyer: Keyer, seed: int) -> list[Statements]:
     """What the institutions say about the lookups of one request, ready for the store."""
-    columns = _columns(pb.InvestigateRequest.FromString(body))
-    keys = keyer.keys(columns.types, columns.numbers, columns.names)
+    keys = _columns(contract.read_request(body, most_lookups=_BATCH), keyer).keys
     return [_statements(spec, keys, _said(spec, body, seed)) for spec in specs]
 
 
-def _columns(message: pb.InvestigateRequest) -> contract.Columns:
-    return contract.read_lookups(message.lookups, contract.read_refs(message.lookups), today=date.today())  # noqa: DTZ011
+def _columns(request: contract.Request, keyer: Keyer) -> Columns:
+    return read_lookups(request.lookups, keyer, today=date.today())  # noqa: DTZ011
 
 
 def _said(spec: InstitutionSpec, body: bytes, seed: int) -> Reply:
@@ -170,12 +168,8 @@ def _statements(spec: InstitutionSpec, keys: Sequence[bytes], reply: Reply) -> S
 
 
 def _question(body: bytes, spec: InstitutionSpec) -> Question:
-    message = pb.InvestigateRequest.FromString(body)
-    request = contract.read_request(message, most_lookups=_BATCH)
-    columns = _columns(message)
-    subjects = [
-        Subject(SubjectType(t), n, m) for t, n, m in zip(columns.types, columns.numbers, columns.names, strict=True)
-    ]
+    request = contract.read_request(body, most_lookups=_BATCH)
+    subjects = list(_columns(request, Keyer(b"k")).subjects)
     return Question("r", spec.id, 1, [request.mandate], [0] * len(subjects), subjects)
 
 

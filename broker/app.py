@@ -244,7 +244,7 @@ class Worker:
         self._admission.draining = True
         await self._tell_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         try:
-            await asyncio.wait_for(self._service.wait_idle(), self._config.grace)
+            await asyncio.wait_for(self._wait_idle(), self._config.grace)
         except TimeoutError:
             log.warning("stopping with requests under way: they took longer than the grace period")
         await self._server.stop(_LEAVING)
@@ -252,6 +252,11 @@ class Worker:
             await self._colleague_service.close()
         if self._runner is not None:
             await self._runner.cleanup()
+
+    async def _wait_idle(self) -> None:
+        await self._service.wait_idle()
+        if self._colleague_service is not None:
+            await self._colleague_service.wait_idle()
 
     async def _tell_health(self, status: Any) -> None:
         for name in ("", NAME):

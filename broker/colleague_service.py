@@ -11,7 +11,7 @@ import grpc
 import msgspec
 
 from broker.admission import Admission
-from broker.errors import ConfigError, place
+from broker.errors import CallerError, ConfigError, place
 from broker.handover import METHOD, pack_footer, unpack_handover
 from broker.pipeline import Pipeline
 
@@ -34,15 +34,23 @@ class ColleagueService:
         _, service, method = METHOD.split("/")
         handler = grpc.unary_stream_rpc_method_handler(self.take_over)
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
-        self._server.add_insecure_port(address)
+        self._address = address
 
     async def open(self) -> None:
-        """Begins to listen."""
+        """Begins to listen. Raises `ConfigError` if that cannot be."""
+        try:
+            self._server.add_insecure_port(self._address)
+        except RuntimeError as error:
+            msg = f"cannot listen on {self._address}; set TMPDIR to a short path that the broker's user can write to"
+            raise ConfigError(msg) from error
         await self._server.start()
 
-    async def close(self) -> None:
-        """Waits until no handover is under way, and closes the socket."""
+    async def wait_idle(self) -> None:
+        """Waits until no handover is under way."""
         await self._idle.wait()
+
+    async def close(self) -> None:
+        """Breaks off what is under way, and closes the socket."""
         await self._server.stop(_LEAVING)
 
     async def take_over(self, body: bytes, context: Any) -> None:
@@ -55,7 +63,11 @@ class ColleagueService:
         try:
             footer = await self._pipeline.take_over(unpack_handover(body), context.write)
             await context.write(pack_footer(footer))
-        except (msgspec.MsgspecError, ConfigError) as error:  # workers of different versions or configurations
+        except (
+            msgspec.MsgspecError,
+            ConfigError,
+            CallerError,
+        ) as error:  # workers of different versions or configurations
             log.warning("a handover cannot be taken: %s", type(error).__name__)
             context.set_code(grpc.StatusCode.FAILED_PRECONDITION)
         except Exception as error:  # noqa: BLE001 - the one that asks is told, and does the work itself

@@ -10,12 +10,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
+from msgspec.structs import replace
 
 from broker.core.ownership import ALONE, Ownership
 from broker.errors import BrokerError
 from broker.handover import METHOD, Footer, Handover, pack_handover, read_footer
 
-_SPARE = 1.0  # s beyond the handover's own time: its worker ends it properly, this only makes sure
+# What is kept back of the time there is, so that the owner has ended properly before it is given up: as much as the
+# service keeps back of the caller's.
+_MARGIN_SHARE = 0.05
+_MARGIN_MOST = 0.5  # s
 _OPTIONS = (
     ("grpc.max_receive_message_length", -1),  # bounded where they are made
     # A worker is back within a second of being restarted; gRPC would wait up to two minutes to find out.
@@ -42,11 +46,13 @@ class Colleagues:
         self._calls = [channel.unary_stream(METHOD) for channel in channels]
 
     async def ask(self, owner: int, handover: Handover) -> AsyncIterator[bytes | Footer]:
-        """Messages of reports, to be passed on as they are, and the footer last.
+        """Messages of reports, to be passed on as they are, and the footer last, within `handover.time_left`.
 
         Raises `ColleagueError` if the footer does not come, whatever came before it.
         """
-        call = self._calls[owner](pack_handover(handover), timeout=max(0.0, handover.time_left) + _SPARE)
+        time_left = max(0.0, handover.time_left)
+        own = time_left - min(time_left * _MARGIN_SHARE, _MARGIN_MOST)
+        call = self._calls[owner](pack_handover(replace(handover, time_left=own)), timeout=time_left)
         try:
             async for message in call:
                 footer = read_footer(message)

@@ -1,54 +1,29 @@
 """Between the courts' contract (investigation.proto) and the broker's own words. Decides nothing but form.
 
-What is wrong with a request as a whole is gathered into one `InvalidRequestError`; what is wrong with one lookup
-becomes that lookup's own `Problem`, and the others go on.
+What is wrong with a request as a whole is gathered into one `InvalidRequestError`. Its lookups are left encoded, for
+`lookups` to read.
 """
 
 import uuid
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
-from operator import attrgetter, methodcaller
 from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
 
 from broker.core import wire
 from broker.core.court import read_mandate
-from broker.core.identity import Fault, normalise_names, normalise_numbers
 from broker.core.selection import Selection
 from broker.core.tally import Tally
 from broker.errors import InvalidRequestError, Violation
-from broker.model import Delivery, Kind, Mandate, Outcome, Priority, Problem, Source, SubjectType
+from broker.model import Delivery, Kind, Mandate, Outcome, Priority, Problem, Source
 from broker.v1 import investigation_pb2 as pb
 
-LONGEST_REF = 64
 _LONGEST_REQUEST_ID = 128
 _MOST_INSTITUTIONS = 5_000  # the largest system known to us connects 3,992
 _MOST_KINDS = 64
 _LONGEST_AGE = 10 * 365 * 86_400  # s; what protobuf calls a Duration may be ten thousand years
-
-_PROPERTY_TYPES = {
-    "vehicle_plate": SubjectType.VEHICLE_PLATE,
-    "vehicle_vin": SubjectType.VEHICLE_VIN,
-    "real_estate_unit": SubjectType.REAL_ESTATE_UNIT,
-    "bank_account": SubjectType.BANK_ACCOUNT,
-    "securities_account": SubjectType.SECURITIES_ACCOUNT,
-}
-_PERSON_TYPES = frozenset(range(SubjectType.RESIDENT_ID, SubjectType.ORGANIZATION_CODE))
-_FIELDS: dict[int, str] = (
-    dict.fromkeys(_PERSON_TYPES, "person.document_number")
-    | {int(SubjectType.ORGANIZATION_CODE): "organization.code"}
-    | {int(subject_type): f"property.{field}" for field, subject_type in _PROPERTY_TYPES.items()}
-)
-"""The field a number came from, by type."""
-
-_NO_SUBJECT = Problem("NO_SUBJECT", "subject", "says nothing to look up: set person, organization or property")
-_NO_NUMBER = Problem("NO_SUBJECT", "property.number", "says nothing to look up: set one of the numbers")
-_BAD_TYPE = Problem("BAD_TYPE", "person.document_type", "is no document a person has: set one of DocumentType 1 to 5")
-_NO_REF = Problem("BAD_REF", "ref", "is empty: give each lookup a name of your own, so that its report can be told")
-_LONG_REF = Problem("BAD_REF", "ref", f"is longer than {LONGEST_REF} characters: shorten it")
-NOBODY_ASKED = Problem("NOBODY_ASKED", "subject", "concerns none of the institutions asked: select one of its kind")
-SHARED_REF = Problem("DUPLICATE_REF", "ref", "names lookups of different subjects: give each its own")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +31,8 @@ class Request:
     """An `InvestigateRequest`, checked as a whole; its lookups are not read yet."""
 
     mandate: Mandate
-    lookups: Sequence[pb.Lookup]
+    lookups: Sequence[bytes]
+    """Encoded."""
     institution_ids: tuple[str, ...]
     kinds: frozenset[Kind]
     max_age: float | None
@@ -66,23 +42,12 @@ class Request:
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Some of a request's lookups, normalised: aligned columns."""
-
-    refs: Sequence[str]
-    types: Sequence[int]
-    numbers: Sequence[str]
-    names: Sequence[str]
-    problems: dict[int, Problem]
-    """What is wrong with a lookup, by its place in the columns."""
-
-
-def read_request(message: pb.InvestigateRequest, *, most_lookups: int) -> Request:
+def read_request(body: bytes, *, most_lookups: int) -> Request:
     """The request, without its lookups. Raises `InvalidRequestError` naming everything wrong with it as a whole."""
     violations: list[Violation] = []
+    message, lookups = _cut(body)
     mandate = _read_mandate(message, violations)
-    _check_count(len(message.lookups), most_lookups, violations)
+    _check_count(len(lookups), most_lookups, violations)
     max_age = _read_max_age(message, violations)
     kinds = _read_kinds(message.kinds, violations)
     if len(message.institution_ids) > _MOST_INSTITUTIONS:
@@ -97,7 +62,7 @@ def read_request(message: pb.InvestigateRequest, *, most_lookups: int) -> Reques
         raise InvalidRequestError(violations)
     return Request(
         mandate=mandate,
-        lookups=message.lookups,
+        lookups=lookups,
         institution_ids=tuple(dict.fromkeys(message.institution_ids)),
         kinds=kinds,
         max_age=max_age,
@@ -105,6 +70,35 @@ def read_request(message: pb.InvestigateRequest, *, most_lookups: int) -> Reques
         delivery=delivery,
         request_id=message.request_id or uuid.uuid4().hex,
     )
+
+
+def _outline() -> Any:
+    """`InvestigateRequest` with its lookups as bytes; everything else is unknown to it, and kept."""
+    field = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(name="broker/outline.proto", package="broker.outline", syntax="proto3")
+    file.message_type.add(name="Request").field.add(
+        name="lookups",
+        number=pb.InvestigateRequest.LOOKUPS_FIELD_NUMBER,
+        type=field.TYPE_BYTES,
+        label=field.LABEL_REPEATED,
+    )
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("broker.outline.Request"))
+
+
+_Outline = _outline()
+
+
+def _cut(body: bytes) -> tuple[pb.InvestigateRequest, list[bytes]]:
+    """An encoded request without its lookups, and these, encoded."""
+    try:
+        outline = _Outline.FromString(body)
+        lookups = list(outline.lookups)
+        outline.ClearField("lookups")
+        return pb.InvestigateRequest.FromString(outline.SerializeToString()), lookups
+    except DecodeError:
+        raise InvalidRequestError([Violation("request", "is no InvestigateRequest; see investigation.proto")]) from None
 
 
 def _read_mandate(message: pb.InvestigateRequest, violations: list[Violation]) -> Mandate | None:
@@ -151,114 +145,6 @@ def _read_word(field: str, enum: Any, number: int, violations: list[Violation]) 
     except ValueError:
         violations.append(Violation(field, f"is none of {', '.join(enum.__members__)}"))
         return enum(1)
-
-
-def read_refs(lookups: Sequence[pb.Lookup]) -> list[str]:
-    """The refs alone: they are needed through the whole request, the rest of a lookup only while it is planned."""
-    return list(map(_ref, lookups))
-
-
-def read_lookups(lookups: Sequence[pb.Lookup], refs: Sequence[str], *, today: date) -> Columns:
-    """The lookups with these refs, normalised and checked one by one."""
-    lookups = list(lookups)
-    problems: dict[int, Problem] = {}
-    types, numbers, names = _read_subjects(lookups, problems)
-    numbers, number_faults = normalise_numbers(types, numbers, today=today)
-    names, name_faults = normalise_names(names)
-    _add_faults(problems, types, number_faults, name_faults)
-    _check_refs(refs, problems)
-    return Columns(refs, types, numbers, names, problems)
-
-
-# Columns are read one field at a time: attrgetter and map cost half of what a loop over lookups does.
-_ref = attrgetter("ref")
-_which = methodcaller("WhichOneof", "subject")
-_Subjects = tuple[list[int], list[str], list[str]]
-"""Types, numbers and names."""
-
-
-def _read_subjects(lookups: Sequence[pb.Lookup], problems: dict[int, Problem]) -> _Subjects:
-    whiches = list(map(_which, lookups))
-    if whiches.count("person") == len(lookups):  # as in nearly every batch
-        return _read_persons(lookups, problems, range(len(lookups)))
-    types, numbers, names = [0] * len(lookups), [""] * len(lookups), [""] * len(lookups)
-    for which, read in _READERS.items():
-        places = [place for place, one in enumerate(whiches) if one == which]
-        columns = read([lookups[place] for place in places], problems, places)
-        for place, subject in zip(places, zip(*columns, strict=True), strict=True):
-            types[place], numbers[place], names[place] = subject
-    return types, numbers, names
-
-
-def _read_persons(lookups: Sequence[pb.Lookup], problems: dict[int, Problem], places: Sequence[int]) -> _Subjects:
-    persons = [lookup.person for lookup in lookups]
-    types = [int(person.document_type) for person in persons]
-    if not _PERSON_TYPES.issuperset(types):
-        for index, subject_type in enumerate(types):
-            if subject_type not in _PERSON_TYPES:
-                problems[places[index]] = _BAD_TYPE
-                types[index] = SubjectType.PASSPORT
-    return types, [person.document_number for person in persons], [person.name for person in persons]
-
-
-def _read_organizations(lookups: Sequence[pb.Lookup], _: dict[int, Problem], places: Sequence[int]) -> _Subjects:
-    organizations = [lookup.organization for lookup in lookups]
-    types = [int(SubjectType.ORGANIZATION_CODE)] * len(places)
-    return types, [one.code for one in organizations], [one.name for one in organizations]
-
-
-def _read_properties(lookups: Sequence[pb.Lookup], problems: dict[int, Problem], places: Sequence[int]) -> _Subjects:
-    types, numbers = [], []
-    for lookup, place in zip(lookups, places, strict=True):
-        field = lookup.property.WhichOneof("number")
-        if field is None:
-            problems[place] = _NO_NUMBER if lookup.HasField("property") else _NO_SUBJECT
-        types.append(int(_PROPERTY_TYPES.get(field or "", SubjectType.VEHICLE_PLATE)))
-        numbers.append(getattr(lookup.property, field) if field else "")
-    return types, numbers, [""] * len(places)
-
-
-_READERS = {
-    "person": _read_persons,
-    "organization": _read_organizations,
-    "property": _read_properties,
-    None: _read_properties,
-}
-
-
-def _add_faults(
-    problems: dict[int, Problem],
-    types: Sequence[int],
-    number_faults: dict[int, Fault],
-    name_faults: dict[int, Fault],
-) -> None:
-    for place, fault in number_faults.items():
-        problems.setdefault(place, Problem(fault.reason, _FIELDS[types[place]], fault.message))
-    for place, fault in name_faults.items():
-        field = _FIELDS[types[place]].partition(".")[0]
-        if field != "property":  # things have no name
-            problems.setdefault(place, Problem(fault.reason, f"{field}.name", fault.message))
-
-
-def _check_refs(refs: Sequence[str], problems: dict[int, Problem]) -> None:
-    if "" in refs:
-        problems.update((place, _NO_REF) for place, ref in enumerate(refs) if not ref)
-    if len(max(refs, key=len, default="")) > LONGEST_REF:
-        problems.update((place, _LONG_REF) for place, ref in enumerate(refs) if len(ref) > LONGEST_REF)
-
-
-def ambiguous_refs(refs: Sequence[str], lookups: Sequence[pb.Lookup], *, today: date) -> frozenset[str]:
-    """Refs that several lookups of different subjects share. Costs next to nothing when no ref comes twice."""
-    if len(set(refs)) == len(refs):
-        return frozenset()
-    twice = {ref for ref, count in Counter(refs).items() if count > 1}
-    places = [place for place, ref in enumerate(refs) if ref in twice]
-    columns = read_lookups([lookups[place] for place in places], [refs[place] for place in places], today=today)
-    subjects: dict[str, set[tuple[int, str, str]]] = {}
-    lines = zip(columns.types, columns.numbers, columns.names, strict=True)
-    for ref, subject in zip(columns.refs, lines, strict=True):
-        subjects.setdefault(ref, set()).add(subject)
-    return frozenset(ref for ref, different in subjects.items() if len(different) > 1)
 
 
 def invalid_report(headers: wire.Headers, position: int, problem: Problem) -> bytes:

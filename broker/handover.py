@@ -5,12 +5,9 @@ comes back is a stream of encoded `InvestigateResponse`s that hold reports and n
 last a `Footer`, which no such message can be mistaken for.
 """
 
-from collections.abc import Sequence
-
 import msgspec
 
-from broker.core.key import SIZE
-from broker.model import Delivery, Kind, Mandate, Priority
+from broker.model import Delivery, Kind, Mandate, Priority, Subject
 
 METHOD = "/broker.internal.Colleague/TakeOver"
 
@@ -33,16 +30,9 @@ class Handover(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     """Seconds."""
     positions: list[int]
     """In the caller's request."""
-    refs: list[str]
-    types: list[int]
-    numbers: list[str]
-    names: list[str]
-    joined_keys: bytes
-
-    def keys(self) -> list[bytes]:
-        """The key of each lookup."""
-        joined = self.joined_keys
-        return [joined[at : at + SIZE] for at in range(0, len(joined), SIZE)]
+    heads: list[bytes]
+    keys: list[bytes]
+    subjects: list[Subject]
 
 
 class Footer(msgspec.Struct, array_like=True, frozen=True):
@@ -76,8 +66,3 @@ def pack_footer(footer: Footer) -> bytes:
 def read_footer(message: bytes) -> Footer | None:
     """The footer in a message; None if it holds reports."""
     return _decode_footer(message[1:]) if message.startswith(_FOOTER) else None
-
-
-def join_keys(keys: Sequence[bytes]) -> bytes:
-    """Keys as a handover carries them."""
-    return b"".join(keys)

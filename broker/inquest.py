@@ -16,7 +16,7 @@ import numpy as np
 from broker import contract
 from broker.bridge import Bridge, Errand, Outlet
 from broker.colleagues import ColleagueError, Colleagues
-from broker.contract import Columns, Request
+from broker.contract import Request
 from broker.core import wire
 from broker.core.assembly import Assembly
 from broker.core.ownership import ALONE, Ownership
@@ -26,8 +26,9 @@ from broker.core.selection import Selection
 from broker.core.tally import Tally
 from broker.errors import BrokerError
 from broker.fanout import FanOut, Petition
-from broker.handover import Footer, Handover, join_keys
-from broker.model import Delivery, Source, Subject, SubjectType
+from broker.handover import Footer, Handover
+from broker.lookups import Columns
+from broker.model import Delivery, Source
 from broker.store.base import Store
 
 Write = Callable[[bytes], Awaitable[None]]
@@ -42,27 +43,15 @@ class LostReportsError(BrokerError):
 
 
 class Batch(NamedTuple):
-    """Some of a request's lookups, read and keyed: aligned columns."""
+    """Some of a request's lookups."""
 
     columns: Columns
-    keys: Sequence[bytes]
     positions: Sequence[int]
     """Places in the caller's request."""
 
     def pick(self, places: Sequence[int]) -> "Batch":
-        """Some of them; none that has a problem."""
-        old = self.columns
-        return Batch(
-            Columns(
-                refs=[old.refs[place] for place in places],
-                types=[old.types[place] for place in places],
-                numbers=[old.numbers[place] for place in places],
-                names=[old.names[place] for place in places],
-                problems={},
-            ),
-            [self.keys[place] for place in places],
-            [self.positions[place] for place in places],
-        )
+        """Some of them, none of which has a problem."""
+        return Batch(self.columns.pick(places), [self.positions[place] for place in places])
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +77,20 @@ class Inquest:
         parts: Parts,
         request: Request,
         selection: Selection,
-        refs: Sequence[str] | Mapping[int, str],
+        heads: Sequence[bytes] | Mapping[int, bytes],
         write: Write,
         *,
         ownership: Ownership,
     ) -> None:
-        """`refs` by position. `ownership`: what need not be handed over."""
+        """`heads` by position (`Columns.heads`). `ownership`: what need not be handed over."""
         self.tally = Tally(len(selection.institutions))
         self.invalid = 0
         self._sent = 0
         self._parts = parts
         self._request = request
         self._selection = selection
-        self._refs = refs
-        self._headers = wire.Headers(refs)
+        self._headers = wire.Headers(heads)
+        self._lookups = len(heads)
         self._write = write
         self._ownership = ownership
         self._rows: dict[bytes, int] = {}
@@ -131,7 +120,7 @@ class Inquest:
                 await self._send(reports)
             if self._petition is not None:
                 self._sent += self._petition.reported
-            if self._sent != len(self._refs):
+            if self._sent != self._lookups:
                 raise LostReportsError
         finally:
             if self._errand is not None:
@@ -157,13 +146,13 @@ class Inquest:
 
     def _plan(self, batch: Batch, ownership: Ownership) -> Plan:
         now = self._parts.clock()  # each time: a slow reader may have held the request up since the last batch
-        valid: list[bytes | None] = list(batch.keys)
+        valid: list[bytes | None] = list(batch.columns.keys)
         for place in batch.columns.problems:
             valid[place] = None
         choices = self._selection.choices
         lines = Lines(
             keys=valid,
-            records=self._parts.store.get_many(batch.keys),
+            records=self._parts.store.get_many(batch.columns.keys),
             choices=[choices[subject_type] for subject_type in batch.columns.types],
         )
         max_age = self._request.max_age
@@ -229,11 +218,8 @@ class Inquest:
             column=-1,
             mandate=self._request.mandate,
             priority=self._request.priority,
-            keys=[batch.keys[place] for place in places],
-            subjects=[
-                Subject(SubjectType(columns.types[place]), columns.numbers[place], columns.names[place])
-                for place in places
-            ],
+            keys=[columns.keys[place] for place in places],
+            subjects=[columns.subjects[place] for place in places],
             rows=range(first_row, first_row + len(places)),
         )
         return {
@@ -255,13 +241,13 @@ class Inquest:
         try:
             async for part in self._parts.colleagues.ask(owner, self._handover(batch)):
                 if isinstance(part, Footer):
-                    self._add(part, len(batch.keys))
+                    self._add(part, len(batch.positions))
                 else:
                     passed_on.append(part)
                     self._outlet.put([part])
         except ColleagueError:
             rest = self._count_reports(batch, passed_on)
-            if rest.keys:
+            if rest.positions:
                 self._outlet.put(self._take_up(rest, ALONE))
         except Exception as error:  # noqa: BLE001 - raised where the stream is written
             self._outlet.fail(error)
@@ -280,11 +266,9 @@ class Inquest:
             selected=tuple(spec.id for spec in self._selection.institutions),
             time_left=self._deadline - time.monotonic(),
             positions=list(batch.positions),
-            refs=list(columns.refs),
-            types=list(columns.types),
-            numbers=list(columns.numbers),
-            names=list(columns.names),
-            joined_keys=join_keys(batch.keys),
+            heads=list(columns.heads),
+            keys=list(columns.keys),
+            subjects=list(columns.subjects),
         )
 
     def _add(self, footer: Footer, lookups: int) -> None:

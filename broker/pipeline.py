@@ -5,20 +5,22 @@ batch at a time, and written by the lanes, beside the stream. Of several workers
 it owns: what it misses of others' is handed over to them (`colleagues`), and their reports are passed on unread.
 """
 
+import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from broker import contract
+from broker import contract, lookups
 from broker.admission import Admission
-from broker.contract import Columns, Request
+from broker.contract import Request
 from broker.core.key import Keyer
 from broker.core.ownership import ALONE
 from broker.core.selection import Selection, Selector
 from broker.errors import ConfigError
 from broker.handover import Footer, Handover
 from broker.inquest import Batch, Inquest, Parts, Write
+from broker.lookups import Columns
 from broker.metrics import RequestMeter
 
 # Lookups planned at a time: about 3 ms of the loop, between two of which other requests get their turn.
@@ -43,10 +45,11 @@ class Pipeline:
         began = time.perf_counter()
         selection = self.selector.select(request.mandate.court, ids=request.institution_ids, kinds=request.kinds)
         with self.admission.admit(len(request.lookups), request.priority):
-            refs = contract.read_refs(request.lookups)
+            batches = await self._read(request, selection)
+            heads = [head for batch in batches for head in batch.columns.heads]
             ownership = self.parts.colleagues.ownership
-            inquest = Inquest(self.parts, request, selection, refs, write, ownership=ownership)
-            await inquest.run(self._read(request, refs, selection), time_left)
+            inquest = Inquest(self.parts, request, selection, heads, write, ownership=ownership)
+            await inquest.run(batches, time_left - (time.perf_counter() - began))
             summary = contract.write_summary(
                 request,
                 selection,
@@ -77,33 +80,37 @@ class Pipeline:
             delivery=handover.delivery,
             request_id=handover.request_id,
         )
-        refs = dict(zip(handover.positions, handover.refs, strict=True))
-        columns = Columns(handover.refs, handover.types, handover.numbers, handover.names, {})
-        inquest = Inquest(self.parts, request, selection, refs, write, ownership=ALONE)
-        await inquest.run([Batch(columns, handover.keys(), handover.positions)], handover.time_left)
+        heads = dict(zip(handover.positions, handover.heads, strict=True))
+        types = [subject.type for subject in handover.subjects]
+        columns = Columns(handover.heads, types, handover.keys, handover.subjects, {})
+        inquest = Inquest(self.parts, request, selection, heads, write, ownership=ALONE)
+        await inquest.run([Batch(columns, handover.positions)], handover.time_left)
         return Footer(inquest.tally.counts.tobytes(), inquest.complete)
 
-    def _read(self, request: Request, refs: Sequence[str], selection: Selection) -> Iterator[Batch]:
-        """The request's lookups, a chunk at a time."""
+    async def _read(self, request: Request, selection: Selection) -> list[Batch]:
+        """The request's lookups, a chunk at a time. Others get their turn between two chunks."""
         today = datetime.fromtimestamp(self.parts.clock(), UTC).date()
-        lookups = request.lookups
-        ambiguous = contract.ambiguous_refs(refs, lookups, today=today)
-        for start in range(0, len(lookups), _CHUNK):
-            chunk = slice(start, start + _CHUNK)
-            columns = contract.read_lookups(lookups[chunk], refs[chunk], today=today)
-            _object(columns, selection, ambiguous)
-            keys = self.keyer.keys(columns.types, columns.numbers, columns.names)
-            yield Batch(columns, keys, range(start, start + len(keys)))
+        batches = []
+        for start in range(0, len(request.lookups), _CHUNK):
+            columns = lookups.read_lookups(request.lookups[start : start + _CHUNK], self.keyer, today=today)
+            batches.append(Batch(columns, range(start, start + len(columns.keys))))
+            await asyncio.sleep(0)
+        _object(batches, selection)
+        return batches
 
 
-def _object(columns: Columns, selection: Selection, ambiguous: frozenset[str]) -> None:
+def _object(batches: Sequence[Batch], selection: Selection) -> None:
     """Adds what only the request as a whole shows to be wrong with a lookup."""
-    if ambiguous:
-        for place, ref in enumerate(columns.refs):
-            if ref in ambiguous:
-                columns.problems.setdefault(place, contract.SHARED_REF)
-    for subject_type in set(columns.types):
-        if not selection.choices[subject_type].columns:
-            for place, other in enumerate(columns.types):
-                if other == subject_type:
-                    columns.problems.setdefault(place, contract.NOBODY_ASKED)
+    heads = [head for batch in batches for head in batch.columns.heads]
+    keys = [key for batch in batches for key in batch.columns.keys]
+    ambiguous = lookups.ambiguous(heads, keys)
+    for columns, _ in batches:
+        if ambiguous:
+            for place, head in enumerate(columns.heads):
+                if head in ambiguous:
+                    columns.problems.setdefault(place, lookups.SHARED_REF)
+        for subject_type in set(columns.types):
+            if not selection.choices[subject_type].columns:
+                for place, other in enumerate(columns.types):
+                    if other == subject_type:
+                        columns.problems.setdefault(place, lookups.NOBODY_ASKED)

@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from broker import contract
@@ -87,8 +87,7 @@ class InvestigationService:
 
     async def _investigate(self, body: bytes, context: Any, began: float) -> str:
         try:
-            message = _parse(body)
-            request = contract.read_request(message, most_lookups=self._config.most_lookups)
+            request = contract.read_request(body, most_lookups=self._config.most_lookups)
             await self._pipeline.investigate(request, self._time_left(context), self._writer(context, began))
         except CallerError as error:
             code, details = _status(error)
@@ -145,13 +144,6 @@ class InvestigationService:
         return pb.ListInstitutionsResponse(
             institutions=[_describe(spec, lanes[spec.id].statistics()) for spec in specs]
         )
-
-
-def _parse(body: bytes) -> pb.InvestigateRequest:
-    try:
-        return pb.InvestigateRequest.FromString(body)
-    except DecodeError:
-        raise InvalidRequestError([Violation("request", "is no InvestigateRequest; see investigation.proto")]) from None
 
 
 def _describe(spec: InstitutionSpec, statistics: LaneStatistics) -> pb.Institution:

@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -64,26 +65,44 @@ async def _supervise(
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         try:
             async with trio.open_nursery() as nursery:
-                async with trio.open_nursery() as starting:
-                    for post in posts:
-                        starting.start_soon(nursery.start, post.keep)
-                ready([post.said for post in posts])
-                await _obey(signals, posts, may_reload)
+                for post in posts:
+                    nursery.start_soon(post.keep)
+                await _tend(signals, posts, ready, may_reload)
+                for post in posts:
+                    post.leave()
         except* WorkerFailedError as group:
             failed += _leaves(group)
     if failed:
         raise failed[0]
 
 
-async def _obey(signals: Any, posts: Sequence["_Post"], may_reload: Callable[[], bool]) -> None:
-    async for number in signals:
-        if number != signal.SIGHUP:
-            break
-        if may_reload():
-            for post in posts:
-                await post.replace()
-    for post in posts:
-        post.leave()
+async def _tend(
+    signals: Any,
+    posts: Sequence["_Post"],
+    ready: Callable[[Sequence[dict[str, Any]]], None],
+    may_reload: Callable[[], bool],
+) -> None:
+    """Says when all are ready, and replaces them when asked, until told to stop."""
+    hang_up, hangups = trio.open_memory_channel[None](1)  # while one is obeyed, one more is remembered
+
+    async def obey_hangups() -> None:
+        for post in posts:
+            await post.ready.wait()
+        ready([post.said for post in posts])
+        async for _ in hangups:
+            if may_reload():
+                for post in posts:
+                    await post.replace()
+
+    # Beside it: who waits for somebody to get ready can still be told to stop.
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(obey_hangups)
+        async for number in signals:
+            if number != signal.SIGHUP:
+                break
+            with suppress(trio.WouldBlock):
+                hang_up.send_nowait(None)
+        nursery.cancel_scope.cancel()
 
 
 def _leaves(group: BaseExceptionGroup[WorkerFailedError]) -> list[WorkerFailedError]:
@@ -102,21 +121,21 @@ class _Post:
 
     def __init__(self, slot: int, crew: Crew) -> None:
         self.said: dict[str, Any] = {}
+        self.ready = trio.Event()
         self._slot = slot
         self._crew = crew
         self._process: trio.Process | None = None
         self._life = trio.CancelScope()
         self._end_wanted = False
         self._closed = trio.Event()
-        self._ready = trio.Event()
 
-    async def keep(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """Keeps somebody working here until `leave`. Has started when the first worker is ready."""
+    async def keep(self) -> None:
+        """Keeps somebody working here until `leave`. Raises `WorkerFailedError` if the first never gets ready."""
         died_early = 0
         while not self._closed.is_set():
             self._end_wanted = False
             began = trio.current_time()
-            code = await self._work(task_status)
+            code = await self._work()
             if self._end_wanted:
                 died_early = 0
                 continue
@@ -135,9 +154,9 @@ class _Post:
 
     async def replace(self) -> None:
         """Ends the worker, and waits until its successor is ready."""
-        self._ready = trio.Event()
+        self.ready = trio.Event()
         self._end()
-        await self._ready.wait()
+        await self.ready.wait()
 
     def _end(self) -> None:
         self._end_wanted = True
@@ -145,19 +164,20 @@ class _Post:
         if self._process is not None:
             self._process.terminate()
 
-    async def _work(self, task_status: trio.TaskStatus[None]) -> int:
+    async def _work(self) -> int:
         """One worker's life. Returns its exit code."""
         command = self._crew.command(self._slot)
         process = await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._process = process
+        self._life = trio.CancelScope()
+        if self._closed.is_set():  # told while the process was being made
+            self._end()
         try:
-            with trio.CancelScope() as self._life:
+            with self._life:
                 said = await _first_line(process)
                 if said is not None:
-                    was_first, self.said = not self.said, said
-                    self._ready.set()
-                    if was_first:
-                        task_status.started()
+                    self.said = said
+                    self.ready.set()
                 await process.wait()
         finally:
             self._process = None

@@ -3,8 +3,13 @@
 from inspect import iscoroutinefunction
 
 import pytest
+from hypothesis import settings
 
 from tests.stage import run_in_virtual_time
+
+# How long an example takes says something about the machine's other tenants, and nothing about the code.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.hookimpl(tryfirst=True)

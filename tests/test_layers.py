@@ -24,7 +24,7 @@ broker.fanout  broker.admission  broker.bridge
 broker.lane
 broker.controls
 broker.store  broker.institutions  broker.failures
-broker.contract  broker.config
+broker.contract  broker.config  broker.lookups
 broker.core
 broker.model  broker.errors
 broker.v1

@@ -1,30 +1,107 @@
 """The name under which the cache keeps a subject: a keyed hash, so that the file is no list of debtors.
 
-Type, number and name all count: an answer given about one name is never served for another.
+Type, number and name all count: an answer given about one name is never served for another. The hash is AES-256-CMAC
+(NIST SP 800-38B), because AES takes a whole batch at a time: the n-th blocks of all messages are one call, which costs
+a third of what a keyed BLAKE2 of each does.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from typing import NamedTuple
+
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.cmac import CMAC
+from numpy.typing import NDArray
 
 SIZE = 16
 """Bytes. Among a billion subjects two share a key with probability 1.5e-21."""
+SEPARATOR = 0x1F
+"""Stands between number and name; occurs in no normalised number or name."""
+
+_FEW = 16  # messages; below, numpy's fixed cost, about 60 microseconds, is more than hashing them one by one
+_POLYNOMIAL = 0x87  # of the field with 2^128 elements (SP 800-38B, 5.3)
+
+
+class Material(NamedTuple):
+    """What keys are made of: one message per row, filled up with zeros.
+
+    A message is type (one byte), number, separator, name.
+    """
+
+    rows: NDArray[np.uint8]
+    """Shape (messages, width); wider than the longest message."""
+    lengths: NDArray[np.int64]
+
+
+def _fill(messages: Sequence[bytes]) -> Material:
+    width = max(map(len, messages)) + 1
+    joined = b"".join([message.ljust(width, b"\0") for message in messages])
+    lengths = np.fromiter(map(len, messages), np.int64, len(messages))
+    return Material(np.frombuffer(joined, np.uint8).reshape(-1, width), lengths)
+
+
+def _messages(types: Iterable[int], numbers: Iterable[str], names: Iterable[str]) -> list[bytes]:
+    return [
+        b"%c%b\x1f%b" % (subject_type, number.encode("utf-8", "replace"), name.encode("utf-8", "replace"))
+        for subject_type, number, name in zip(types, numbers, names, strict=True)
+    ]
 
 
 class Keyer:
     """Makes keys under one secret."""
 
-    __slots__ = ("_state",)
+    __slots__ = ("_cmac", "_encrypt", "_masks")
 
     def __init__(self, secret: bytes) -> None:
-        # Copying a prepared state is twice as fast as keying a new one.
-        self._state = blake2b(key=secret, digest_size=SIZE)
+        key = blake2b(secret, digest_size=32).digest()
+        self._cmac = CMAC(algorithms.AES(key))
+        # Each block is enciphered by itself: the chaining is done here, for all messages at once.
+        self._encrypt = Cipher(algorithms.AES(key), modes.ECB()).encryptor().update  # noqa: S305
+        whole = _doubled(self._encrypt(bytes(SIZE)))
+        self._masks = np.frombuffer(whole + _doubled(whole), np.uint8).reshape(2, SIZE)
 
     def keys(self, types: Iterable[int], numbers: Iterable[str], names: Iterable[str]) -> list[bytes]:
-        """Keys of normalised subjects, given in columns. The separator occurs in no normalised number or name."""
-        copy = self._state.copy
-        out = []
-        for subject_type, number, name in zip(types, numbers, names, strict=True):
-            state = copy()
-            state.update(f"{subject_type}\x1f{number}\x1f{name}".encode())
-            out.append(state.digest())
-        return out
+        """Keys of normalised subjects, given in columns."""
+        messages = _messages(types, numbers, names)
+        return self.keys_of(_fill(messages)) if len(messages) > _FEW else list(map(self._key, messages))
+
+    def _key(self, message: bytes) -> bytes:
+        state = self._cmac.copy()
+        state.update(message)
+        return state.finalize()
+
+    def keys_of(self, material: Material) -> list[bytes]:
+        """The key of each message."""
+        count = len(material.lengths)
+        blocks, last = self._blocks(material)
+        state = np.zeros((count, SIZE), np.uint8)
+        for number in range(blocks.shape[1]):
+            chained = self._encrypt((state ^ blocks[:, number]).tobytes())
+            done = (last < number)[:, None]
+            state = np.where(done, state, np.frombuffer(chained, np.uint8).reshape(count, SIZE))
+        joined = state.tobytes()
+        return [joined[at : at + SIZE] for at in range(0, SIZE * count, SIZE)]
+
+    def _blocks(self, material: Material) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """The messages in blocks, padded and masked, shape (messages, blocks, 16); and which of each is its last."""
+        rows, lengths = material
+        count, width = rows.shape
+        every = np.arange(count)
+        last = (lengths - 1) // SIZE
+        most = -(-width // SIZE)
+        padded = np.zeros((count, most * SIZE), np.uint8)
+        padded[:, :width] = rows
+        unfilled = lengths % SIZE != 0
+        padded[every[unfilled], lengths[unfilled]] = 0x80
+        blocks = padded.reshape(count, most, SIZE)
+        blocks[every, last] ^= self._masks[unfilled.astype(np.intp)]
+        return blocks, last
+
+
+def _doubled(block: bytes) -> bytes:
+    """The block times x in the field with 2^128 elements."""
+    value = int.from_bytes(block, "big") << 1
+    if value >> 8 * SIZE:
+        value = value & (1 << 8 * SIZE) - 1 ^ _POLYNOMIAL
+    return value.to_bytes(SIZE, "big")

@@ -11,7 +11,7 @@ from datetime import date
 import numpy as np
 
 from broker.core import checkdigits as check
-from broker.core.checkdigits import Mask
+from broker.core.checkdigits import Mask, Places
 from broker.model import SubjectType
 
 Reasons = dict[int, str]
@@ -32,17 +32,23 @@ def _first(**right: Mask) -> Reasons:
     return reasons
 
 
-def _residents(numbers: list[str], today: date) -> Reasons:
-    """GB 11643. The particular faults come before the check digit: they tell better where to look."""
-    fitting, codes = check.places(numbers, 18)
+def residents_judged(codes: Places, today: date) -> dict[str, Mask]:
+    """GB 11643, for numbers of 18 characters: which are right in each way.
+
+    The particular faults come before the check digit: they tell better where to look.
+    """
     values = check.read(check.ELEVEN, codes)
-    return _first(
-        BAD_LENGTH=fitting,
-        BAD_CHARACTER=check.resident_characters(values),
-        BAD_REGION=_REGIONS.take(np.array([10, 1]) @ values[:2], mode="clip"),
-        BAD_BIRTH_DATE=check.birth_dates(values[6:14], today),
-        BAD_CHECK_DIGIT=check.resident_check(values) == values[17],
-    )
+    return {
+        "BAD_CHARACTER": check.resident_characters(values),
+        "BAD_REGION": _REGIONS.take(np.array([10, 1]) @ values[:2], mode="clip"),
+        "BAD_BIRTH_DATE": check.birth_dates(values[6:14], today),
+        "BAD_CHECK_DIGIT": check.resident_check(values) == values[17],
+    }
+
+
+def _residents(numbers: list[str], today: date) -> Reasons:
+    fitting, codes = check.places(numbers, 18)
+    return _first(BAD_LENGTH=fitting, **residents_judged(codes, today))
 
 
 def _organizations(numbers: list[str], _today: date) -> Reasons:

@@ -1,5 +1,9 @@
 """Keys: everything a subject is counts, the secret counts, and nothing else does."""
 
+from hashlib import blake2b
+
+from cryptography.hazmat.primitives.ciphers import algorithms
+from cryptography.hazmat.primitives.cmac import CMAC
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,3 +60,16 @@ def test_a_column_is_its_lines() -> None:
         *keyer.keys([1], ["12"], ["a"]),
         *keyer.keys([7], ["34"], [""]),
     ]
+
+
+@given(st.lists(subjects, max_size=40))
+def test_keys_are_cmacs_however_many_are_made_at_a_time(asked: list[Subject]) -> None:
+    secret = algorithms.AES(blake2b(b"secret", digest_size=32).digest())
+
+    def cmac(subject: Subject) -> bytes:
+        state = CMAC(secret)
+        state.update(bytes((subject.type,)) + subject.number.encode() + b"\x1f" + subject.name.encode())
+        return state.finalize()
+
+    columns = zip(*asked, strict=True) if asked else ([], [], [])
+    assert Keyer(b"secret").keys(*columns) == list(map(cmac, asked))

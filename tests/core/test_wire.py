@@ -90,12 +90,16 @@ def encoded(final_and_complete: tuple[bool, bool]) -> bytes:
     return (wire.FINAL if final else b"") + (wire.COMPLETE if complete else b"")
 
 
+def heads(refs: list[str]) -> list[bytes]:
+    return [wire.text_field(1, ref) for ref in refs]
+
+
 @given(refs, st.data(), st.lists(answers, max_size=3), flags)
 def test_a_report_is_the_report(
     refs: list[str], data: st.DataObject, told: list[Parts], flags: tuple[bool, bool]
 ) -> None:
     position = data.draw(st.integers(0, len(refs) - 1))
-    report = wire.Headers(refs).report(position, encoded(flags), b"".join(map(spliced, told)))
+    report = wire.Headers(heads(refs)).report(position, encoded(flags), b"".join(map(spliced, told)))
     final, complete = flags
     honest = pb.Report(
         ref=refs[position], position=position, final=final, complete=complete, answers=[built(parts) for parts in told]
@@ -105,7 +109,7 @@ def test_a_report_is_the_report(
 
 @given(refs, st.lists(answers, max_size=3), flags)
 def test_many_reports_are_each_report(refs: list[str], told: list[Parts], flags: tuple[bool, bool]) -> None:
-    headers = wire.Headers(refs)
+    headers = wire.Headers(heads(refs))
     positions = list(reversed(range(len(refs))))
     bodies = [b"".join(map(spliced, told[:length])) for length in range(len(refs))]
     one_by_one = [headers.report(p, encoded(flags), body) for p, body in zip(positions, bodies, strict=True)]
@@ -115,7 +119,7 @@ def test_many_reports_are_each_report(refs: list[str], told: list[Parts], flags:
 
 @given(st.integers(0, 20_000), st.integers(0, 20_000))
 def test_positions_and_bodies_of_any_length(position: int, size: int) -> None:
-    headers = wire.Headers([""] * 20_001)
+    headers = wire.Headers([b""] * 20_001)
     (segment,) = wire.seal("bank", [wire.content(Outcome.REFUSED, problem=Problem("", "", "x" * size))], Source.CACHE)
     for report in (headers.report(position, b"", segment), *headers.reports([position], b"", [segment])):
         (parsed,) = pb.InvestigateResponse.FromString(report).reports

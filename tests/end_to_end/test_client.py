@@ -32,7 +32,8 @@ from broker.client import (
     person,
     vehicle_plate,
 )
-from broker.contract import read_lookups
+from broker.core.key import Keyer
+from broker.lookups import read_lookups
 from broker.model import Outcome, Source
 from broker.v1 import investigation_pb2 as pb
 
@@ -472,7 +473,9 @@ def test_terms_under_which_nothing_would_be_asked_are_refused(make: Callable[[],
 
 @pytest.mark.parametrize("subject_type", SubjectType)
 def test_a_lookup_of_any_type_is_read_as_that_type(subject_type: SubjectType) -> None:
-    columns = read_lookups([lookup("r", subject_type, "1", "n")], ["r"], today=date(2026, 1, 1))
+    columns = read_lookups(
+        [lookup("r", subject_type, "1", "n").SerializeToString()], Keyer(b"k"), today=date(2026, 1, 1)
+    )
     assert columns.types == [subject_type]
 
 

@@ -47,7 +47,7 @@ class Court:
         self.petition = Petition(
             Assembly(self.tally),
             self._specs,
-            wire.Headers([f"ref-{position}" for position in range(lookups)]),
+            wire.Headers([wire.text_field(1, f"ref-{position}") for position in range(lookups)]),
             incremental=incremental,
             put=self._put,
         )

@@ -81,7 +81,7 @@ def sources(store: MemoryStore, clock: Callable[[], float]) -> Counter[int]:
                 meter=RequestMeter(CollectorRegistry()),
                 parts=Parts(store, fanout, bridge, Colleagues(), clock),
             )
-            request = contract.read_request(message(), most_lookups=10_000)
+            request = contract.read_request(message().SerializeToString(), most_lookups=10_000)
             await pipeline.investigate(request, 10.0, write)
         return said
 
