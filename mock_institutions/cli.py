@@ -41,11 +41,17 @@ def main() -> None:
 @_seed_option
 @click.option("--port-base", type=click.IntRange(0, 65535), help="Ports from here on; 0: any free ports.")
 @click.option("--banks", type=click.IntRange(0, 999), default=0, help="So many banks more: mock-bank-001 and on.")
-def serve(path: Path | None, seed: int | None, port_base: int | None, banks: int) -> None:
+@click.option(
+    "--national",
+    type=click.IntRange(0, 9999),
+    default=0,
+    help="So many national institutions instead, on one port: /mock-bank-0001, /mock-vehicle-0002 and on.",
+)
+def serve(*, path: Path | None, seed: int | None, port_base: int | None, banks: int, national: int) -> None:
     """Serve until SIGTERM or SIGINT. Prints one line of JSON when ready."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     with _reported():
-        config = _load(path, seed).with_banks(banks)
+        config = _load(path, seed).with_banks(banks).with_national(national)
         config = config if port_base is None else config.with_ports_from(port_base)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -59,7 +65,10 @@ async def _serve(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with running(config) as urls:
-        gc.freeze()  # what is here now stays; looking through it again and again would cost a few per cent
+        # What is here now stays, and hardly anything else is ever part of a cycle: to look through it all again and
+        # again would cost a few per cent.
+        gc.freeze()
+        gc.set_threshold(100_000)
         click.echo(json.dumps({"ready": True, "institutions": urls}))
         sys.stdout.flush()
         await stop.wait()
@@ -96,6 +105,7 @@ def _print_lines(lookups: Iterator[Lookup]) -> None:
 @_seed_option
 @click.option("--institution", required=True, help="Its id.")
 @click.option("--banks", type=click.IntRange(0, 999), default=0, help="As many as `serve` was told.")
+@click.option("--national", type=click.IntRange(0, 9999), default=0, help="As many as `serve` was told.")
 @click.option("--type", "subject_type", type=click.Choice(SUBJECT_TYPES), required=True)
 @click.option("--number", required=True)
 @click.option("--name", default="", help="Of the person or organisation; nothing for a thing.")
@@ -105,12 +115,13 @@ def answer(  # noqa: PLR0913 - one per option
     seed: int | None,
     institution: str,
     banks: int,
+    national: int,
     subject_type: SubjectType,
     number: str,
     name: str,
 ) -> None:
     """Print what an institution must answer, as JSON."""
-    config = _load(path, seed).with_banks(banks)
+    config = _load(path, seed).with_banks(banks).with_national(national)
     try:
         asked = config.find(institution).institution
     except KeyError:

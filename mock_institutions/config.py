@@ -1,8 +1,11 @@
 """The configuration: TOML, typed, refused with file, key and reason when it is wrong."""
 
+from collections import Counter
 from importlib.resources import files
+from itertools import cycle
+from operator import itemgetter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -48,12 +51,14 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All institutions of one process, over one population."""
 
     seed: int = 1
+    one_address: bool = False
+    """All at the first one's address, each below a path that is its id, instead of each at its own."""
     institutions: Annotated[tuple[InstitutionConfig, ...], Meta(min_length=1)]
 
     def __post_init__(self) -> None:
         _refuse_repeated("id", [institution.id for institution in self.institutions])
-        addresses = [f"{each.host}:{each.port}" for each in self.institutions if each.port]
-        _refuse_repeated("port", addresses)
+        if not self.one_address:
+            _refuse_repeated("port", [f"{each.host}:{each.port}" for each in self.institutions if each.port])
 
     def find(self, institution_id: str) -> InstitutionConfig:
         """The institution with that id; raises KeyError."""
@@ -64,8 +69,10 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def with_ports_from(self, base: int) -> "Config":
         """The same, on consecutive ports from `base`; any free ports if it is 0."""
+        step = 0 if self.one_address else 1
         placed = [
-            replace(institution, port=base and base + place) for place, institution in enumerate(self.institutions)
+            replace(institution, port=base and base + place * step)
+            for place, institution in enumerate(self.institutions)
         ]
         return self._with(placed)
 
@@ -83,6 +90,29 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ]
         return self._with([*self.institutions, *banks])
 
+    def with_national(self, count: int) -> "Config":
+        """`count` institutions for the whole country instead of these, at one address: the four kinds in turn.
+
+        Each is like the first one of its kind here but for its id, such as mock-bank-0005, where 5 is its place.
+        """
+        if not count:
+            return self
+        kinds = get_args(Kind)
+        first = {
+            kind: next((each for each in self.institutions if each.kind == kind), InstitutionConfig(id="x", kind=kind))
+            for kind in kinds
+        }
+        national = []
+        for place, kind in zip(range(1, count + 1), cycle(kinds)):
+            words = kind.replace("_", " ").title()
+            changes = {"id": f"mock-{kind.replace('_', '-')}-{place:04d}", "name": f"Mock {words} {place:04d}"}
+            national.append(
+                replace(
+                    first[kind], **changes, region="", host=self.institutions[0].host, port=self.institutions[0].port
+                )
+            )
+        return replace(self, one_address=True, institutions=tuple(national))
+
     def _with(self, institutions: list[InstitutionConfig]) -> "Config":
         if max(institution.port for institution in institutions) > LAST_PORT:
             raise ConfigError(f"not enough ports: {len(institutions)} institutions would go beyond {LAST_PORT}")
@@ -90,9 +120,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def _refuse_repeated(key: str, values: list[str]) -> None:
-    for value in values:
-        if values.count(value) > 1:
-            raise ValueError(f"two institutions have the {key} {value}")
+    value, times = max(Counter(values).items(), key=itemgetter(1), default=("", 0))
+    if times > 1:
+        raise ValueError(f"two institutions have the {key} {value}")
 
 
 def load(path: Path | None = None) -> Config:

@@ -1,25 +1,29 @@
 """The JSON dialect."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 
 from mock_institutions.dialect import (
     ITEMS_PREPARED,
     Batch,
+    Blanks,
     Dialect,
     Inquiries,
     MalformedError,
     Spliced,
+    by_row,
     templates_for,
 )
+from mock_institutions.findings import Holdings, Refusal
 from mock_institutions.records import Asset, InquiryBatch, Problem
-from mock_institutions.registry import REFUSALS, Holding, Refusal, Registry
+from mock_institutions.registry import Registry
 
 _encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(InquiryBatch)
 
-_OPENINGS = tuple(b',{"item":%d,' % item for item in range(ITEMS_PREPARED))
 _NO_HOLDERS = b'{"holders":[]'
 
 
@@ -55,38 +59,52 @@ class JsonSplicer:
 
     def reply(self, request_id: str, inquiries: Inquiries, observed_at: int) -> Spliced:
         """The reply to `inquiries`, the spliced way."""
-        stamp = b'","observed_at":"%b"' % timestamp(observed_at).encode()
-        not_found = b'"outcome":"NOT_FOUND' + stamp + b"}"
-        found = b'"outcome":"FOUND' + stamp + b',"assets":['
-        refusals = {refusal: _refusal(refusal, stamp) for refusal in REFUSALS}
-        asset = self._asset
-        refused: list[int] = []
-        parts = [b'{"request_id":', _encode(request_id), b',"replies":[']
+        items = inquiries.items
         findings = self._find_all(inquiries.subject_types, inquiries.numbers, inquiries.names)
-        for row, (item, finding) in enumerate(zip(inquiries.items, findings, strict=True)):
-            opening = _OPENINGS[item] if item < ITEMS_PREPARED else b',{"item":%d,' % item
-            if not finding:
-                parts += (opening, not_found)
-            elif isinstance(finding, Refusal):
-                parts += (opening, refusals[finding])
-                refused.append(row)
-            else:
-                parts += (opening, found, b",".join(map(asset, finding)), b"]}")
-        if findings:
-            parts[3] = parts[3].removeprefix(b",")  # the first opening
-        parts.append(b"]}")
-        return Spliced(b"".join(parts), refused)
+        replies = _BLANKS.of(items, observed_at)
+        found = b'"outcome":"FOUND%b,"assets":[' % _stamp(observed_at)
+        for row, assets in by_row(findings.holdings, self._assets(findings.holdings), b",").items():
+            replies[row] = b"".join((_opening(items[row]), found, assets, b"]}"))
+        for row, refusal in findings.refusals.items():
+            replies[row] = _opening(items[row]) + _refusal(refusal, observed_at)
+        body = b"".join((b'{"request_id":', _encode(request_id), b',"replies":[', b",".join(replies), b"]}"))
+        return Spliced(body, findings)
 
-    def _asset(self, holding: Holding) -> bytes:
-        numbers, variant, holders = holding
-        share = b',"share":"1/2"}' if len(holders) == 2 else b"}"
-        held_by = b",".join(
-            [
-                f'{{"name":"{name}","document_type":"{document_type}","document_number":"{number}"'.encode() + share
-                for document_type, number, name in holders
-            ]
-        )
-        return self._templates[variant] % (held_by, *numbers)
+    def _assets(self, holdings: Holdings) -> Iterator[bytes]:
+        return self._templates.fill(holdings.variants, (_held_by(holdings), *holdings.numbers))
+
+
+def _held_by(holdings: Holdings) -> list[bytes]:
+    """The holders of each thing."""
+    columns = zip(holdings.document_types, holdings.document_numbers, holdings.names, strict=True)
+    held = [
+        f'{{"name":"{name}","document_type":"{document_type}","document_number":"{number}"}}'.encode()
+        for document_type, number, name in columns
+    ]
+    for place, (document_type, number, name) in holdings.others.items():
+        other = f'{{"name":"{name}","document_type":"{document_type}","document_number":"{number}","share":"1/2"}}'
+        held[place] = b'%b,"share":"1/2"},%b' % (held[place][:-1], other.encode())
+    return held
+
+
+@lru_cache(maxsize=4)
+def _stamp(observed_at: int) -> bytes:
+    """What follows the outcome in every reply of that second."""
+    return b'","observed_at":"%b"' % timestamp(observed_at).encode()
+
+
+_OPENINGS = tuple(b'{"item":%d,' % item for item in range(ITEMS_PREPARED))
+
+
+def _opening(item: int) -> bytes:
+    return _OPENINGS[item] if item < ITEMS_PREPARED else b'{"item":%d,' % item
+
+
+def _not_found(item: int, observed_at: int) -> bytes:
+    return b'%b"outcome":"NOT_FOUND%b}' % (_opening(item), _stamp(observed_at))
+
+
+_BLANKS = Blanks(_not_found)
 
 
 def _details(asset: Asset) -> bytes:
@@ -94,10 +112,10 @@ def _details(asset: Asset) -> bytes:
     return _encode(asset).replace(_NO_HOLDERS, b'{"holders":[~~~~~~~~]', 1)
 
 
-def _refusal(refusal: Refusal, stamp: bytes) -> bytes:
+def _refusal(refusal: Refusal, observed_at: int) -> bytes:
     outcome, reason, field, message = refusal
     problem = _encode(Problem(reason=reason, field=field, message=message))
-    return b'"outcome":"' + outcome.encode() + stamp + b',"problem":' + problem + b"}"
+    return b'"outcome":"%b%b,"problem":%b}' % (outcome.encode(), _stamp(observed_at), problem)
 
 
 JSON = Dialect("application/json", decode, JsonSplicer)

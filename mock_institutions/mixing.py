@@ -27,8 +27,15 @@ def mixed(value: int) -> int:
     return value ^ value >> 31
 
 
+_SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
+_FACTORS = np.uint64(_FIRST), np.uint64(_SECOND)
+
+
 def mixed_all(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """The hashes of many."""
-    values = (values ^ values >> np.uint64(30)) * np.uint64(_FIRST)
-    values = (values ^ values >> np.uint64(27)) * np.uint64(_SECOND)
-    return values ^ values >> np.uint64(31)
+    values = values ^ values >> _SHIFTS[0]
+    values *= _FACTORS[0]  # in place from here on: for a few hundred values, making arrays is most of the cost
+    values ^= values >> _SHIFTS[1]
+    values *= _FACTORS[1]
+    values ^= values >> _SHIFTS[2]
+    return values

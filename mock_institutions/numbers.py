@@ -3,8 +3,8 @@
 People and organisations share one line of ordinals, the *population space*: first every resident identity of 31
 provinces x 20 cities x 20 counties, born 1940 to 2009, then every organisation of the same counties.
 
-Reading resident identities is on the hot path, so `resident_indices` does for a batch what `resident_index` does for
-one.
+Resident identities are on the hot path, so `resident_indices` and `resident_ids` do for a batch what `resident_index`
+and `resident_id` do for one.
 """
 
 from collections.abc import Sequence
@@ -101,47 +101,94 @@ def _birth(number: str) -> date:
     return date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
 
 
-# One column for each field of a number, giving its value from the 17 digits: province, city, county, year, month, day,
-# sequence, and the check sum. In floating point, because only that multiplies fast; all values are small integers.
-_FIELDS = np.zeros((17, 8))
-for _field, (_start, _end) in enumerate(((0, 2), (2, 4), (4, 6), (6, 10), (10, 12), (12, 14), (14, 17))):
+# One column for each field of a number, giving its value from the 17 digits: county, day of birth as yyyymmdd,
+# sequence, and the check sum. In floating point, because only that multiplies fast; all are integers far below 2^53.
+_FIELDS = np.zeros((17, 4))
+for _field, (_start, _end) in enumerate(((0, 6), (6, 14), (14, 17))):
     _FIELDS[_start:_end, _field] = [10 ** (_end - place - 1) for place in range(_start, _end)]
-_FIELDS[:, 7] = _RESIDENT_WEIGHTS
+_FIELDS[:, 3] = _RESIDENT_WEIGHTS
 
 _OUTSIDE = -1
-_PROVINCE_PLACES = np.full(100, _OUTSIDE)
-_PROVINCE_PLACES[[int(province) for province in PROVINCES]] = range(len(PROVINCES))
+_DAYS = tuple(FIRST_BIRTH + timedelta(days=days) for days in range(BIRTHS))
+_DAY_NUMBERS = np.array([day.year * 10_000 + day.month * 100 + day.day for day in _DAYS])  # yyyymmdd
+_FIRST_DAY = int(_DAY_NUMBERS[0])
 
 
-def _birth_places() -> NDArray[np.int64]:
-    """Days since the first birth, by year since 1940, month (1 to 12) and day (1 to 31)."""
-    places = np.full((70, 100, 100), _OUTSIDE, dtype=np.int64)
-    for days in range(BIRTHS):
-        day = FIRST_BIRTH + timedelta(days=days)
-        places[day.year - FIRST_BIRTH.year, day.month, day.day] = days
+def _places(values: Sequence[int] | NDArray[np.int64], size: int) -> NDArray[np.int32]:
+    """A table which leads from a value back to its place among `values`, or to `_OUTSIDE`."""
+    places = np.full(size, _OUTSIDE, dtype=np.int32)
+    places[values] = range(len(values))
     return places
 
 
-_BIRTH_PLACES = _birth_places()
-_CHECK_BYTES = np.frombuffer(_RESIDENT_CHECKS.encode(), np.uint8)
+_DIVISION_PLACES = _places([int(division) for division in DIVISIONS], 10**6)
+# One value more than there are days, for all that are no day of birth.
+_BIRTH_PLACES = _places(_DAY_NUMBERS - _FIRST_DAY, int(_DAY_NUMBERS[-1]) - _FIRST_DAY + 2)
+_NO_BIRTH = np.uint64(len(_BIRTH_PLACES) - 1)
+
+_CHECKS = np.frombuffer(_RESIDENT_CHECKS.encode() * (9 * sum(_RESIDENT_WEIGHTS) // 11 + 1), np.uint8)
+"""The check character for each sum, not only for its remainder: looking up is cheaper than dividing."""
+
+_NOBODY = "0" * 18
+_ZERO, _LINE_END = ord("0"), ord("\n")
 
 
 def resident_indices(numbers: Sequence[str]) -> NDArray[np.int64]:
-    """`resident_index` of many numbers, each of 18 characters; -1 for None."""
-    # Anything but ASCII becomes a question mark, so that every number keeps its 18 bytes.
-    characters = np.frombuffer("".join(numbers).encode("ascii", "replace"), np.uint8).reshape(-1, 18)
-    digits = characters[:, :17] - np.uint8(ord("0"))
-    sound = (digits <= 9).all(axis=1)
-    digits[~sound] = 0
-    fields = (digits @ _FIELDS).astype(np.int64).T
-    province, city, county, year, month, day, sequence, total = fields
-    province = _PROVINCE_PLACES[province]
-    year = year - FIRST_BIRTH.year
-    sound &= (province >= 0) & (city >= 1) & (city <= 20) & (county >= 1) & (county <= 20) & (year >= 0) & (year < 70)
-    birth = _BIRTH_PLACES[np.where(sound, year, 0), month, day]
-    sound &= (birth >= 0) & (_CHECK_BYTES[total % 11] == characters[:, 17])
-    division = (province * 20 + city - 1) * 20 + county - 1
-    return np.where(sound, (division * BIRTHS + birth) * SEQUENCES + sequence, _OUTSIDE)
+    """`resident_index` of many numbers; -1 for None."""
+    characters = _characters(numbers)
+    digits = characters[:, :17] - np.uint8(_ZERO)
+    if digits.max(initial=0) > 9:
+        digits[(digits > 9).any(axis=1)] = 0  # no county has the code 000000
+    division, birth, sequence, total = (digits @ _FIELDS).T.astype(np.int64)
+    # What lies before the first day wraps round to beyond the last.
+    birth = _BIRTH_PLACES[np.minimum((birth - _FIRST_DAY).view(np.uint64), _NO_BIRTH)]
+    division = _DIVISION_PLACES[division]
+    sound = (division | birth) >= 0
+    sound &= _CHECKS[total] == characters[:, 17]
+    indices: NDArray[np.int64] = (division.astype(np.int64) * BIRTHS + birth) * SEQUENCES + sequence
+    return indices if sound.all() else np.where(sound, indices, _OUTSIDE)
+
+
+def _characters(numbers: Sequence[str]) -> NDArray[np.uint8]:
+    """One row of 18 characters for each number; zeros for what has not 18."""
+    lines = _lines(numbers)
+    # The only line ends are those between numbers of 18 characters, so they stand one below the other.
+    if lines.size != 19 * len(numbers) or (lines.reshape(-1, 19)[:, 18] != _LINE_END).any():
+        lines = _lines([number if len(number) == 18 else _NOBODY for number in numbers])
+    return lines.reshape(-1, 19)[:, :18]
+
+
+def _lines(numbers: Sequence[str]) -> NDArray[np.uint8]:
+    """Every number and a line end, one byte for each character. Anything but ASCII becomes a question mark."""
+    text = "\n".join(numbers)
+    if text.count("\n") >= len(numbers):  # one too many is inside a number
+        text = "\n".join([number.replace("\n", "?") for number in numbers])
+    return np.frombuffer(f"{text}\n".encode("ascii", "replace") if numbers else b"", np.uint8)
+
+
+def resident_ids(indices: NDArray[np.int64]) -> list[str]:
+    """`resident_id` of many ordinals."""
+    places, sequence = np.divmod(indices, SEQUENCES)
+    division, birth = np.divmod(places, BIRTHS)
+    characters = np.empty((len(indices), 18), np.uint8)
+    characters[:, :6] = _DIVISION_CHARACTERS[division]
+    characters[:, 6:14] = _DAY_CHARACTERS[birth]
+    characters[:, 14:17] = _SEQUENCE_CHARACTERS[sequence]
+    # A matrix product in floating point, as above.
+    total = ((characters[:, :17] - np.uint8(_ZERO)) @ _FIELDS[:, 3]).astype(np.int64)
+    characters[:, 17] = _CHECKS[total]
+    text = characters.tobytes().decode("ascii")
+    return [text[start : start + 18] for start in range(0, len(text), 18)]
+
+
+def _rows(texts: Sequence[str]) -> NDArray[np.uint8]:
+    """One row of characters for each of some ASCII texts of one length."""
+    return np.frombuffer("".join(texts).encode("ascii"), np.uint8).reshape(len(texts), -1)
+
+
+_DIVISION_CHARACTERS = _rows(DIVISIONS)
+_DAY_CHARACTERS = _rows([f"{day:%Y%m%d}" for day in _DAYS])
+_SEQUENCE_CHARACTERS = _rows([f"{sequence:03d}" for sequence in range(SEQUENCES)])
 
 
 def _spouse_endings() -> dict[str, str]:

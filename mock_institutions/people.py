@@ -4,6 +4,8 @@ Persons 2h and 2h + 1 are spouses: born the same day in the same county, one wom
 of the sequence tells the sex.
 """
 
+from functools import cache
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -46,9 +48,14 @@ class People:
 
     def person_names(self, indices: NDArray[np.int64]) -> list[str]:
         """The names of many persons."""
-        drawn = mixed_all(indices.astype(np.uint64) ^ np.uint64(self._key))
-        surnames = (drawn % np.uint64(len(names.SURNAMES))).tolist()
-        given = ((drawn >> np.uint64(_SECOND_PART)) % np.uint64(len(names.GIVEN_NAMES))).tolist()
-        return [
-            names.SURNAMES[first] + names.GIVEN_NAMES[second] for first, second in zip(surnames, given, strict=True)
-        ]
+        drawn = mixed_all(indices.view(np.uint64) ^ np.uint64(self._key))
+        surnames = drawn % np.uint64(len(names.SURNAMES))
+        given = (drawn >> np.uint64(_SECOND_PART)) % np.uint64(len(names.GIVEN_NAMES))
+        chosen: list[str] = _full_names()[surnames * np.uint64(len(names.GIVEN_NAMES)) + given].tolist()
+        return chosen
+
+
+@cache
+def _full_names() -> NDArray[np.object_]:
+    """Every surname with every given name. One object for each, so that nothing is put together on the hot path."""
+    return np.array([surname + given for surname, given in product(names.SURNAMES, names.GIVEN_NAMES)], dtype=object)

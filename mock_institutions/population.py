@@ -8,8 +8,12 @@ from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Literal, NamedTuple
 
-from mock_institutions.numbers import PERSONS, POPULATION
+import numpy as np
+from numpy.typing import NDArray
+
+from mock_institutions.numbers import PERSONS, POPULATION, resident_ids
 from mock_institutions.people import Identity, People
+from mock_institutions.protobuf_dialect import ProtobufSplicer
 from mock_institutions.records import Answer, SubjectType
 from mock_institutions.registry import Institution, Registry
 
@@ -38,6 +42,13 @@ class Population:
         """The person, or from `PERSONS` on the organisation, with ordinal `index` (0 to `POPULATION` - 1)."""
         return self._people.identity(index)
 
+    def residents(self, indices: NDArray[np.int64]) -> tuple[list[str], list[str]]:
+        """The numbers and the names of many persons, each as `person` gives it; ordinals from 0 to `PERSONS` - 1.
+
+        There are 317,043,200,000 of them, so as many different ones as anybody may want to ask about.
+        """
+        return resident_ids(indices), self._people.person_names(indices)
+
     def registry(self, institution: Institution) -> Registry:
         """The records of one institution; made once."""
         if institution not in self._registries:
@@ -48,6 +59,22 @@ class Population:
         """What the institution must say about a subject, whoever asks and whenever."""
         registry = self.registry(institution)
         return registry.answer(registry.find(subject_type, number, name))
+
+    def encoded_answers(
+        self,
+        institution: Institution,
+        subject_types: Sequence[SubjectType],
+        numbers: Sequence[str],
+        names: Sequence[str],
+    ) -> list[bytes]:
+        """`answer` for many subjects, to check replies in bulk: each as a contract's Answer, encoded.
+
+        The bytes are those of outcome, problem and assets, in this order; what an answer says besides, which is where,
+        as of when and from where it comes, is not the population's to know. Cut that out of an answer (from its third
+        byte on stands observed_at) and what is left is equal; unless a broker encoded it anew in another order of
+        fields, which parsing and serialising it undoes.
+        """
+        return ProtobufSplicer(self.registry(institution)).answers(subject_types, numbers, names)
 
     def sample(
         self, count: int, rng_seed: int, mix: Mix = "all", institutions: Sequence[Institution] = ()

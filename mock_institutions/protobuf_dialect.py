@@ -4,7 +4,9 @@ The spliced way writes the wire format by hand: a field is its tag, then for any
 bytes. Tags below are given in hexadecimal as (field << 3 | wire type).
 """
 
+from collections.abc import Iterator, Sequence
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -14,12 +16,16 @@ from broker.v1 import asset_pb2, inquiry_pb2, institution_pb2
 from mock_institutions.dialect import (
     ITEMS_PREPARED,
     Batch,
+    Blanks,
     Dialect,
     Inquiries,
     MalformedError,
     Spliced,
+    by_row,
     templates_for,
 )
+from mock_institutions.findings import Holder, Holdings, Refusal
+from mock_institutions.protobuf_columns import head_size, read_residents
 from mock_institutions.records import (
     OUTCOMES,
     SUBJECT_TYPES,
@@ -29,30 +35,45 @@ from mock_institutions.records import (
     Problem,
     SubjectType,
 )
-from mock_institutions.registry import REFUSALS, Holding, Refusal, Registry
+from mock_institutions.registry import Registry
 
 
 def decode(body: bytes) -> Batch:
     """A request."""
+    start = head_size(body)
+    residents = None if start is None else read_residents(body, start)
+    if residents is None:
+        batch = _parsed(body)
+        mandate_of, inquiries = _columns(batch)
+    else:
+        batch = _parsed(body[:start])
+        mandate_of = residents.mandates
+        inquiries = Inquiries(
+            residents.items, ["RESIDENT_ID"] * len(residents.items), residents.numbers, residents.names
+        )
+    mandates = [_mandate(mandate) for mandate in batch.mandates]
+    return Batch(batch.request_id, batch.institution_id, batch.attempt, mandates, mandate_of, inquiries)
+
+
+def _parsed(body: bytes) -> institution_pb2.InquiryBatch:
     try:
-        batch = institution_pb2.InquiryBatch.FromString(body)
+        return institution_pb2.InquiryBatch.FromString(body)
     except DecodeError as error:
         raise MalformedError("not an InquiryBatch") from error
+
+
+def _columns(batch: institution_pb2.InquiryBatch) -> tuple[Sequence[int], Inquiries]:
+    """For each inquiry its mandate, and the rest."""
+    # In one pass: every step over a repeated field makes a Python object for the element.
     try:
-        return _columns(batch)
+        rows = [
+            (inquiry.mandate, inquiry.item, _SUBJECT_TYPES[inquiry.subject_type], inquiry.number, inquiry.name)
+            for inquiry in batch.inquiries
+        ]
     except KeyError as error:
         raise MalformedError("an inquiry has no known subject_type") from error
-
-
-def _columns(batch: institution_pb2.InquiryBatch) -> Batch:
-    # In one pass: every step over a repeated field makes a Python object for the element.
-    rows = [
-        (inquiry.mandate, inquiry.item, _SUBJECT_TYPES[inquiry.subject_type], inquiry.number, inquiry.name)
-        for inquiry in batch.inquiries
-    ]
     mandate_of, *columns = zip(*rows, strict=True) if rows else ((), (), (), (), ())
-    mandates = [_mandate(mandate) for mandate in batch.mandates]
-    return Batch(batch.request_id, batch.institution_id, batch.attempt, mandates, mandate_of, Inquiries(*columns))
+    return mandate_of, Inquiries(*columns)
 
 
 _SUBJECT_TYPES: dict[int, SubjectType] = dict(enumerate(SUBJECT_TYPES, 1))
@@ -140,57 +161,75 @@ class ProtobufSplicer:
 
     def reply(self, request_id: str, inquiries: Inquiries, observed_at: int) -> Spliced:
         """The reply to `inquiries`, the spliced way."""
-        stamp = _field(0x1A, b"\x08" + _varint(observed_at))  # observed_at = 3, seconds = 1
-        not_found = _outcome("NOT_FOUND") + stamp
-        found = _outcome("FOUND") + stamp
-        refusals = {refusal: _refusal(refusal, stamp) for refusal in REFUSALS}
-        asset = self._asset
-        refused: list[int] = []
-        parts = [_field(0x0A, request_id.encode())]  # request_id = 1
+        items = inquiries.items
         findings = self._find_all(inquiries.subject_types, inquiries.numbers, inquiries.names)
-        for row, (item_number, finding) in enumerate(zip(inquiries.items, findings, strict=True)):
-            item = _length(item_number)
-            if not finding:
-                rest = not_found
-            elif isinstance(finding, Refusal):
-                rest = refusals[finding]
-                refused.append(row)
-            else:
-                rest = found + b"".join(map(asset, finding))
-            # replies = 2, of which item = 1
-            parts += (b"\x12", _length(1 + len(item) + len(rest)), b"\x08", item, rest)
-        return Spliced(b"".join(parts), refused)
+        replies = _BLANKS.of(items, observed_at)
+        found = _outcome("FOUND") + _stamp(observed_at)
+        for row, assets in by_row(findings.holdings, self._assets(findings.holdings), b"").items():
+            replies[row] = _reply(items[row], found + assets)
+        for row, refusal in findings.refusals.items():
+            replies[row] = _reply(items[row], _outcome(refusal.outcome) + _stamp(observed_at) + _problem(refusal))
+        return Spliced(_field(0x0A, request_id.encode()) + b"".join(replies), findings)  # request_id = 1
 
-    def _asset(self, holding: Holding) -> bytes:
-        numbers, variant, holders = holding
-        held_by = b"".join(map(_shared_holder if len(holders) == 2 else _sole_holder, holders))
-        details = self._templates[variant] % numbers
-        return b"".join((b"\x2a", _length(len(held_by) + len(details)), held_by, details))  # assets = 5
+    def answers(
+        self, subject_types: Sequence[SubjectType], numbers: Sequence[str], names: Sequence[str]
+    ) -> list[bytes]:
+        """What must be said about each subject: an encoded Answer which has only outcome, problem and assets."""
+        findings = self._find_all(subject_types, numbers, names)
+        answers = [_outcome("NOT_FOUND")] * len(numbers)
+        for row, assets in by_row(findings.holdings, self._assets(findings.holdings), b"").items():
+            answers[row] = _outcome("FOUND") + assets
+        for row, refusal in findings.refusals.items():
+            answers[row] = _outcome(refusal.outcome) + _problem(refusal)
+        return answers
+
+    def _assets(self, holdings: Holdings) -> Iterator[bytes]:
+        details = self._templates.fill(holdings.variants, holdings.numbers)
+        for held_by, detail in zip(_held_by(holdings), details, strict=True):
+            yield b"".join((b"\x2a", _length(len(held_by) + len(detail)), held_by, detail))  # assets = 5
 
 
-_DOCUMENT_TYPES = {"RESIDENT_ID": b"\x10\x01\x1a", "ORGANIZATION_CODE": b"\x10\x06\x1a"}
-"""document_type = 2 and the tag of document_number = 3."""
+def _reply(item: int, rest: bytes) -> bytes:
+    number = _length(item)
+    return b"".join((b"\x12", _length(1 + len(number) + len(rest)), b"\x08", number, rest))  # replies = 2, item = 1
 
 
-def _sole_holder(holder: tuple[str, str, str]) -> bytes:
+@lru_cache(maxsize=4)
+def _stamp(observed_at: int) -> bytes:
+    return _field(0x1A, b"\x08" + _varint(observed_at))  # observed_at = 3, seconds = 1
+
+
+def _not_found(item: int, observed_at: int) -> bytes:
+    return _reply(item, _outcome("NOT_FOUND") + _stamp(observed_at))
+
+
+_BLANKS = Blanks(_not_found)
+
+# document_type = 2, then the tag of document_number = 3 and its length, which is 18 whatever its type.
+_DOCUMENT_TYPES = {"RESIDENT_ID": b"\x10\x01\x1a\x12", "ORGANIZATION_CODE": b"\x10\x06\x1a\x12"}
+_HALF = b"\x22\x031/2"  # share = 4
+# By the length of the name: holders = 1, of which name = 1; the rest of a holder is 24 bytes long, and its share.
+_SOLE = tuple(b"\x0a" + _varint(2 + length + 22) + b"\x0a" + _varint(length) for length in range(100))
+_SHARED = tuple(b"\x0a" + _varint(2 + length + 22 + len(_HALF)) + opening[2:] for length, opening in enumerate(_SOLE))
+
+
+def _held_by(holdings: Holdings) -> list[bytes]:
+    """The holders of each thing."""
+    numbers, names = map(str.encode, holdings.document_numbers), map(str.encode, holdings.names)
+    held = [
+        b"".join((_SOLE[len(name)], name, _DOCUMENT_TYPES[document_type], number))
+        for document_type, number, name in zip(holdings.document_types, numbers, names, strict=True)
+    ]
+    for place, other in holdings.others.items():
+        first = holdings.document_types[place], holdings.document_numbers[place], holdings.names[place]
+        held[place] = _half(first) + _half(other)
+    return held
+
+
+def _half(holder: Holder) -> bytes:
     document_type, number, name = holder
-    name_bytes, number_bytes = name.encode(), number.encode()
-    content = b"".join(
-        (
-            b"\x0a",  # name = 1
-            _VARINTS[len(name_bytes)],
-            name_bytes,
-            _DOCUMENT_TYPES[document_type],
-            _VARINTS[len(number_bytes)],
-            number_bytes,
-        )
-    )
-    return b"".join((b"\x0a", _VARINTS[len(content)], content))  # holders = 1
-
-
-def _shared_holder(holder: tuple[str, str, str]) -> bytes:
-    sole = _sole_holder(holder)
-    return _field(0x0A, sole[2:] + b"\x22\x031/2")  # share = 4; a person's holder is shorter than 128 bytes
+    encoded = name.encode()
+    return b"".join((_SHARED[len(encoded)], encoded, _DOCUMENT_TYPES[document_type], number.encode(), _HALF))
 
 
 def _details(asset: Asset) -> bytes:
@@ -203,11 +242,11 @@ def _outcome(outcome: Outcome) -> bytes:
     return bytes((0x10, OUTCOMES.index(outcome) + 1))  # outcome = 2
 
 
-def _refusal(refusal: Refusal, stamp: bytes) -> bytes:
-    outcome, reason, field, message = refusal
+def _problem(refusal: Refusal) -> bytes:
+    _, reason, field, message = refusal
     problem = inquiry_pb2.Problem()
     fill(problem, Problem(reason=reason, field=field, message=message))
-    return _outcome(outcome) + stamp + _field(0x22, problem.SerializeToString())  # problem = 4
+    return _field(0x22, problem.SerializeToString())  # problem = 4
 
 
 PROTOBUF = Dialect("application/x-protobuf", decode, ProtobufSplicer)

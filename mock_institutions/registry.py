@@ -14,12 +14,21 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mock_institutions import catalogue
+from mock_institutions import catalogue, records
+from mock_institutions.findings import (
+    INVALID_NUMBER,
+    NAME_MISMATCH,
+    UNSUPPORTED,
+    Finding,
+    Findings,
+    Holding,
+    Holdings,
+    Refusal,
+)
 from mock_institutions.mixing import key, mixed, mixed_all
 from mock_institutions.numbers import (
     PERSONS,
@@ -31,7 +40,7 @@ from mock_institutions.numbers import (
     spouse_id,
 )
 from mock_institutions.people import Identity, People
-from mock_institutions.records import Answer, Asset, Holder, Kind, Problem, SubjectType
+from mock_institutions.records import Answer, Asset, Kind, Problem, SubjectType
 from mock_institutions.things import SLOTS, SLOTS_EACH, Tracer, number_system
 
 SHARED = 0.5
@@ -54,32 +63,6 @@ class Institution:
     id: str
     kind: Kind
     hit_rate: float
-
-
-class Holding(NamedTuple):
-    """One thing found: its numbers in UTF-8, the variant of its record, and who holds it."""
-
-    numbers: tuple[bytes, ...]
-    variant: int
-    holders: tuple[Identity, ...]
-
-
-class Refusal(NamedTuple):
-    """An inquiry which is sent back."""
-
-    outcome: Literal["REFUSED", "INVALID"]
-    reason: str
-    field: str
-    message: str
-
-
-Finding = tuple[Holding, ...] | Refusal
-"""What a registry finds: things, nothing (an empty tuple), or a reason not to look."""
-
-NAME_MISMATCH = Refusal("REFUSED", "NAME_MISMATCH", "name", "the name is not that of the holder of this number")
-INVALID_NUMBER = Refusal("INVALID", "INVALID_NUMBER", "number", "not a number of this type; check it and ask again")
-UNSUPPORTED = Refusal("INVALID", "UNSUPPORTED_SUBJECT_TYPE", "subject_type", "nothing of this type is registered here")
-REFUSALS = (NAME_MISMATCH, INVALID_NUMBER, UNSUPPORTED)
 
 
 class Registry:
@@ -158,7 +141,7 @@ class Registry:
             variant=holding.variant,
             numbers=tuple(number.decode() for number in holding.numbers),
             holders=tuple(
-                Holder(name=name, document_type=document_type, document_number=number, share=share)
+                records.Holder(name=name, document_type=document_type, document_number=number, share=share)
                 for document_type, number, name in holding.holders
             ),
         )
@@ -172,72 +155,76 @@ class Registry:
 
     # --- a batch at a time --------------------------------------------------------------------------------------------
 
-    def find_all(
-        self, subject_types: Sequence[SubjectType], numbers: Sequence[str], names: Sequence[str]
-    ) -> list[Finding]:
+    def find_all(self, subject_types: Sequence[SubjectType], numbers: Sequence[str], names: Sequence[str]) -> Findings:
         """What there is on each subject: `find` of every row of the three columns."""
-        if len(numbers) > FEW and set(subject_types) == {"RESIDENT_ID"} and set(map(len, numbers)) == {18}:
+        if len(numbers) > FEW and subject_types.count("RESIDENT_ID") == len(numbers):
             return self._find_residents(numbers, names)
         return self._find_mixed(subject_types, numbers, names)
 
     def _find_mixed(
         self, subject_types: Sequence[SubjectType], numbers: Sequence[str], names: Sequence[str]
-    ) -> list[Finding]:
+    ) -> Findings:
         """Residents together, if there are more than a few; the others one by one."""
-        subjects = list(zip(subject_types, numbers, names, strict=True))
-        residents = [
-            row for row, (kind, number, _) in enumerate(subjects) if kind == "RESIDENT_ID" and len(number) == 18
-        ]
+        residents = [row for row, subject_type in enumerate(subject_types) if subject_type == "RESIDENT_ID"]
         if len(residents) <= FEW:
-            return [self.find(*subject) for subject in subjects]
-        found = self._find_residents([numbers[row] for row in residents], [names[row] for row in residents])
-        by_row = dict(zip(residents, found, strict=True))
-        return [by_row[row] if row in by_row else self.find(*subject) for row, subject in enumerate(subjects)]
-
-    def _find_residents(self, numbers: Sequence[str], names: Sequence[str]) -> list[Finding]:
-        """What there is on each resident; the numbers have 18 characters."""
-        indices = resident_indices(numbers)
-        holdings: list[tuple[Holding, ...]] = [()] * len(numbers)
-        for row, holding in self._holdings_of(indices, numbers, names):
-            holdings[row] += (holding,)
-        findings: list[Finding] = list(holdings)
-        for row, (asked, known) in enumerate(zip(names, self._people.person_names(indices), strict=True)):
-            if asked != known:
-                findings[row] = NAME_MISMATCH
-        for row in np.flatnonzero(indices < 0).tolist():
-            findings[row] = self.find("RESIDENT_ID", numbers[row], names[row])
+            residents = []
+        findings = self._find_residents([numbers[row] for row in residents], [names[row] for row in residents])
+        findings = findings.moved(residents, len(numbers))
+        for row in sorted(set(range(len(numbers))).difference(residents)):
+            finding = self.find(subject_types[row], numbers[row], names[row])
+            if isinstance(finding, Refusal):
+                findings.refusals[row] = finding
+                continue
+            for holding in finding:
+                findings.holdings.add(row, holding)
+            if subject_types[row] == "RESIDENT_ID":
+                index = resident_index(numbers[row])
+                findings.persons[row] = -1 if index is None else index
         return findings
 
-    def _holdings_of(
-        self, indices: NDArray[np.int64], numbers: Sequence[str], names: Sequence[str]
-    ) -> Iterator[tuple[int, Holding]]:
-        """The things that the persons with these ordinals, numbers and names own or share, with the person's row."""
-        slots = self._slots_of(indices)
+    def _find_residents(self, numbers: Sequence[str], names: Sequence[str]) -> Findings:
+        """What there is on each of some residents."""
+        persons = resident_indices(numbers)
+        known = self._people.person_names(persons)
+        refusals: dict[int, Refusal] = {}
+        if known != list(names) or persons.min(initial=0) < 0:
+            for row, (asked, name) in enumerate(zip(names, known, strict=True)):
+                if persons[row] < 0 or asked != name:
+                    persons[row] = -1
+                    finding = self.find("RESIDENT_ID", numbers[row], asked)
+                    if isinstance(finding, Refusal):
+                        refusals[row] = finding
+        return Findings(persons, refusals, self._holdings_of(persons, numbers, names))
+
+    def _holdings_of(self, persons: NDArray[np.int64], numbers: Sequence[str], names: Sequence[str]) -> Holdings:
+        """The things that the persons with these ordinals, numbers and names own or share; -1 holds nothing."""
+        slots = self._slots_of(persons)
         words = mixed_all(slots ^ np.uint64(self._key))
-        taken = ((words & np.uint64(_TAKEN_MASK)) < np.uint64(self._threshold)) & (indices >= 0)[:, None]
+        taken = (words & np.uint64(_TAKEN_MASK)) < np.uint64(self._threshold)
+        taken &= (persons >= 0)[:, None]
         taken[:, SLOTS_EACH:] &= words[:, SLOTS_EACH:] >= np.uint64(1 << _SHARED_SHIFT)
         rows, columns = np.nonzero(taken)
         drawn = words[taken]
-        variants = drawn >> np.uint64(_TAKEN_BITS) & np.uint64(_VARIANT_MASK)
-        shared = drawn >> np.uint64(_SHARED_SHIFT) & np.uint64(self._spouses_share)
-        found = zip(
-            rows.tolist(),
-            (columns < SLOTS_EACH).tolist(),
-            shared.tolist(),
-            variants.tolist(),
-            self.numbers.of_all(slots[taken]),
-            strict=True,
+        asked_for = rows.tolist()
+        holdings = Holdings(
+            rows=asked_for,
+            variants=(drawn >> np.uint64(_TAKEN_BITS) & np.uint64(_VARIANT_MASK)).tolist(),
+            numbers=self.numbers.of_all(slots[taken]),
+            document_types=["RESIDENT_ID"] * len(asked_for),
+            document_numbers=[numbers[row] for row in asked_for],
+            names=[names[row] for row in asked_for],
+            others={},
         )
-        for row, is_own, is_shared, variant, things in found:
-            holders: tuple[Identity, ...] = (Identity("RESIDENT_ID", numbers[row], names[row]),)
-            if is_shared:
-                spouse = Identity("RESIDENT_ID", spouse_id(numbers[row]), self._people.name(int(indices[row]) ^ 1))
-                holders = (*holders, spouse) if is_own else (spouse, *holders)
-            yield row, Holding(things, variant, holders)
+        if self._spouses_share:
+            shared = np.flatnonzero(drawn >> np.uint64(_SHARED_SHIFT))
+            spouses = self._people.person_names(persons[rows[shared]] ^ 1)
+            for place, is_own, spouse in zip(shared.tolist(), columns[shared] < SLOTS_EACH, spouses, strict=True):
+                holdings.share(place, spouse_id(holdings.document_numbers[place]), spouse, is_second=bool(is_own))
+        return holdings
 
     def _slots_of(self, indices: NDArray[np.int64]) -> NDArray[np.uint64]:
         """One row of slots for each ordinal: the own ones, then, where spouses share, the spouse's."""
-        first = indices.astype(np.uint64) * np.uint64(SLOTS_EACH)
+        first = indices.view(np.uint64) * np.uint64(SLOTS_EACH)
         own = [first + np.uint64(place) for place in range(SLOTS_EACH)]
         spouses = [slots ^ np.uint64(SLOTS_EACH) for slots in own] if self._spouses_share else []
         return np.stack(own + spouses, axis=1)

@@ -53,16 +53,15 @@ class InstitutionServer:
         registry = population.registry(config.institution)
         self._splicers = {content_type: dialect.splicer(registry) for content_type, dialect in DIALECTS.items()}
 
-    def application(self) -> web.Application:
-        """The routes."""
-        application = web.Application(client_max_size=MOST_BODY)
-        application.router.add_post("/v1/inquiries", self._inquiries)
-        application.router.add_get("/healthz", self._health)
-        application.router.add_get("/stats", self._show_stats)
-        application.router.add_post("/stats/reset", self._reset_stats)
-        application.router.add_get("/faults", self._show_faults)
-        application.router.add_post("/faults", self._replace_faults)
-        return application
+    def add_to(self, application: web.Application, below: str) -> None:
+        """Add the routes, each with `below` before its path."""
+        router = application.router
+        router.add_post(f"{below}/v1/inquiries", self._inquiries)
+        router.add_get(f"{below}/healthz", self._health)
+        router.add_get(f"{below}/stats", self._show_stats)
+        router.add_post(f"{below}/stats/reset", self._reset_stats)
+        router.add_get(f"{below}/faults", self._show_faults)
+        router.add_post(f"{below}/faults", self._replace_faults)
 
     async def _health(self, _: web.Request) -> web.Response:
         config = self._config
@@ -156,8 +155,8 @@ class InstitutionServer:
             raise RefusedError(400, "REFUSED", "the batch cannot be processed")
 
     def _answer(self, request: web.Request, batch: Batch) -> web.Response:
-        body, refused = self._splicers[request.content_type].reply(batch.request_id, batch.inquiries, int(time.time()))
-        self._stats.answered(batch.inquiries, refused, attempt=batch.attempt, now=time.monotonic())
+        body, findings = self._splicers[request.content_type].reply(batch.request_id, batch.inquiries, int(time.time()))
+        self._stats.answered(batch.inquiries, findings, attempt=batch.attempt, now=time.monotonic())
         response = web.Response(body=body, content_type=request.content_type)
         if 0 < self._config.gzip_above < len(body) and "gzip" in request.headers.get("Accept-Encoding", ""):
             response.enable_compression(web.ContentCoding.gzip)
@@ -197,15 +196,28 @@ async def running(config: Config) -> AsyncIterator[dict[str, str]]:
     population = Population(config.seed)
     urls: dict[str, str] = {}
     async with AsyncExitStack() as stack:
-        for each in config.institutions:
-            application = InstitutionServer(each, population).application()
-            # Cancelling a handler when its client leaves is what ends a hang. The second of grace is for calls that
-            # are being answered when the process is told to stop.
-            runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
-            await web.TCPSite(runner, each.host, each.port).start()
-            host, port = runner.addresses[0][:2]
-            urls[each.id] = f"http://{host}:{port}"
-            log.info("%s (%s) answers at %s", each.id, each.kind, urls[each.id])
+        for together in [config.institutions] if config.one_address else [(each,) for each in config.institutions]:
+            application = web.Application(client_max_size=MOST_BODY)
+            below = {each.id: f"/{each.id}" if config.one_address else "" for each in together}
+            for each in together:
+                InstitutionServer(each, population).add_to(application, below[each.id])
+            address = await stack.enter_async_context(_listening(application, together[0].host, together[0].port))
+            for each in together:
+                urls[each.id] = address + below[each.id]
+                log.info("%s (%s) answers at %s", each.id, each.kind, urls[each.id])
         yield urls
+
+
+@asynccontextmanager
+async def _listening(application: web.Application, host: str, port: int) -> AsyncIterator[str]:
+    """Serve an application while the context lasts; gives its address as a URL."""
+    # Cancelling a handler when its client leaves is what ends a hang. The second of grace is for calls that are being
+    # answered when the process is told to stop.
+    runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        bound_host, bound_port = runner.addresses[0][:2]
+        yield f"http://{bound_host}:{bound_port}"
+    finally:
+        await runner.cleanup()

@@ -4,12 +4,12 @@ Everything is counted once per call, and per inquiry only where the question is 
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from itertools import repeat
 from typing import NamedTuple
 
 from mock_institutions.dialect import Inquiries
 from mock_institutions.faults import FaultKind
+from mock_institutions.findings import Findings
+from mock_institutions.repeats import Repeats, question_keys
 
 
 class Snapshot(NamedTuple):
@@ -42,12 +42,11 @@ class Stats:
 
     def reset(self) -> None:
         """Count anew. Calls in progress stay in progress."""
-        self.calls = self.inquiries = self.first_attempts = self.retries = self.duplicates = self.rejected = 0
+        self.calls = self.inquiries = self.first_attempts = self.retries = self.rejected = 0
         self.concurrency_violations = self.rate_violations = self.batch_violations = 0
         self.peak_concurrency = self.in_progress
         self.faults: Counter[str] = Counter()
-        self._answered: dict[int, float] = {}
-        self._sweep_at = 0.0
+        self._repeats = None if self._lifetime is None else Repeats(self._lifetime)
 
     def snapshot(self) -> Snapshot:
         """The counters, as they are now."""
@@ -76,33 +75,16 @@ class Stats:
         """A call suffers a fault."""
         self.faults[kind] += 1
 
-    def answered(self, inquiries: Inquiries, refused: Sequence[int], *, attempt: int, now: float) -> None:
-        """A call was answered as it should. The rows in `refused` got no fact, so asking again is no duplicate.
+    def answered(self, inquiries: Inquiries, findings: Findings, *, attempt: int, now: float) -> None:
+        """A call was answered as it should. What was refused got no fact, so asking again is no duplicate.
 
         `now`: monotonic seconds. The moment of the answer counts, so of two equal inquiries in progress at the same
         time the second to be answered is a duplicate; so is the second of two in one batch.
         """
-        if self._lifetime is None:
-            return
-        # 64-bit hashes: among 10^8 answers remembered, a false duplicate comes once in 2 x 10^11 inquiries.
-        keys = list(map(hash, zip(inquiries.subject_types, inquiries.numbers, inquiries.names, strict=True)))
-        for row in reversed(refused):
-            del keys[row]
-        if attempt <= 1:
-            self._count_duplicates(keys, now - self._lifetime)
-        self._answered.update(zip(keys, repeat(now)))
-        self._sweep(now, self._lifetime)
+        if self._repeats:
+            self._repeats.add(question_keys(inquiries, findings), is_first_attempt=attempt <= 1, now=now)
 
-    def _count_duplicates(self, keys: list[int], horizon: float) -> None:
-        distinct = set(keys)
-        self.duplicates += len(keys) - len(distinct)
-        known = [answered for answered in map(self._answered.get, distinct) if answered is not None]
-        self.duplicates += sum(answered > horizon for answered in known)
-
-    def _sweep(self, now: float, lifetime: float) -> None:
-        """Forget what is out of date, once per lifetime."""
-        if now < self._sweep_at:
-            return
-        horizon = now - lifetime
-        self._answered = {key: answered for key, answered in self._answered.items() if answered > horizon}
-        self._sweep_at = now + lifetime
+    @property
+    def duplicates(self) -> int:
+        """First attempts at questions whose last answer was still good."""
+        return self._repeats.count() if self._repeats else 0

@@ -5,6 +5,7 @@ is traced by undoing the permutation and then comparing the whole of it with wha
 """
 
 from collections.abc import Callable, Mapping
+from itertools import product
 from typing import Protocol
 
 import numpy as np
@@ -34,6 +35,8 @@ Tracer = Callable[[str], int | None]
 
 Ordinals = NDArray[np.uint64]
 Characters = NDArray[np.uint8]
+Columns = tuple[list[bytes], ...]
+"""A column for each of a thing's numbers, in UTF-8."""
 
 
 class NumberSystem(Protocol):
@@ -48,8 +51,8 @@ class NumberSystem(Protocol):
         """All numbers of a slot, those of `tracers` first and in that order."""
         ...
 
-    def of_all(self, slots: Ordinals) -> list[tuple[bytes, ...]]:
-        """`of` many slots, each number in UTF-8."""
+    def of_all(self, slots: Ordinals) -> Columns:
+        """`of` many slots: a column for each number."""
         ...
 
 
@@ -63,6 +66,7 @@ class Permutation:
     def __init__(self, high: int, low: int, key: int) -> None:
         self._high, self._low = high, low
         self._keys = tuple(mixed(key ^ round_number) for round_number in range(3))
+        self._constants = tuple(map(np.uint64, self._keys)), np.uint64(high), np.uint64(low)
 
     def scatter(self, ordinal: int) -> int:
         """Where `ordinal` lands."""
@@ -84,23 +88,41 @@ class Permutation:
 
     def scatter_all(self, ordinals: Ordinals) -> Ordinals:
         """`scatter` of many."""
-        first, second, third = map(np.uint64, self._keys)
-        high_size, low_size = np.uint64(self._high), np.uint64(self._low)
+        (first, second, third), high_size, low_size = self._constants
         high, low = np.divmod(ordinals, low_size)
-        low = (low + mixed_all(high ^ first) % low_size) % low_size
-        high = (high + mixed_all(low ^ second) % high_size) % high_size
-        low = (low + mixed_all(high ^ third) % low_size) % low_size
-        scattered: Ordinals = high * low_size + low
-        return scattered
+        low += mixed_all(high ^ first) % low_size
+        low %= low_size
+        high += mixed_all(low ^ second) % high_size
+        high %= high_size
+        low += mixed_all(high ^ third) % low_size
+        low %= low_size
+        high *= low_size
+        high += low
+        return high
 
 
 # --- columns of characters, one byte each ---------------------------------------------------------------------------
 
 
-def _digits(values: Ordinals, width: int) -> Characters:
-    """Decimal digits (not characters), one row for each value."""
-    powers = np.array([10**place for place in reversed(range(width))], dtype=np.uint64)
-    return (values[:, None] // powers % np.uint64(10)).astype(np.uint8)
+_TEN_THOUSAND = np.uint64(10_000)
+_GROUPS = np.frombuffer("".join(f"{group:04d}" for group in range(10_000)).encode(), np.uint32)
+"""The four characters of every number below ten thousand."""
+
+
+def _twelve(values: Ordinals) -> NDArray[np.uint64]:
+    """The twelve decimal digits of each value, in three groups of four."""
+    millions, last = np.divmod(values, _TEN_THOUSAND)
+    return np.stack((*np.divmod(millions, _TEN_THOUSAND), last), axis=1)
+
+
+def _eight(values: Ordinals) -> NDArray[np.uint64]:
+    """The eight decimal digits of each value, in two groups of four."""
+    return np.stack(np.divmod(values, _TEN_THOUSAND), axis=1)
+
+
+def _characters(groups: NDArray[np.uint64]) -> Characters:
+    """Groups of four digits written out, one row of characters for each row."""
+    return _GROUPS[groups].view(np.uint8)
 
 
 def _alphabet(symbols: str) -> Characters:
@@ -109,21 +131,32 @@ def _alphabet(symbols: str) -> Characters:
 
 def _numbers(rows: int, *parts: str | Characters) -> list[bytes]:
     """Numbers put together from constant texts, and from columns with one row of characters for each number."""
-    columns = [np.tile(_alphabet(part), (rows, 1)) if isinstance(part, str) else part for part in parts]
-    whole = np.hstack(columns)
-    numbers: list[bytes] = whole.view(f"S{whole.shape[1]}")[:, 0].tolist()
+    widths = [len(part) if isinstance(part, str) else part.shape[1] for part in parts]
+    whole = np.empty((rows, sum(widths)), np.uint8)
+    end = 0
+    for part, width in zip(parts, widths, strict=True):
+        start, end = end, end + width
+        whole[:, start:end] = _alphabet(part) if isinstance(part, str) else part
+    numbers: list[bytes] = whole.view(f"S{end}")[:, 0].tolist()
     return numbers
 
 
 _DIGITS = _alphabet("0123456789")
+_DIGITS_OF_GROUP = (_GROUPS.view(np.uint8).reshape(-1, 4) - _DIGITS[0]).astype(np.int64)
 _DIVISION_CHARACTERS = _alphabet("".join(DIVISIONS)).reshape(-1, 6)
 
+
+_PAIRS = _alphabet("".join(map("".join, product(_PLATE_SYMBOLS, repeat=2)))).reshape(-1, 2)
+_TWO_SYMBOLS = np.uint64(34**2)
+_FOUR_SYMBOLS = np.uint64(34**4)
 
 # --- the number systems ---------------------------------------------------------------------------------------------
 
 
 # Luhn: every second digit is doubled, beginning beside the check digit, and the digits of the result are added.
-_DOUBLED = np.array((0, 2, 4, 6, 8, 1, 3, 5, 7, 9), dtype=np.uint64)
+_DOUBLED = np.array((0, 2, 4, 6, 8, 1, 3, 5, 7, 9))
+_LUHN_OF_GROUP = _DIGITS_OF_GROUP[:, ::2].sum(axis=1) + _DOUBLED[_DIGITS_OF_GROUP[:, 1::2]].sum(axis=1)
+"""What a group of four digits adds to the sum, beginning at an even place."""
 
 
 def _luhn_sum(digits: str) -> int:
@@ -135,6 +168,8 @@ def _luhn_sum(digits: str) -> int:
 
 # The twelve digits of a vehicle's number stand at places 4 to 8 and 11 to 17.
 _VIN_DIGIT_WEIGHTS = np.array((*_VIN_WEIGHTS[3:8], *_VIN_WEIGHTS[10:]))
+_VIN_SUMS_OF_GROUP = tuple(_DIGITS_OF_GROUP @ weights for weights in _VIN_DIGIT_WEIGHTS.reshape(3, 4))
+_VIN_CHECKS = _alphabet("0123456789X")
 
 
 class AccountNumbers:
@@ -152,12 +187,11 @@ class AccountNumbers:
         digits = f"{self._prefix}{self._permutation.scatter(slot):012d}"
         return (f"{digits}{-_luhn_sum(digits) % 10}",)
 
-    def of_all(self, slots: Ordinals) -> list[tuple[bytes, ...]]:
+    def of_all(self, slots: Ordinals) -> Columns:
         """`of` many slots."""
-        digits = _digits(self._permutation.scatter_all(slots), 12)
-        total = digits[:, ::2].sum(axis=1) + _DOUBLED[digits[:, 1::2]].sum(axis=1) + np.uint64(self._prefix_sum)
-        checks = (np.uint64(10) - total % np.uint64(10)) % np.uint64(10)
-        return list(zip(_numbers(len(slots), self._prefix, _DIGITS[digits], _DIGITS[checks][:, None])))
+        groups = _twelve(self._permutation.scatter_all(slots))
+        total = _LUHN_OF_GROUP[groups].sum(axis=1) + self._prefix_sum
+        return (_numbers(len(slots), self._prefix, _characters(groups), _DIGITS[-total % 10][:, None]),)
 
     def _slot(self, number: str) -> int | None:
         return _confirmed(self, self._permutation, number, number[6:18])
@@ -174,10 +208,9 @@ class SecuritiesNumbers:
         """The securities account number of a slot, 13 characters."""
         return (f"A{self._permutation.scatter(slot):012d}",)
 
-    def of_all(self, slots: Ordinals) -> list[tuple[bytes, ...]]:
+    def of_all(self, slots: Ordinals) -> Columns:
         """`of` many slots."""
-        digits = _digits(self._permutation.scatter_all(slots), 12)
-        return list(zip(_numbers(len(slots), "A", _DIGITS[digits])))
+        return (_numbers(len(slots), "A", _characters(_twelve(self._permutation.scatter_all(slots)))),)
 
     def _slot(self, number: str) -> int | None:
         return _confirmed(self, self._permutation, number, number[1:])
@@ -189,6 +222,8 @@ class VehicleNumbers:
     # A Chinese maker's code; the model year, place 10; the other places but the check are digits.
     _MAKER, _YEAR = "LZM", "L"
     _PROVINCES = "".join(PROVINCES.values())
+    # The first two characters of a plate: four bytes in UTF-8.
+    _openings = _alphabet("".join(map("".join, product(_PROVINCES, _PLATE_LETTERS)))).reshape(-1, 4)
 
     def __init__(self, key: int) -> None:
         # In mixed radix: province, letter and two symbols, then four symbols.
@@ -205,22 +240,22 @@ class VehicleNumbers:
         """Plate and identification number of a slot."""
         return self._plate(self._plates.scatter(slot)), self._vin(self._vins.scatter(slot))
 
-    def of_all(self, slots: Ordinals) -> list[tuple[bytes, ...]]:
+    def of_all(self, slots: Ordinals) -> Columns:
         """`of` many slots."""
         plates = self._all_plates(self._plates.scatter_all(slots))
-        digits = _digits(self._vins.scatter_all(slots), 12)
-        total = digits.astype(np.int64) @ _VIN_DIGIT_WEIGHTS + self._fixed_sum
-        check = _alphabet("0123456789X")[total % 11][:, None]
-        characters = _DIGITS[digits]
-        vins = _numbers(len(slots), self._MAKER, characters[:, :5], check, self._YEAR, characters[:, 5:])
-        return list(zip(plates, vins, strict=True))
+        groups = _twelve(self._vins.scatter_all(slots))
+        total = sum(weighted[group] for weighted, group in zip(_VIN_SUMS_OF_GROUP, groups.T, strict=True))
+        check = _VIN_CHECKS[(total + self._fixed_sum) % 11][:, None]
+        digits = _characters(groups)
+        return plates, _numbers(len(slots), self._MAKER, digits[:, :5], check, self._YEAR, digits[:, 5:])
 
     def _all_plates(self, places: Ordinals) -> list[bytes]:
-        powers = np.array([34**place for place in reversed(range(6))], dtype=np.uint64)
-        symbols = _alphabet(_PLATE_SYMBOLS)[places[:, None] // powers % np.uint64(34)]
-        provinces, letters = np.divmod(places // np.uint64(34**6), np.uint64(len(_PLATE_LETTERS)))
-        names = _alphabet(self._PROVINCES).reshape(-1, 3)[provinces]  # three bytes each in UTF-8
-        return _numbers(len(places), names, _alphabet(_PLATE_LETTERS)[letters][:, None], symbols)
+        places, last = np.divmod(places, _FOUR_SYMBOLS)
+        places, middle = np.divmod(places, _TWO_SYMBOLS)
+        openings = self._openings[places]
+        return _numbers(
+            len(places), openings, _PAIRS[middle], _PAIRS[last // _TWO_SYMBOLS], _PAIRS[last % _TWO_SYMBOLS]
+        )
 
     def _plate(self, place: int) -> str:
         symbols = ""
@@ -269,13 +304,13 @@ class RealEstateNumbers:
         digits = f"{serial:08d}"
         return f"{DIVISIONS[county]}001001GB0{digits[:4]}F0001{digits[4:]}", digits
 
-    def of_all(self, slots: Ordinals) -> list[tuple[bytes, ...]]:
+    def of_all(self, slots: Ordinals) -> Columns:
         """`of` many slots."""
         counties, serials = np.divmod(self._permutation.scatter_all(slots), np.uint64(10**8))
-        serial = _DIGITS[_digits(serials, 8)]
+        serial = _characters(_eight(serials))
         parcel, unit = serial[:, :4], serial[:, 4:]
         units = _numbers(len(slots), _DIVISION_CHARACTERS[counties], "001001GB0", parcel, "F0001", unit)
-        return list(zip(units, _numbers(len(slots), serial), strict=True))
+        return units, _numbers(len(slots), serial)
 
     def _slot(self, number: str) -> int | None:
         county = division_place(number[:6])

@@ -35,6 +35,22 @@ def test_more_banks_and_other_ports() -> None:
     assert [each.port for each in config.with_ports_from(9000).institutions] == list(range(9000, 9007))
 
 
+def test_national_institutions() -> None:
+    config = load().with_national(40)
+    assert [each.id for each in config.institutions[:5]] == [
+        "mock-bank-0001",
+        "mock-vehicle-0002",
+        "mock-securities-0003",
+        "mock-real-estate-0004",
+        "mock-bank-0005",
+    ]
+    assert len(config.institutions) == 40
+    assert {(each.port, each.region) for each in config.institutions} == {(7101, "")}
+    assert config.institutions[5].hit_rate == load().find("mock-vehicle").hit_rate
+    assert {each.port for each in config.with_ports_from(9000).institutions} == {9000}
+    assert load().with_national(0) == load()
+
+
 ONE = '[[institutions]]\nid = "a"\nkind = "bank"\n'
 
 
@@ -98,6 +114,13 @@ def test_answer_knows_the_banks_that_serve_was_told_of() -> None:
     asking = ["answer", "--institution", "mock-bank-002", "--type", "PASSPORT", "--number", "E12345678", "--name", "X"]
     assert CliRunner().invoke(main, [*asking, "--banks", "1"]).exit_code == 2
     said = CliRunner().invoke(main, [*asking, "--banks", "2"])
+    assert json.loads(said.stdout) == {"outcome": "NOT_FOUND"}
+
+
+def test_answer_knows_the_national_institutions() -> None:
+    asking = ["answer", "--national", "400", "--type", "PASSPORT", "--number", "E12345678", "--name", "X"]
+    assert CliRunner().invoke(main, [*asking, "--institution", "mock-bank"]).exit_code == 2
+    said = CliRunner().invoke(main, [*asking, "--institution", "mock-real-estate-0400"])
     assert json.loads(said.stdout) == {"outcome": "NOT_FOUND"}
 
 

@@ -1,13 +1,19 @@
 """The dialects: spliced bytes say exactly what the typed answer says."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from google.protobuf.json_format import MessageToDict
+from hypothesis import given
+from hypothesis import strategies as st
 
 from broker.v1 import inquiry_pb2, institution_pb2
+from mock_institutions import protobuf_dialect
 from mock_institutions.dialect import Inquiries, MalformedError
 from mock_institutions.json_dialect import JSON, timestamp
 from mock_institutions.population import Lookup, Population
+from mock_institutions.protobuf_columns import head_size, read_residents
 from mock_institutions.protobuf_dialect import PROTOBUF, fill
 from mock_institutions.records import InquiryBatchReply, InquiryReply
 from mock_institutions.registry import Institution
@@ -86,7 +92,7 @@ def test_refused_rows_are_told(population: Population, institution: Institution,
     assert expected
     for dialect in (JSON, PROTOBUF):
         splicer = dialect.splicer(population.registry(institution))
-        assert list(splicer.reply("r-1", inquiries, OBSERVED_AT).refused) == expected
+        assert sorted(splicer.reply("r-1", inquiries, OBSERVED_AT).findings.refusals) == expected
 
 
 MANDATE = {
@@ -131,3 +137,72 @@ def test_what_is_no_json_request(body: bytes) -> None:
 def test_what_is_no_protobuf_request(body: bytes) -> None:
     with pytest.raises(MalformedError):
         PROTOBUF.decode(body)
+
+
+REQUEST = institution_pb2.InquiryBatch(
+    request_id="r-1",
+    institution_id="bank",
+    attempt=300,
+    mandates=[inquiry_pb2.Mandate(**MANDATE)] * 2,
+    inquiries=[
+        institution_pb2.Inquiry(
+            item=item,
+            mandate=item % 3 * 100,
+            subject_type=inquiry_pb2.SUBJECT_TYPE_RESIDENT_ID,
+            number=number,
+            name=name,
+        )
+        for item, number, name in [
+            (0, "110101194001010004", "戴强然"),
+            (127, "11010119400101004X", "王伟"),
+            (128, "110101194001010012", "A"),
+            (16_383, "110101194001010020", "欧阳" * 9),
+        ]
+    ],
+)
+
+
+def read(body: bytes) -> list[object]:
+    batch = protobuf_dialect.decode(body)
+    return [*batch[:4], *map(list, (batch.mandate_of, *batch.inquiries))]
+
+
+def read_plainly(body: bytes) -> list[object]:
+    """By the protobuf library alone."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(protobuf_dialect, "head_size", lambda _: None)
+        return read(body)
+
+
+def test_residents_are_read_as_columns() -> None:
+    body = REQUEST.SerializeToString()
+    start = head_size(body)
+    assert start == body.index(b"\x2a")
+    assert read_residents(body, start)
+    assert read(body) == read_plainly(body)
+
+
+@pytest.mark.parametrize("change", [{"item": 16_384}, {"mandate": 2**31}, {"subject_type": 2}, {"name": ""}])
+def test_what_is_out_of_the_ordinary_is_not_read_as_columns(change: dict[str, Any]) -> None:
+    request = institution_pb2.InquiryBatch.FromString(REQUEST.SerializeToString())
+    for name, value in change.items():
+        setattr(request.inquiries[2], name, value)
+    body = request.SerializeToString()
+    assert read_residents(body, head_size(body) or 0) is None
+    assert read(body) == read_plainly(body)
+
+
+@given(
+    st.integers(0), st.sampled_from((0, 1, 2, 8, 16, 18, 24, 34, 42, 127, 128, 144, 172, 228, 255)), st.integers(0, 2)
+)
+def test_a_changed_byte_is_read_as_the_library_reads_it(place: int, byte: int, inserted: int) -> None:
+    body = REQUEST.SerializeToString()
+    place %= len(body)
+    changed = body[:place] + bytes([byte]) * inserted + body[place + 1 :]
+    try:
+        expected = read_plainly(changed)
+    except MalformedError:
+        with pytest.raises(MalformedError):
+            read(changed)
+    else:
+        assert read(changed) == expected

@@ -127,6 +127,25 @@ def test_several_institutions_answer_at_once(lookups: list[Lookup]) -> None:
     asyncio.run(run())
 
 
+def test_many_institutions_answer_at_one_address(lookups: list[Lookup]) -> None:
+    async def run() -> None:
+        config = Config(seed=SEED, institutions=(BANK,)).with_national(400)
+        async with running(config) as urls, aiohttp.ClientSession() as session:
+            assert len(urls) == 400
+            assert len({url.rpartition("/")[0] for url in urls.values()}) == 1
+            name = "mock-vehicle-0398"
+            body = msgspec.json.encode(request(lookups) | {"institution_id": name})
+            async with session.post(
+                f"{urls[name]}/v1/inquiries", data=body, headers={"Content-Type": JSON}
+            ) as response:
+                assert response.status == 200
+            for asked in (name, "mock-bank-0397"):
+                async with session.get(f"{urls[asked]}/stats") as response:
+                    assert (await response.json())["calls"] == (asked == name)
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("content_type", [JSON, PROTOBUF])
 def test_a_wrong_batch_is_refused_as_a_whole(lookups: list[Lookup], content_type: str) -> None:
     inquiries = request(lookups)["inquiries"]
