@@ -7,13 +7,16 @@ PROTOS := $(wildcard proto/broker/v1/*.proto)
 PROTO_INCLUDE = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 .DEFAULT_GOAL := help
-.PHONY: help system demo test check bench serve loadtest proto lock format clean
+.PHONY: help system peers-system demo test check bench bench-replay bench-peers serve loadtest proto lock format clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 system: ## install the only system package needed: python3's venv module (Debian, needs root)
 	apt-get update -qq && apt-get install -y -qq python3-venv
+
+peers-system: ## install what only bench-peers needs: Varnish, Redis, wrk (Debian, needs root)
+	apt-get update -qq && apt-get install -y -qq --no-install-recommends varnish redis-server wrk
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=..."; exit 1; }
@@ -35,9 +38,19 @@ test: $(READY) ## the whole test suite, under three minutes
 check: $(READY) ## formatting, lint, types, contracts, generated code, Dockerfile
 	@BIN=$(BIN) sh scripts/check
 
-bench: $(READY) ## the short benchmarks
+bench: $(READY) ## the short benchmarks, under ten minutes
 	$(BIN)/python -m benchmarks.hits
 	$(BIN)/python -m benchmarks.misses
+	$(BIN)/python -m benchmarks.misses --dialect protobuf
+	$(BIN)/python -m benchmarks.interactive
+	$(BIN)/python -m benchmarks.store_growth --records 2_000_000
+	$(BIN)/python -m benchmarks.steps
+
+bench-peers: $(READY) ## beside Varnish, Redis and a straightforward broker; needs `make peers-system`
+	$(BIN)/python -m benchmarks.peers
+
+bench-replay: $(READY) ## the national workload, 195 million inquiries in var/replay; goes on where it was stopped
+	$(BIN)/python -m benchmarks.replay --inquiries 195_000_000 --folder var/replay
 
 serve: $(READY) ## mocks and a broker on their default ports, until Ctrl-C
 	@$(BIN)/broker demo --serve
