@@ -76,11 +76,12 @@ class Petition:
     ) -> None:
         """See `Waiter`."""
         whole = self.assembly.take(column, rows, segments=segments, outcomes=outcomes, source=source)
-        self.reported += sum(len(self.assembly.positions(row)) for row in whole)
+        answering, positions = self.assembly.answered(whole)
+        self.reported += len(positions)
         if self._incremental:
             self._put(list(self._increments(rows, segments, set(whole))))
         elif whole:
-            self._put(self._reports(whole))
+            self._put(self._reports(answering, positions))
         if self._sealed:  # no lookup of this request will repeat these rows any more
             self.assembly.forget(whole)
         self._check_whole()
@@ -100,12 +101,11 @@ class Petition:
     def _report(self, row: int, position: int) -> bytes:
         return self._headers.report(position, self._flags(row), self.assembly.body(row))
 
-    def _reports(self, rows: Sequence[int]) -> list[bytes]:
-        """Reports on whole rows, together if they can be."""
-        if not self.assembly.all_complete or any(len(self.assembly.positions(row)) > 1 for row in rows):
-            return [self._report(row, position) for row in rows for position in self.assembly.positions(row)]
-        positions = [self.assembly.positions(row)[0] for row in rows]
-        bodies = [self.assembly.body(row) for row in rows]
+    def _reports(self, rows: Sequence[int], positions: Sequence[int]) -> list[bytes]:
+        """Reports on whole rows, one for each position, together if they can be."""
+        if not self.assembly.all_complete:
+            return [self._report(row, position) for row, position in zip(rows, positions, strict=True)]
+        bodies = list(map(self.assembly.body, rows))
         return self._headers.reports(positions, wire.FINAL + wire.COMPLETE, bodies)
 
     def _flags(self, row: int) -> bytes:

@@ -16,6 +16,7 @@ import logging
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import add
 
 import trio
 
@@ -94,6 +95,9 @@ class Lane:
         self._trips: set[_Trip] = set()
         self._work = trio.Event()
         self._controls = Controls(self.spec, random)
+        self._lifetimes = [0] * (max(Outcome) + 1)
+        self._lifetimes[Outcome.FOUND] = int(self.spec.found_lifetime)
+        self._lifetimes[Outcome.NOT_FOUND] = int(self.spec.not_found_lifetime)
         self._has_answered = False
         self._asked = self._repeated = self._shared = 0
 
@@ -315,17 +319,15 @@ class Lane:
     def _remember(self, batch: Batch, reply: Reply, segments: Sequence[bytes]) -> None:
         """Puts the answers that state a fact into the store."""
         now = int(self._clock())
-        lifetimes: dict[int, float] = {
-            Outcome.FOUND: self.spec.found_lifetime,
-            Outcome.NOT_FOUND: self.spec.not_found_lifetime,
-        }
-        observed = [min(at, now) for at in reply.observed_at]
+        observed = reply.observed_at
+        if max(observed, default=0) > now:
+            observed = [min(at, now) for at in observed]
         statements = Statements(
             institution=self._key,
             keys=batch.keys,
             outcomes=reply.outcomes,
             observed=observed,
-            expires=[int(at + lifetimes.get(o, 0)) for at, o in zip(observed, reply.outcomes, strict=True)],
+            expires=list(map(add, observed, map(self._lifetimes.__getitem__, reply.outcomes))),
             segments=segments,
         )
         if reply.outcomes.translate(None, _CACHEABLE):

@@ -22,29 +22,29 @@ class Assembly:
     positions each row answers.
     """
 
-    __slots__ = ("_awaited", "_forgotten", "_inconclusive", "_positions", "_rows", "_tally", "open_rows")
+    __slots__ = ("_awaited", "_forgotten", "_inconclusive", "_positions", "_repeats", "_rows", "_tally", "open_rows")
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
         self._forgotten: Row = [b""] * len(tally.counts)
         self._rows: list[Row] = []
         self._awaited: list[int] = []
-        self._positions: list[list[int]] = []
+        self._positions: list[int] = []  # the first of each row; further ones are in `_repeats`
+        self._repeats: dict[int, list[int]] = {}
         self._inconclusive: set[int] = set()
         self.open_rows = 0
         """Rows that still await something."""
 
-    def add(self, rows: Iterable[Row], positions: Iterable[int]) -> None:
+    def add(self, rows: Sequence[Row], positions: Sequence[int]) -> None:
         """Adds rows, each with the first position it answers."""
-        for row, position in zip(rows, positions, strict=True):
-            self._rows.append(row)
-            self._awaited.append(row.count(None))
-            self._positions.append([position])
-            self.open_rows += 1
+        self._rows += rows
+        self._awaited += [row.count(None) for row in rows]
+        self._positions += positions
+        self.open_rows += len(rows)
 
     def repeat(self, row: int, position: int) -> bool:
         """Lets a row answer one more position. True if the row is whole already: report the position at once."""
-        self._positions[row].append(position)
+        self._repeats.setdefault(row, []).append(position)
         for column, segment in enumerate(self._rows[row]):
             if segment:
                 self._tally.add(column, *_reading(segment))
@@ -60,21 +60,22 @@ class Assembly:
         if outcomes.translate(None, _CONCLUSIVE):
             inconclusive = [r for r, o in zip(rows, outcomes, strict=True) if o not in CONCLUSIVE]
             self._inconclusive.update(r for r in inconclusive if self._rows[r][column] is None)
+        all_rows, awaited = self._rows, self._awaited
         whole = []
-        counted = bytearray()
-        for row, segment, outcome in zip(rows, segments, outcomes, strict=True):
-            cells = self._rows[row]
+        late: set[int] = set()
+        for row, segment in zip(rows, segments, strict=True):
+            cells = all_rows[row]
             if cells[column] is not None:
+                late.add(row)
                 continue
             cells[column] = segment
-            positions = self._positions[row]
-            counted.append(outcome)
-            if len(positions) > 1:
-                counted.extend([outcome] * (len(positions) - 1))
-            self._awaited[row] -= 1
-            if not self._awaited[row]:
+            awaited[row] -= 1
+            if not awaited[row]:
                 whole.append(row)
-        self._tally.add(column, bytes(counted), source)
+        if late or self._repeats:
+            counted = zip(rows, outcomes, strict=True)
+            outcomes = bytes([o for row, o in counted if row not in late for _ in self.positions(row)])
+        self._tally.add(column, outcomes, source)
         self.open_rows -= len(whole)
         return whole
 
@@ -95,7 +96,14 @@ class Assembly:
 
     def positions(self, row: int) -> Sequence[int]:
         """The positions a row answers."""
-        return self._positions[row]
+        return [self._positions[row], *self._repeats.get(row, ())]
+
+    def answered(self, rows: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
+        """All positions these rows answer, with the row of each: aligned columns, rows first."""
+        if not self._repeats:
+            return rows, [self._positions[row] for row in rows]
+        spread = [row for row in rows for _ in self.positions(row)]
+        return spread, [position for row in rows for position in self.positions(row)]
 
     def complete(self, row: int) -> bool:
         """Whether every answer in the row is conclusive."""
@@ -108,7 +116,7 @@ class Assembly:
 
     def body(self, row: int) -> bytes:
         """The answers known, encoded, in order of their institutions."""
-        return b"".join([segment for segment in self._rows[row] if segment])
+        return b"".join(filter(None, self._rows[row]))
 
 
 def _reading(segment: bytes) -> tuple[bytes, Source]:

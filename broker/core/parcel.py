@@ -7,6 +7,7 @@ call, and may join several parcels in one. Both work on columns; nothing is made
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Protocol
 
 from broker.model import Mandate, Priority, Source, Subject
@@ -86,12 +87,12 @@ class Batch:
     @property
     def keys(self) -> list[bytes]:
         """Keys of all items."""
-        return [key for parcel in self.parcels for key in parcel.keys]
+        return list(chain.from_iterable([parcel.keys for parcel in self.parcels]))
 
     @property
     def subjects(self) -> list[Subject]:
         """Subjects of all items."""
-        return [subject for parcel in self.parcels for subject in parcel.subjects]
+        return list(chain.from_iterable([parcel.subjects for parcel in self.parcels]))
 
     def spans(self) -> Iterator[tuple[Parcel, slice]]:
         """Each parcel with the items it accounts for."""

@@ -6,17 +6,17 @@ and nanos. docs/institutions.md shows both directions. Members this broker does 
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from functools import partial
+from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
 
 from broker.errors import BadReplyError
+from broker.institutions.inquiry import Inquiry, inquiries
 from broker.institutions.statement import (
     MOST_ASSETS,
     MOST_PER_ASSET,
-    PROPERTY_NUMBERS,
-    AssetFacts,
+    Holder,
     Reader,
     Statement,
     arrange,
@@ -24,7 +24,7 @@ from broker.institutions.statement import (
     garbled,
 )
 from broker.institutions.struct_writer import Word, field_writer
-from broker.model import Kind, Problem, Question, Reply, SubjectType
+from broker.model import Kind, Problem, Question, Reply
 from broker.v1 import asset_pb2, inquiry_pb2, institution_pb2
 
 # None of these can be part of a cycle, so the garbage collector need not look at the thousands a reply is made of.
@@ -37,20 +37,12 @@ class _Mandate(msgspec.Struct, gc=False):
     legal_document: str
 
 
-class _Inquiry(msgspec.Struct, gc=False):
-    item: int
-    mandate: int
-    subject_type: str
-    number: str
-    name: str
-
-
 class _InquiryBatch(msgspec.Struct, gc=False):
     request_id: str
     institution_id: str
     attempt: int
     mandates: list[_Mandate]
-    inquiries: list[_Inquiry]
+    inquiries: list[Inquiry]
 
 
 class _Money(msgspec.Struct, gc=False):
@@ -134,7 +126,7 @@ class _Problem(msgspec.Struct, gc=False):
 class _InquiryReply(msgspec.Struct, gc=False):
     item: int
     outcome: str
-    observed_at: datetime | None = None
+    observed_at: str | None = None
     problem: _Problem | None = None
     assets: msgspec.Raw = msgspec.Raw()
     """Read one item at a time, and only if they can be used: see `_assets`."""
@@ -149,7 +141,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_InquiryBatchReply).decode
 _decode_assets = msgspec.json.Decoder(list[_Asset]).decode
 _MOST_OBJECTS = 8 * MOST_ASSETS  # an account is seven: asset, details, two sums, holder, measure and its sum
-_SUBJECT_TYPES = {int(subject_type): subject_type.name for subject_type in SubjectType}
+_WRITTEN_TOGETHER = 256 * 1024  # bytes of JSON: nearly every reply's assets at once, and a megabyte or two of objects
 
 
 class JsonDialect:
@@ -168,12 +160,7 @@ class JsonDialect:
                     _Mandate(mandate.court.code, mandate.officer, mandate.case_number, mandate.legal_document)
                     for mandate in question.mandates
                 ],
-                inquiries=[
-                    _Inquiry(item, mandate, _SUBJECT_TYPES[subject_type], number, name)
-                    for item, (mandate, (subject_type, number, name)) in enumerate(
-                        zip(question.mandate_of, question.subjects, strict=True)
-                    )
-                ],
+                inquiries=inquiries(question),
             )
         )
 
@@ -189,44 +176,101 @@ class JsonDialect:
             msg = "the reply is not JSON: it is no UTF-8, or nested too deeply"
             raise BadReplyError(msg) from None
         check_request(reply.request_id, question, replies=len(reply.replies))
-        reader = Reader(question, kind=kind, now=now)
-        clock = _Clock(now)
-        return arrange([_statement(said, reader, clock) for said in reply.replies], question)
+        statements = _Reading(Reader(question, kind=kind, now=now)).read(reply.replies)
+        return arrange([said.item for said in reply.replies], statements, question)
 
 
-class _Clock:
-    """Seconds since the epoch of timestamps, most of which are the same within a reply."""
+def _seconds(moment: str) -> int:
+    """A timestamp in seconds since the epoch.
 
-    def __init__(self, now: int) -> None:
-        self._last: tuple[datetime | None, int] = (None, now)
-        self._now = now
-
-    def seconds(self, at: datetime | None) -> int:
-        if at is None:
-            return self._now
-        if self._last[0] != at:
-            if at.tzinfo is None:
-                msg = "a timestamp without a time zone"
-                raise ValueError(msg)
-            self._last = (at, int(at.timestamp()))
-        return self._last[1]
-
-
-def _statement(said: _InquiryReply, reader: Reader, clock: _Clock) -> Statement:
+    Raises `ValueError` if it has no time zone, and `BadReplyError` if it is none at all.
+    """
     try:
-        observed_at = clock.seconds(said.observed_at)
-        assets = _assets(said.assets) if said.assets else ()
-        if said.problem is None and said.outcome == "NOT_FOUND" and not assets:
-            return reader.not_found(said.item, observed_at)
-        if said.problem is None and said.outcome == "FOUND":
-            return reader.found(said.item, observed_at, assets=map(_facts, assets), encode=partial(_write, assets))
-        if assets:
-            return garbled(said.item)
-        given = said.problem or _Problem()
-        problem = Problem(given.reason, given.field, given.message)
-        return reader.refusal(said.item, _OUTCOMES[said.outcome], observed_at, problem)
-    except (KeyError, ValueError, OverflowError):  # no assets, a word that is none of ours, a number out of range
-        return garbled(said.item)
+        at = msgspec.convert(moment, datetime)
+    except msgspec.ValidationError:
+        msg = "the reply is not an InquiryBatchReply: a moment that is not in RFC 3339"
+        raise BadReplyError(msg) from None
+    if at.tzinfo is None:
+        msg = "a timestamp without a time zone"
+        raise ValueError(msg)
+    return int(at.timestamp())
+
+
+_UNUSABLE = (KeyError, ValueError, OverflowError)  # no assets, a word that is none of ours, a number out of range
+
+
+class _Reading:
+    """The statements of one reply, added item by item.
+
+    State: those made so far; moments, and NOT_FOUND by its moment, since nearly all are the same; and the assets that
+    wait to be written together.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._statements: list[Statement] = []
+        self._moments: dict[str | None, int | None] = {None: None}
+        self._nothing: dict[str | None, Statement] = {}
+        self._waiting: list[tuple[int, int | None, list[_Asset]]] = []
+        self._waiting_size = 0
+
+    def read(self, replies: Sequence[_InquiryReply]) -> list[Statement]:
+        statements, nothing = self._statements, self._nothing
+        for said in replies:
+            if said.outcome == "NOT_FOUND" and not said.assets and said.problem is None:
+                statement = nothing.get(said.observed_at)
+                if statement is None:
+                    statement = nothing[said.observed_at] = self._read(said)
+            else:
+                statement = self._read(said)
+            statements.append(statement)
+        self._write()
+        return statements
+
+    def _read(self, said: _InquiryReply) -> Statement:
+        try:
+            observed_at = self._moment(said.observed_at)
+            assets = _assets(said.assets) if said.assets else []
+            if said.problem is None and said.outcome == "NOT_FOUND" and not assets:
+                return self._reader.not_found(observed_at)
+            if said.problem is None and said.outcome == "FOUND":
+                if self._reader.concern(said.item, assets, _facts):
+                    self._wait(observed_at, assets, len(said.assets))
+                return garbled()  # until they are written
+            if assets:
+                return garbled()
+            given = said.problem or _Problem()
+            problem = Problem(given.reason, given.field, given.message)
+            return self._reader.refusal(_OUTCOMES[said.outcome], observed_at, problem)
+        except _UNUSABLE:
+            return garbled()
+
+    def _moment(self, text: str | None) -> int | None:
+        if text is not None and text not in self._moments:
+            self._moments[text] = _seconds(text)
+        return self._moments[text]
+
+    def _wait(self, observed_at: int | None, assets: list[_Asset], size: int) -> None:
+        if self._waiting_size + size > _WRITTEN_TOGETHER:
+            self._write()
+        self._waiting.append((len(self._statements), observed_at, assets))
+        self._waiting_size += size
+
+    def _write(self) -> None:
+        written = _written([assets for _, _, assets in self._waiting])
+        for (place, observed_at, _), assets in zip(self._waiting, written, strict=True):
+            if assets is not None:
+                self._statements[place] = self._reader.found(observed_at, assets)
+        self._waiting.clear()
+        self._waiting_size = 0
+
+
+def _written(answers: Sequence[list[_Asset]]) -> Sequence[bytes | None]:
+    """Each answer's assets, encoded; None where that cannot be."""
+    try:
+        return _write_assets(answers)
+    except _UNUSABLE:
+        return [_written([answer])[0] for answer in answers] if len(answers) > 1 else [None]
 
 
 def _assets(raw: msgspec.Raw) -> list[_Asset]:
@@ -241,25 +285,24 @@ def _assets(raw: msgspec.Raw) -> list[_Asset]:
     return _decode_assets(raw)
 
 
-def _write(assets: Sequence[_Asset]) -> bytes:
-    return b"".join(map(_write_asset, assets))
+_DETAILS: dict[type[msgspec.Struct], str] = {
+    _Account: "account",
+    _Vehicle: "vehicle",
+    _Holding: "holding",
+    _RealEstateUnit: "real_estate_unit",
+}
+_details = attrgetter(*_DETAILS.values())
 
 
-def _facts(asset: _Asset) -> AssetFacts:
-    given = [(name, value) for name in PROPERTY_NUMBERS if (value := getattr(asset, name)) is not None]
+def _facts(asset: _Asset) -> tuple[str | None, list[Holder]]:
+    given = [details for details in _details(asset) if details is not None]
     if len(given) != 1:
-        return AssetFacts(None, (), ())
-    name, value = given[0]
-    return AssetFacts(
-        details=name,
-        holders=[
-            (_DOCUMENT_TYPES[holder.document_type], holder.document_number, holder.name) for holder in asset.holders
-        ],
-        properties=[getattr(value, number) for number in PROPERTY_NUMBERS[name]],
-    )
+        return None, []
+    holders = [(_DOCUMENT_TYPES[one.document_type], one.document_number, one.name) for one in asset.holders]
+    return _DETAILS[type(given[0])], holders
 
 
 _OUTCOMES = {name.removeprefix("OUTCOME_"): number for name, number in inquiry_pb2.Outcome.items()}
 _DOCUMENT_TYPES = {name.removeprefix("DOCUMENT_TYPE_"): number for name, number in asset_pb2.DocumentType.items()}
 _ASSETS: Any = institution_pb2.InquiryReply.DESCRIPTOR.fields_by_name["assets"]
-_write_asset = field_writer(_ASSETS, _Asset)
+_write_assets = field_writer(_ASSETS, list[_Asset])

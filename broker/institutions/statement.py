@@ -5,16 +5,15 @@ trusted and all of it is a `BadReplyError`. An item that is passed over, contrad
 institution, or speaks of somebody else is UNAVAILABLE on its own, and what was said about the others stands.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Sequence
+from operator import attrgetter
+from typing import TypeVar
 
 from broker.core import wire
 from broker.core.identity import normalise_names
 from broker.errors import BadReplyError
 from broker.model import Kind, Outcome, Problem, Question, Reply, Subject, SubjectType
 
-_GARBLED = Problem("BAD_REPLY", "", "the institution's reply to this inquiry was not usable; ask again later")
-_MISSING = Problem("NO_ANSWER", "", "the institution's reply passed over this inquiry; ask again later")
 DETAILS = {
     Kind.BANK: "account",
     Kind.VEHICLE: "vehicle",
@@ -22,11 +21,11 @@ DETAILS = {
     Kind.REAL_ESTATE: "real_estate_unit",
 }
 """The asset details that institutions of a kind may send, by their name in `Asset`."""
-PROPERTY_NUMBERS = {
-    "account": ("account_number",),
-    "vehicle": ("plate", "vin"),
-    "holding": ("account_number",),
-    "real_estate_unit": ("unit_number",),
+_NUMBERS = {
+    Kind.BANK: (attrgetter("account.account_number"),),
+    Kind.VEHICLE: (attrgetter("vehicle.plate"), attrgetter("vehicle.vin")),
+    Kind.SECURITIES: (attrgetter("holding.account_number"),),
+    Kind.REAL_ESTATE: (attrgetter("real_estate_unit.unit_number"),),
 }
 """The fields of details that a property lookup can be about."""
 _UNSPECIFIED = 0  # of DocumentType
@@ -38,27 +37,16 @@ _LONGEST_TEXT = 500  # characters of an institution's explanation that are hande
 _LONGEST_WORD = 64  # of a reason or field name
 _CLOCK_SKEW = 300  # s an institution's clock may be ahead of ours
 
+Asset = TypeVar("Asset")
 
-class Statement(NamedTuple):
-    """What a reply says about one item, once checked."""
+Statement = tuple[int, int, bytes]
+"""What a reply says about one item, once checked. Items about which the same is said may share one.
 
-    item: int
-    outcome: int
-    observed_at: int
-    """Seconds since the epoch."""
-    content: bytes
-    """Fields 2 to 5 of `Answer`, encoded."""
+Outcome; when it was observed, in seconds since the epoch; and fields 2 to 5 of `Answer`, encoded.
+"""
 
-
-class AssetFacts(NamedTuple):
-    """What is checked of an asset."""
-
-    details: str | None
-    """The name of its details in `Asset`."""
-    holders: Collection[tuple[int, str, str]]
-    """`DocumentType`, document number and name, in the order of a `Subject`; as the institution spells them."""
-    properties: Collection[str]
-    """`PROPERTY_NUMBERS` of its details."""
+Holder = tuple[int, str, str]
+"""`DocumentType`, document number and name, in the order of a `Subject`; as the institution spells them."""
 
 
 def check_request(request_id: str, question: Question, *, replies: int) -> None:
@@ -74,21 +62,21 @@ def check_request(request_id: str, question: Question, *, replies: int) -> None:
         raise BadReplyError(msg)
 
 
-def arrange(statements: Sequence[Statement], question: Question) -> Reply:
-    """Statements in any order, as a reply aligned with the question.
+def arrange(items: Sequence[int], statements: Sequence[Statement], question: Question) -> Reply:
+    """Statements about `items`, which come in any order, as a reply aligned with the question.
 
     Raises `BadReplyError` if they speak of items that were not asked, or twice of one.
     """
     count = len(question.subjects)
-    if [statement.item for statement in statements] != list(range(count)):
-        statements = _reorder(statements, count)
-    _, outcomes, observed_at, contents = zip(*statements, strict=True) if statements else ((), (), (), ())
+    if items != list(range(count)):
+        statements = _reorder(items, statements, count)
+    outcomes, observed_at, contents = zip(*statements, strict=True) if statements else ((), (), ())
     return Reply(outcomes=bytes(outcomes), contents=contents, observed_at=observed_at)
 
 
-def garbled(item: int) -> Statement:
+def garbled() -> Statement:
     """The statement in place of one that cannot be used."""
-    return Statement(item, Outcome.UNAVAILABLE, 0, wire.content(Outcome.UNAVAILABLE, problem=_GARBLED))
+    return _UNUSABLE
 
 
 def shortened(problem: Problem) -> Problem:
@@ -98,52 +86,66 @@ def shortened(problem: Problem) -> Problem:
 
 
 class Reader:
-    """Checks the items of one reply."""
+    """Checks what one reply says."""
 
-    __slots__ = ("_count", "_details", "_heads", "_now", "_subjects")
+    __slots__ = ("_details", "_found", "_now", "_numbers", "_subjects")
 
     def __init__(self, question: Question, *, kind: Kind, now: int) -> None:
         """`now`, when the reply came, in seconds since the epoch."""
         self._subjects = question.subjects
-        self._count = len(question.subjects)
         self._details = DETAILS[kind]
+        self._numbers = _NUMBERS[kind]
         self._now = now
-        # Nearly all statements of a reply are of the same moment.
-        self._heads: dict[tuple[Outcome, int | None], tuple[int, bytes]] = {}
+        self._found: dict[int | None, Statement] = {}
 
-    def not_found(self, item: int, observed_at: int | None) -> Statement:
+    def not_found(self, observed_at: int | None) -> Statement:
         """A statement NOT_FOUND: the most frequent one by far."""
-        if not 0 <= item < self._count:
-            return garbled(item)  # `arrange` will refuse the reply
-        head = self._head(Outcome.NOT_FOUND, observed_at)
-        return garbled(item) if head is None else Statement(item, Outcome.NOT_FOUND, *head)
+        return self._bare(Outcome.NOT_FOUND, observed_at)
 
-    def found(
-        self, item: int, observed_at: int | None, *, assets: Iterable[AssetFacts], encode: Callable[[], bytes]
-    ) -> Statement:
-        """A statement FOUND. `encode` gives its assets as `Answer` holds them; it is called if they are acceptable."""
-        head = self._head(Outcome.FOUND, observed_at)
-        if head is None or not 0 <= item < self._count or not self._all_concern(item, assets):
-            return garbled(item)
-        encoded = encode()
-        if len(encoded) > _LONGEST_ANSWER:
-            return garbled(item)
-        return Statement(item, Outcome.FOUND, head[0], head[1] + encoded)
+    def found(self, observed_at: int | None, assets: bytes) -> Statement:
+        """A statement FOUND of these assets, encoded as in `Answer`, which have been found to concern the subject."""
+        # Nearly all statements of a reply are of the same moment.
+        if (begun := self._found.get(observed_at)) is None:
+            begun = self._found[observed_at] = self._bare(Outcome.FOUND, observed_at)
+        if begun is _UNUSABLE or len(assets) > _LONGEST_ANSWER:
+            return _UNUSABLE
+        outcome, moment, content = begun
+        return outcome, moment, content + assets
 
-    def refusal(self, item: int, outcome: int, observed_at: int | None, problem: Problem) -> Statement:
+    def refusal(self, outcome: int, observed_at: int | None, problem: Problem) -> Statement:
         """A statement REFUSED or INVALID."""
         moment = self._moment(observed_at)
         if moment is None or outcome not in _REFUSALS:
-            return garbled(item)
+            return _UNUSABLE
         content = wire.content(Outcome(outcome), observed_at=moment, problem=shortened(problem))
-        return Statement(item, outcome, moment, content)
+        return outcome, moment, content
 
-    def _head(self, outcome: Outcome, observed_at: int | None) -> tuple[int, bytes] | None:
-        """When it was observed, and how its content begins; None if it cannot have been observed then."""
-        head = self._heads.get((outcome, observed_at))
-        if head is None and (moment := self._moment(observed_at)) is not None:
-            head = self._heads[outcome, observed_at] = (moment, wire.content(outcome, observed_at=moment))
-        return head
+    def concern(
+        self, item: int, assets: Sequence[Asset], read: Callable[[Asset], tuple[str | None, Collection[Holder]]]
+    ) -> bool:
+        """Whether there are assets, not too many, all of the right kind and the subject's: held by them, or itself.
+
+        `read` gives the name of an asset's details, None if it cannot be used, and its holders. Assets have the members
+        of `Asset` in the contract.
+        """
+        if not 0 <= item < len(self._subjects) or not 0 < len(assets) <= MOST_ASSETS:
+            return False  # `arrange` will refuse a reply that speaks of an item that was not asked
+        subject = self._subjects[item]
+        for asset in assets:
+            details, holders = read(asset)
+            if details != self._details:
+                return False
+            if not (_is_among(holders, subject) if subject.name else self._is(asset, subject)):
+                return False
+        return True
+
+    def _is(self, asset: object, subject: Subject) -> bool:
+        return any(number(asset) == subject.number for number in self._numbers)
+
+    def _bare(self, outcome: Outcome, observed_at: int | None) -> Statement:
+        """A statement without assets."""
+        moment = self._moment(observed_at)
+        return _UNUSABLE if moment is None else (outcome, moment, wire.content(outcome, observed_at=moment))
 
     def _moment(self, observed_at: int | None) -> int | None:
         """When it was observed; None if that cannot be."""
@@ -151,24 +153,13 @@ class Reader:
             return self._now
         return min(observed_at, self._now) if 0 < observed_at <= self._now + _CLOCK_SKEW else None
 
-    def _all_concern(self, item: int, assets: Iterable[AssetFacts]) -> bool:
-        """Whether there are assets, not too many, all of the right kind and the subject's: held by them, or itself."""
-        subject = self._subjects[item]
-        count = 0
-        for count, (details, holders, properties) in enumerate(assets, 1):
-            if count > MOST_ASSETS or details != self._details:
-                return False
-            if not (_is_among(holders, subject) if subject.name else subject.number in properties):
-                return False
-        return count > 0
 
-
-def _is_among(holders: Collection[tuple[int, str, str]], subject: Subject) -> bool:
+def _is_among(holders: Collection[Holder], subject: Subject) -> bool:
     """Whether the subject is one of the holders; nearly always in the very spelling that was asked about."""
     return subject in holders or any(_is_subject(holder, subject) for holder in holders)
 
 
-def _is_subject(holder: tuple[int, str, str], subject: Subject) -> bool:
+def _is_subject(holder: Holder, subject: Subject) -> bool:
     """Document types may be equal or unstated, names as well. Numbers of two types of document can be the same."""
     document_type, number, name = holder
     return (
@@ -191,12 +182,23 @@ def _comparable(name: str) -> str:
     return normalised.casefold()
 
 
-def _reorder(statements: Sequence[Statement], count: int) -> list[Statement]:
-    by_item = {statement.item: statement for statement in statements}
+def _reorder(items: Sequence[int], statements: Sequence[Statement], count: int) -> list[Statement]:
+    by_item = dict(zip(items, statements, strict=True))
     surplus = len(by_item.keys() - set(range(count)))
     if surplus or len(by_item) != len(statements):
         # Counted, not named: what stands for an item's number may be anything.
         msg = f"items never asked: {surplus}; items answered twice: {len(statements) - len(by_item)}"
         raise BadReplyError(msg)
-    passed_over = wire.content(Outcome.UNAVAILABLE, problem=_MISSING)
-    return [by_item.get(item) or Statement(item, Outcome.UNAVAILABLE, 0, passed_over) for item in range(count)]
+    return [by_item.get(item, _PASSED_OVER) for item in range(count)]
+
+
+def _unavailable(problem: Problem) -> Statement:
+    return (Outcome.UNAVAILABLE, 0, wire.content(Outcome.UNAVAILABLE, problem=problem))
+
+
+_UNUSABLE = _unavailable(
+    Problem("BAD_REPLY", "", "the institution's reply to this inquiry was not usable; ask again later")
+)
+_PASSED_OVER = _unavailable(
+    Problem("NO_ANSWER", "", "the institution's reply passed over this inquiry; ask again later")
+)

@@ -107,6 +107,23 @@ def test_a_repeat_of_a_whole_row_can_be_reported_at_once() -> None:
     assert tally.by_outcome() == {Outcome.NOT_FOUND: 2}
 
 
+def test_rows_are_answered_at_all_their_positions() -> None:
+    assembly, _ = assembly_of([None, b"", b""], [None, b"", b""], [None, b"", b""])
+    assert assembly.answered([2, 0]) == ([2, 0], [2, 0])
+    assembly.repeat(0, 7)
+    assembly.repeat(1, 8)
+    assert assembly.answered([2, 0]) == ([2, 0, 0], [2, 0, 7])
+    assert assembly.answered([]) == ([], [])
+
+
+def test_late_answers_among_others_are_not_counted() -> None:
+    assembly, tally = assembly_of([None, b"", b""], [None, b"", b""])
+    assembly.repeat(0, 7)
+    take(assembly, 0, [1])
+    take(assembly, 0, [0, 1], Outcome.FOUND)
+    assert tally.by_outcome() == {Outcome.NOT_FOUND: 1, Outcome.FOUND: 2}
+
+
 def test_a_repeat_counts_what_is_known_and_what_comes() -> None:
     assembly, tally = assembly_of([None, segment(1, Outcome.FOUND, Source.CACHE), b""])
     tally.add(1, bytes((Outcome.FOUND,)), Source.CACHE)  # as the plan does for what the cache served

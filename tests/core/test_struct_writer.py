@@ -5,15 +5,14 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from broker.institutions import json_http
-from broker.institutions.struct_writer import field_writer
+from broker.institutions.struct_writer import Word, field_writer
 from broker.v1 import institution_pb2
 from mock_institutions.protobuf_dialect import fill
 
 ASSETS = institution_pb2.InquiryReply.DESCRIPTOR.fields_by_name["assets"]
-write = field_writer(ASSETS, json_http._Asset)  # type: ignore[arg-type]  # upb's descriptors are not the stubs'
+write = field_writer(ASSETS, list[json_http._Asset])  # type: ignore[arg-type]  # upb's descriptors are not the stubs'
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 dates = st.none() | st.dates(date(1, 1, 1), date(9999, 12, 31))
@@ -83,22 +82,42 @@ details = st.one_of(
 )
 
 
-@given(st.lists(holders, max_size=3), st.lists(measures, max_size=2), details)
-def test_written_is_what_is_built(
-    holders: list[json_http._Holder], measures: list[json_http._Measure], details: dict[str, object]
-) -> None:
-    asset = json_http._Asset(holders=holders, measures=measures, **details)  # type: ignore[arg-type]
-    honest = institution_pb2.InquiryReply()
-    fill(honest.assets.add(), replace(asset, holders=tuple(holders), measures=tuple(measures)))
-    assert institution_pb2.InquiryReply.FromString(write(asset)) == honest
+assets = st.builds(
+    lambda holders, measures, given: json_http._Asset(holders=tuple(holders), measures=tuple(measures), **given),
+    st.lists(holders, max_size=3),
+    st.lists(measures, max_size=2),
+    details,
+)
+
+
+@given(st.lists(st.lists(assets, max_size=3), max_size=3))
+def test_written_is_what_is_built(answers: list[list[json_http._Asset]]) -> None:
+    written = write(answers)
+    assert len(written) == len(answers)
+    for answer, data in zip(answers, written, strict=True):
+        honest = institution_pb2.InquiryReply()
+        for asset in answer:
+            fill(honest.assets.add(), asset)
+        assert institution_pb2.InquiryReply.FromString(data) == honest
+
+
+def test_what_is_long_has_its_length() -> None:
+    holder = json_http._Holder(document_number="1" * 5_000, name="长" * 40_000)
+    details = json_http._Account(account_number="1", branch=Word("行" * 500))
+    written = institution_pb2.InquiryReply.FromString(
+        write([[json_http._Asset(holders=(holder,), account=details)]])[0]
+    )
+    assert written.assets[0].account.branch == details.branch
+    assert written.assets[0].holders[0].document_number == holder.document_number
+    assert written.assets[0].holders[0].name == holder.name
 
 
 @pytest.mark.parametrize("number", [1 << 32, -1])
 def test_a_number_the_contract_has_no_room_for_is_refused(number: int) -> None:
     with pytest.raises(OverflowError):
-        write(json_http._Asset(measures=(json_http._Measure(type="FREEZE", rank=number),)))
+        write([[json_http._Asset(measures=(json_http._Measure(type="FREEZE", rank=number),))]])
 
 
 def test_a_word_the_contract_lacks_is_refused() -> None:
     with pytest.raises(KeyError):
-        write(json_http._Asset(measures=(json_http._Measure(type="CONFISCATION"),)))
+        write([[json_http._Asset(measures=(json_http._Measure(type="CONFISCATION"),))]])

@@ -55,6 +55,12 @@ def test_a_varint_is_protobufs(value: int) -> None:
     assert asset_pb2.SecuritiesHolding.FromString(b"\x20" + wire.varint(value)).quantity == value
 
 
+@given(st.integers(0, 2**14 - 1), st.binary(max_size=3))
+def test_a_length_is_read_as_it_was_written(size: int, before: bytes) -> None:
+    length = wire.varint(size)
+    assert wire.length_at(before + length + b"?", len(before)) == (size, len(before) + len(length))
+
+
 @given(answers)
 def test_a_segment_is_the_answer(parts: Parts) -> None:
     assert pb.Report.FromString(spliced(parts)) == pb.Report(answers=[built(parts)])
@@ -78,6 +84,12 @@ def test_only_the_source_changes(parts: Parts, source: Source) -> None:
 def test_sealing_many_is_sealing_each(institution_id: str, contents: list[bytes], source: Source) -> None:
     one_by_one = [segment for content in contents for segment in wire.seal(institution_id, [content], source)]
     assert wire.seal(institution_id, contents, source) == one_by_one
+
+
+def test_equal_answers_share_a_segment() -> None:
+    nothing = wire.content(Outcome.NOT_FOUND)
+    first, second = wire.resource(wire.seal("bank", [nothing, bytes(bytearray(nothing))], Source.CACHE), Source.FLIGHT)
+    assert first is second
 
 
 refs = st.lists(st.text(max_size=64), min_size=1, max_size=5)
