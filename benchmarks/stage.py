@@ -38,7 +38,11 @@ class Program:
     def __init__(self, *arguments: str, log: Path) -> None:
         self._log = log.open("wb")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", *arguments], stdout=subprocess.PIPE, stderr=self._log, cwd=log.parent
+            [sys.executable, "-m", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            cwd=log.parent,
+            start_new_session=True,  # Ctrl-C is for the benchmark, which then ends its programs in order
         )
         if self._process.stdout is None:
             msg = "a pipe was asked for"

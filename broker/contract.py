@@ -5,7 +5,7 @@ What is wrong with a request as a whole is gathered into one `InvalidRequestErro
 """
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,12 +151,6 @@ def invalid_report(headers: wire.Headers, position: int, problem: Problem) -> by
     """The report on a lookup that nobody was asked about."""
     answer = wire.seal("", [wire.content(Outcome.INVALID, problem=problem)], Source.BROKER)[0]
     return headers.report(position, wire.FINAL + wire.COMPLETE, answer)
-
-
-def final_reports(messages: Iterable[bytes]) -> Iterator[pb.Report]:
-    """The final reports in encoded responses."""
-    for message in messages:
-        yield from (report for report in pb.InvestigateResponse.FromString(message).reports if report.final)
 
 
 def write_summary(

@@ -15,9 +15,9 @@ import numpy as np
 
 from broker import contract
 from broker.bridge import Bridge, Errand, Outlet
-from broker.colleagues import ColleagueError, Colleagues
+from broker.colleagues import ColleagueError, Colleagues, Retelling
 from broker.contract import Request
-from broker.core import wire
+from broker.core import record, wire
 from broker.core.assembly import Assembly
 from broker.core.ownership import ALONE, Ownership
 from broker.core.parcel import Parcel
@@ -30,6 +30,7 @@ from broker.handover import Footer, Handover
 from broker.lookups import Columns
 from broker.model import Delivery, Source
 from broker.store.base import Store
+from broker.v1 import investigation_pb2 as pb
 
 Write = Callable[[bytes], Awaitable[None]]
 """Sends one encoded `InvestigateResponse`; waits while the reader is slow."""
@@ -113,7 +114,7 @@ class Inquest:
         self._deadline = time.monotonic() + time_left
         try:
             for batch in batches:
-                await self._send(self._take_up(batch, self._ownership))
+                await self._send(self._take_up(batch))
                 await asyncio.sleep(0)
             self._feeder_ended()
             while reports := await self._outlet.take():
@@ -135,17 +136,16 @@ class Inquest:
                 self._parts.bridge.call_soon(self._petition.seal)
             self._outlet.end()
 
-    def _take_up(self, batch: Batch, ownership: Ownership) -> list[bytes]:
+    def _take_up(self, batch: Batch) -> list[bytes]:
         """Plans a batch, sets on foot what it misses, and gives the reports that need nobody to be asked."""
-        planned = self._plan(batch, ownership)
+        planned = self._plan(batch)
         if planned.misses or planned.repeats:
             self._petition_for(planned, batch)
         for owner, places in planned.elsewhere.items():
             self._hand_over(owner, batch.pick(places))
         return self._settled(planned, batch)
 
-    def _plan(self, batch: Batch, ownership: Ownership) -> Plan:
-        now = self._parts.clock()  # each time: a slow reader may have held the request up since the last batch
+    def _plan(self, batch: Batch) -> Plan:
         valid: list[bytes | None] = list(batch.columns.keys)
         for place in batch.columns.problems:
             valid[place] = None
@@ -155,12 +155,16 @@ class Inquest:
             records=self._parts.store.get_many(batch.columns.keys),
             choices=[choices[subject_type] for subject_type in batch.columns.types],
         )
-        max_age = self._request.max_age
-        # The first whole second that is younger than max_age: with none allowed, one that has not begun yet.
-        oldest = 0 if max_age is None else math.floor(now - max_age) + 1
-        planned = plan(lines, self._rows, now=int(now), oldest=oldest, ownership=ownership)
+        now, oldest = self._moments()
+        planned = plan(lines, self._rows, now=now, oldest=oldest, ownership=self._ownership)
         self.tally.add_rows(planned.outcomes, Source.CACHE)
         return planned
+
+    def _moments(self) -> tuple[int, int]:
+        """Now, and the earliest observation accepted. Each time anew: a slow reader may have held the request up."""
+        now, max_age = self._parts.clock(), self._request.max_age
+        # The first whole second that is younger than max_age: with none allowed, one that has not begun yet.
+        return int(now), 0 if max_age is None else math.floor(now - max_age) + 1
 
     def _settled(self, planned: Plan, batch: Batch) -> list[bytes]:
         """Reports that need nobody to be asked."""
@@ -186,15 +190,49 @@ class Inquest:
         if time.monotonic() < self._deadline:
             parcels = self._parcels(planned, batch, petition)
         missed = [batch.positions[place] for place in planned.misses]
+        keys = [batch.columns.keys[place] for place in planned.misses]
         repeated = [(row, batch.positions[place]) for row, place in planned.repeats]
 
         def submit() -> None:
             petition.add(planned.rows, missed)
             for row, position in repeated:
                 petition.repeat(row, position)
-            self._parts.fanout.submit(parcels)
+            self._parts.fanout.submit(self._not_landed(parcels, keys))
 
         self._parts.bridge.call_soon(submit)
+
+    def _not_landed(self, parcels: Mapping[str, Parcel], keys: Sequence[bytes]) -> dict[str, Parcel]:
+        """The parcels without what came in since their batch was planned; that is delivered.
+
+        A flight that ended in between was still open when the store was read for the plan, and is not there any more to
+        be joined: what it brought is in the store, and would be asked a second time.
+        """
+        held = {key: one for key, one in zip(keys, self._parts.store.get_many(keys), strict=True) if one is not None}
+        if not held:  # nearly always
+            return dict(parcels)
+        now, oldest = self._moments()
+        rest = {}
+        for name, parcel in parcels.items():
+            institution = record.institution_key(name)
+            landed = {
+                index: entry
+                for index, key in enumerate(parcel.keys)
+                if key in held
+                for entry in record.unpack(held[key])
+                if entry.institution == institution and entry.expires > now and entry.observed >= oldest
+            }
+            if landed:
+                parcel.waiter.deliver(
+                    parcel.column,
+                    [parcel.rows[index] for index in landed],
+                    segments=[entry.segment for entry in landed.values()],
+                    outcomes=bytes([entry.outcome for entry in landed.values()]),
+                    source=Source.CACHE,
+                )
+            rest[name] = (
+                parcel.pick([index for index in range(len(parcel)) if index not in landed]) if landed else parcel
+            )
+        return {name: parcel for name, parcel in rest.items() if len(parcel)}
 
     def _open_petition(self) -> Petition:
         petition = self._petition = Petition(
@@ -239,19 +277,38 @@ class Inquest:
         """Passes on what the owner reports. If it fails, does itself what the owner has not done."""
         passed_on: list[bytes] = []
         try:
-            async for part in self._parts.colleagues.ask(owner, self._handover(batch)):
-                if isinstance(part, Footer):
-                    self._add(part, len(batch.positions))
-                else:
-                    passed_on.append(part)
-                    self._outlet.put([part])
-        except ColleagueError:
-            rest = self._count_reports(batch, passed_on)
-            if rest.positions:
-                self._outlet.put(self._take_up(rest, ALONE))
+            try:
+                async for part in self._parts.colleagues.ask(owner, self._handover(batch)):
+                    if isinstance(part, Footer):
+                        self._add(part, len(batch.positions))
+                    else:
+                        passed_on.append(part)
+                        self._outlet.put([part])
+            except ColleagueError:
+                await self._do_rest(batch, passed_on)
         except Exception as error:  # noqa: BLE001 - raised where the stream is written
             self._outlet.fail(error)
         self._feeder_ended()
+
+    async def _do_rest(self, batch: Batch, passed_on: Sequence[bytes]) -> None:
+        """Does what a colleague has left undone, as the colleague would have, and says nothing twice."""
+        retelling = Retelling()
+        for message in passed_on:
+            self._count(retelling.take(message))
+
+        async def write(message: bytes) -> None:
+            reports = retelling.take(message)
+            self._count(reports)
+            self._outlet.put([pb.InvestigateResponse(reports=reports).SerializeToString()])
+
+        left = [place for place, position in enumerate(batch.positions) if position not in retelling.finished]
+        if left:
+            rest = batch.pick(left)
+            heads = dict(zip(rest.positions, rest.columns.heads, strict=True))
+            inquest = Inquest(self._parts, self._request, self._selection, heads, write, ownership=ALONE)
+            await inquest.run([rest], self._deadline - time.monotonic())
+        self._sent += len(retelling.finished)
+        self._others_complete &= retelling.complete
 
     def _handover(self, batch: Batch) -> Handover:
         request, columns = self._request, batch.columns
@@ -276,14 +333,8 @@ class Inquest:
         self._others_complete &= footer.complete
         self._sent += lookups
 
-    def _count_reports(self, batch: Batch, messages: Sequence[bytes]) -> Batch:
-        """Counts what was passed on before a colleague failed. Returns the lookups without their final report."""
+    def _count(self, reports: Iterable[pb.Report]) -> None:
         columns = {spec.id: column for column, spec in enumerate(self._selection.institutions)}
-        done = set()
-        for report in contract.final_reports(messages):
-            done.add(report.position)
-            self._others_complete &= report.complete
+        for report in reports:
             for answer in report.answers:
                 self.tally.counts[columns[answer.institution_id], answer.source, answer.outcome] += 1
-        self._sent += len(done)
-        return batch.pick([place for place, position in enumerate(batch.positions) if position not in done])

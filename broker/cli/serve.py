@@ -123,8 +123,13 @@ async def _work(config: Config, seat: Seat) -> None:
         loop.add_signal_handler(number, stop.set)
     if seat.folder is not None:  # the supervisor holds the other end, and tells by letting go that it has gone
         loop.add_signal_handler(signal.SIGHUP, lambda: None)
-        loop.add_reader(sys.stdin.fileno(), stop.set)
+        loop.add_reader(sys.stdin.fileno(), _orphaned, stop)
     await serve_until(config, stop=stop, ready=_tell, seat=seat)
+
+
+def _orphaned(stop: asyncio.Event) -> None:
+    asyncio.get_running_loop().remove_reader(sys.stdin.fileno())  # it would be called again and again
+    stop.set()
 
 
 def _run_crew(config: Config, workers: int, path: Path | None, overrides: Mapping[str, str | int | None]) -> None:
@@ -139,7 +144,7 @@ def _run_crew(config: Config, workers: int, path: Path | None, overrides: Mappin
 
         def may_reload() -> bool:
             try:
-                _configure(path, overrides)
+                _configure(path, {**overrides, "workers": workers}).workers(workers)
             except ConfigError as error:
                 log.error("the configuration is not read again: %s", error)
                 return False

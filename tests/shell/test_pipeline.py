@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry
 
@@ -98,3 +98,18 @@ def test_what_expires_while_a_request_is_held_up_is_asked_anew() -> None:
 
     said = sources(filled_store(OBSERVED_AT + 60), lambda: next(moments, OBSERVED_AT + 100))
     assert said == {Source.CACHE: 1_000, Source.INSTITUTION: 1_500}
+
+
+def test_what_lands_between_plan_and_submission_is_not_asked_again() -> None:
+    """A flight of another request may end there: then neither the plan's reading nor the flight table knows of it."""
+    filled = filled_store(OBSERVED_AT + 60)
+    store = MemoryStore(lambda: OBSERVED_AT)
+    plain_read, reads = store.get_many, []
+
+    def get_many(keys: Sequence[bytes]) -> list[bytes | None]:
+        reads.append(len(keys))
+        return plain_read(keys) if len(reads) == 1 else filled.get_many(keys)
+
+    store.get_many = get_many  # type: ignore[method-assign]
+    assert sources(store, lambda: OBSERVED_AT + 1) == {Source.CACHE: 2_500}
+    assert reads[:2] == [1_000, 1_000]
