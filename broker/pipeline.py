@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from broker import contract, lookups
 from broker.admission import Admission
@@ -22,6 +23,7 @@ from broker.handover import Footer, Handover
 from broker.inquest import Batch, Inquest, Parts, Write
 from broker.lookups import Columns
 from broker.metrics import RequestMeter
+from broker.model import Problem
 
 # Lookups planned at a time: about 3 ms of the loop, between two of which other requests get their turn.
 _CHUNK = 1000
@@ -49,6 +51,8 @@ class Pipeline:
             heads = [head for batch in batches for head in batch.columns.heads]
             ownership = self.parts.colleagues.ownership
             inquest = Inquest(self.parts, request, selection, heads, write, ownership=ownership)
+            if ownership.workers > 1 and len(batches) > 1:
+                batches = _with_repeats_together(batches)
             await inquest.run(batches, time_left - (time.perf_counter() - began))
             summary = contract.write_summary(
                 request,
@@ -114,3 +118,42 @@ def _object(batches: Sequence[Batch], selection: Selection) -> None:
                 for place, other in enumerate(columns.types):
                     if other == subject_type:
                         columns.problems.setdefault(place, lookups.NOBODY_ASKED)
+
+
+def _with_repeats_together(batches: list[Batch]) -> list[Batch]:
+    """The same lookups, with all about one subject in one batch: they are handed over together, and so asked once."""
+    keys = [key for batch in batches for key in batch.columns.keys]
+    if len(set(keys)) == len(keys):
+        return batches
+    first: dict[bytes, int] = {}
+    ranks = [first.setdefault(key, position) for position, key in enumerate(keys)]
+    order = sorted(range(len(ranks)), key=ranks.__getitem__)
+    cuts = [0]
+    for at in range(_CHUNK, len(order)):
+        if at - cuts[-1] >= _CHUNK and ranks[order[at]] != ranks[order[at - 1]]:
+            cuts.append(at)
+    whole = _joined([batch.columns for batch in batches])
+    return [_in_order(whole, order[start:end]) for start, end in pairwise([*cuts, len(order)])]
+
+
+def _joined(parts: Sequence[Columns]) -> Columns:
+    problems: dict[int, Problem] = {}
+    start = 0
+    for part in parts:
+        problems.update((start + place, problem) for place, problem in part.problems.items())
+        start += len(part.keys)
+    return Columns(
+        heads=[head for part in parts for head in part.heads],
+        types=[subject_type for part in parts for subject_type in part.types],
+        keys=[key for part in parts for key in part.keys],
+        subjects=[subject for part in parts for subject in part.subjects],
+        problems=problems,
+    )
+
+
+def _in_order(whole: Columns, positions: Sequence[int]) -> Batch:
+    columns = whole.pick(positions)
+    for place, position in enumerate(positions):
+        if position in whole.problems:
+            columns.problems[place] = whole.problems[position]
+    return Batch(columns, positions)

@@ -1,0 +1,702 @@
+"""Several workers on one host: whoever is asked, every lookup is answered, truthfully and once.
+
+First two workers in this process, which can be spoken to one by one; then real processes, which can be killed.
+"""
+
+import asyncio
+import itertools
+import os
+import re
+import signal
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiohttp
+import grpc
+import pytest
+import uvloop
+from google.protobuf.duration_pb2 import Duration
+from msgspec.structs import replace
+
+from broker import inquest
+from broker.app import Addresses, Seat, serve
+from broker.colleague_service import ColleagueService
+from broker.config import Config, StoreConfig
+from broker.core.ownership import Ownership
+from broker.demo.stage import configuration
+from broker.v1 import investigation_pb2 as pb
+from broker.v1.investigation_pb2_grpc import InvestigationServiceStub
+from mock_institutions.population import Lookup
+from mock_institutions.server import running
+from tests.end_to_end import in_process
+from tests.end_to_end.conftest import Mocks, Program
+from tests.end_to_end.in_process import (
+    INVALID,
+    MOCKS,
+    NATIONAL,
+    TIMED_OUT,
+    Reports,
+    Stage,
+    as_message,
+    asking,
+    check_shape,
+    check_truth,
+    institutions_for,
+    person,
+    run,
+    sample,
+)
+
+T = TypeVar("T")
+COMPLETE, INCREMENTAL = pb.DELIVERY_COMPLETE, pb.DELIVERY_INCREMENTAL
+SLOW = {"distribution": "fixed", "seconds": 0.3}
+
+
+# --- two workers in this process --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two workers, each with a memory of its own: what it knows, it has asked itself."""
+
+    one: Stage
+    other: Stage
+
+    async def ask_both(self, request: pb.InvestigateRequest) -> list[Reports]:
+        """The same of both, at the same moment."""
+        return list(await asyncio.gather(self.one.ask(request), self.other.ask(request)))
+
+    async def both(self, metric: str) -> float:
+        """A metric's sum over both workers."""
+        return await self.one.metric(metric) + await self.other.metric(metric)
+
+    async def asked_by(self, institution: str) -> tuple[float, float]:
+        """How many inquiries each worker has sent to an institution."""
+        name = f'broker_lane_asked_total{{institution="{institution}"}}'
+        texts = [await worker.metrics_text() for worker in (self.one, self.other)]
+        first, second = (float(text.split(name)[1].split("\n")[0]) for text in texts)
+        return first, second
+
+
+class _Stop(asyncio.Event):
+    """An event of this loop that is set in another thread's loop as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pass_on: Callable[[], object] = lambda: None
+
+    def set(self) -> None:
+        super().set()
+        self.pass_on()
+
+
+async def _serve_in_a_thread(config: Config, seat: Seat, stop: _Stop, ready: "asyncio.Future[Addresses]") -> None:
+    """A thread cannot hold two of trio's loops, and each worker has one."""
+    here = asyncio.get_running_loop()
+
+    def tell(addresses: Addresses) -> None:
+        here.call_soon_threadsafe(ready.set_result, addresses)
+
+    async def main() -> None:
+        there, stop_there = asyncio.get_running_loop(), asyncio.Event()
+        stop.pass_on = lambda: there.is_closed() or there.call_soon_threadsafe(stop_there.set)
+        if stop.is_set():
+            stop_there.set()
+        await serve(config, stop=stop_there, ready=tell, seat=seat)
+
+    def run_there() -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main())
+
+    await asyncio.to_thread(run_there)
+
+
+@asynccontextmanager
+async def worker(config: Config, seat: Seat, http: aiohttp.ClientSession, urls: dict[str, str]) -> AsyncIterator[Stage]:
+    stop = _Stop()
+    ready: asyncio.Future[Addresses] = asyncio.get_running_loop().create_future()
+    broker = asyncio.create_task(_serve_in_a_thread(config, seat, stop, ready))
+    starting: set[asyncio.Future[Any]] = {broker, ready}
+    await asyncio.wait(starting, return_when=asyncio.FIRST_COMPLETED)
+    if broker.done():
+        broker.result()
+    try:
+        async with grpc.aio.insecure_channel(ready.result().grpc, options=in_process._CLIENT) as channel:
+            yield Stage(ready.result(), channel, http, urls, stop, broker)
+    finally:
+        stop.set()
+        await broker
+
+
+@asynccontextmanager
+async def pair(
+    folder: Path, *, server: dict[str, Any] | None = None, other_knows: slice = slice(None), **changes: Any
+) -> AsyncIterator[Pair]:
+    """Two workers; `other_knows`: which institutions are in the second's configuration."""
+    async with running(MOCKS.with_ports_from(0)) as urls, aiohttp.ClientSession() as http:
+        config = replace(
+            in_process.configuration(folder, urls, server or {}, changes),
+            store=StoreConfig(path="", key_file=str(folder / "broker.key")),
+        )
+        with tempfile.TemporaryDirectory(prefix="broker-") as sockets:
+            seats = [Seat(Ownership(slot, 2), Path(sockets)) for slot in range(2)]
+            others = replace(config, institutions=config.institutions[other_knows])
+            async with worker(config, seats[0], http, urls) as one, worker(others, seats[1], http, urls) as other:
+                try:
+                    yield Pair(one, other)
+                finally:
+                    await one.faults()
+
+
+def with_pair(folder: Path, play: Callable[[Pair], Awaitable[T]], **options: Any) -> T:
+    async def main() -> T:
+        async with pair(folder, **options) as opened:
+            return await play(opened)
+
+    return run(main)
+
+
+def inquiries(lookups: Sequence[Lookup]) -> int:
+    """How many it takes to answer these, each subject once."""
+    subjects = {(each.type, each.number, each.name): each for each in lookups}
+    return sum(len(institutions_for(each)) for each in subjects.values())
+
+
+def answers_due(valid: dict[int, Lookup]) -> int:
+    """How many answers of institutions these get."""
+    return sum(len(institutions_for(lookup)) for lookup in valid.values())
+
+
+def mixed() -> tuple[list[pb.Lookup], dict[int, Lookup], set[int]]:
+    """More than a chunk of all there is, with repeats: by position, what is valid, and which are not."""
+    known = sample(1_100, mix="all")
+    again = [each._replace(ref=f"再 {each.ref}") for each in known[:300]]
+    lines = [*known[:700], *again, *known[700:], *known[:50]]  # the last fifty have the same refs once more
+    messages = [as_message(each) for each in lines]
+    wrong = {
+        7: pb.Lookup(ref="nothing"),
+        650: person("no such day", "张三", "110105194913310028"),
+        1_350: pb.Lookup(ref="no car", property=pb.Property(vehicle_plate="A12345")),
+    }
+    for position, message in sorted(wrong.items()):
+        messages.insert(position, message)
+        lines.insert(position, lines[0])
+    valid = {position: line for position, line in enumerate(lines) if position not in wrong}
+    return messages, valid, set(wrong)
+
+
+def check_mixed(said: Reports, valid: dict[int, Lookup], wrong: set[int]) -> None:
+    answers = said.answers()
+    assert {position: set(answers[position]) for position in valid} == {
+        position: institutions_for(lookup) for position, lookup in valid.items()
+    }
+    for position in wrong:
+        (answer,) = answers[position].values()
+        assert answer.outcome == INVALID
+    rest = Reports([report for report in said.reports if report.position in valid])
+    lines = [valid.get(position, valid[0]) for position in range(len(answers))]
+    assert check_truth(lines, rest) == said.summary.inquiries - len(wrong)
+
+
+@pytest.mark.parametrize("delivery", [COMPLETE, INCREMENTAL])
+def test_one_worker_answers_everything_and_each_asks_what_it_owns(tmp_path: Path, delivery: pb.Delivery) -> None:
+    messages, valid, wrong = mixed()
+
+    async def play(workers: Pair) -> None:
+        said = await workers.one.ask(asking(messages, delivery=delivery))
+        check_mixed(said, valid, wrong)
+        once = inquiries(list(valid.values()))
+        stats = await workers.one.stats()
+        assert (stats["inquiries"], stats["duplicates"]) == (once, 0)
+        assert await workers.both("broker_lane_asked_total") == once
+        for institution in NATIONAL:
+            first, second = await workers.asked_by(institution)
+            assert 0.4 < first / (first + second) < 0.6
+        # Counted by the one that was asked, and not a second time by the one that took over.
+        assert await workers.one.metric("broker_inquiries_total") == answers_due(valid)
+        assert await workers.both("broker_inquiries_total") == answers_due(valid)
+        assert await workers.both("broker_lookups_total") == len(messages)
+        assert await workers.both("broker_requests_total") == 1
+        # Either can answer all of it from what the two know.
+        for each in (workers.one, workers.other):
+            check_mixed(again := await each.ask(asking(messages)), valid, wrong)
+            assert again.sources() == {"CACHE": again.summary.inquiries - len(wrong), "BROKER": len(wrong)}
+        assert (await workers.one.stats())["inquiries"] == once
+
+    with_pair(tmp_path, play)
+
+
+def test_increments_come_from_both_as_they_come(tmp_path: Path) -> None:
+    """One institution never replies: what the others say of the other worker's subjects comes all the same."""
+    lookups = sample(200)
+
+    async def play(workers: Pair) -> None:
+        await workers.one.faults("mock-bank", hang=1)
+        call = workers.one.investigate(asking(lookups, delivery=INCREMENTAL))
+        said: Counter[int] = Counter()
+        async for response in call:
+            for report in response.reports:
+                said[report.position] += len(report.answers)
+            if said == dict.fromkeys(range(200), 3):
+                break
+        call.cancel()
+        assert set(said.values()) == {3}
+
+    with_pair(tmp_path, play)
+
+
+def test_asked_the_same_at_the_same_moment_they_ask_each_question_once(tmp_path: Path) -> None:
+    lookups = sample(1_200, mix="all")
+
+    async def play(workers: Pair) -> None:
+        await workers.one.faults(latency=SLOW)
+        for said in await workers.ask_both(asking(lookups)):
+            assert check_truth(lookups, said) == said.summary.inquiries
+            assert said.summary.complete
+            assert set(said.sources()) <= {"INSTITUTION", "FLIGHT", "CACHE"}
+        stats = await workers.one.stats()
+        assert (stats["inquiries"], stats["duplicates"]) == (inquiries(lookups), 0)
+
+    with_pair(tmp_path, play)
+
+
+@pytest.mark.parametrize("delivery", [COMPLETE, INCREMENTAL])
+def test_repeats_are_asked_once_even_if_nothing_known_will_do(tmp_path: Path, delivery: pb.Delivery) -> None:
+    """With max_age 0 the answer to the first would be no answer to the second."""
+    known = sample(200)
+    lookups = [*known, *[line._replace(ref=f"{turn} {line.ref}") for turn in range(4) for line in known]]
+
+    async def play(workers: Pair) -> None:
+        for times in (1, 2):
+            said = await workers.one.ask(asking(lookups, max_age=Duration(), delivery=delivery))
+            assert check_truth(lookups, said) == said.summary.inquiries == 4 * len(lookups)
+            assert said.sources() == {"INSTITUTION": 4 * len(lookups)}
+            assert (await workers.one.stats())["inquiries"] == times * inquiries(known)
+
+    with_pair(tmp_path, play)
+
+
+@pytest.mark.parametrize("delivery", [COMPLETE, INCREMENTAL])
+def test_repeats_in_other_chunks_are_asked_once_too(tmp_path: Path, delivery: pb.Delivery) -> None:
+    known = sample(900)
+    lookups = [*known, *[line._replace(ref=f"{turn} {line.ref}") for turn in range(4) for line in known]]
+
+    async def play(workers: Pair) -> None:
+        said = await workers.one.ask(asking(lookups, max_age=Duration(), delivery=delivery))
+        assert check_truth(lookups, said) == said.summary.inquiries == 4 * len(lookups)
+        assert said.sources() == {"INSTITUTION": 4 * len(lookups)}
+        assert (await workers.one.stats())["inquiries"] == inquiries(known)
+
+    with_pair(tmp_path, play)
+
+
+@pytest.mark.parametrize("delivery", [COMPLETE, INCREMENTAL])
+def test_at_the_deadline_all_is_accounted_for_though_another_worker_waits(
+    tmp_path: Path, delivery: pb.Delivery
+) -> None:
+    lookups = sample(300)
+
+    async def play(workers: Pair) -> None:
+        await workers.one.faults("mock-bank", hang=1)
+        said = await workers.one.ask(asking(lookups, delivery=delivery), seconds=2.0)
+        assert said.outcomes()[TIMED_OUT] == 300
+        assert list(said.summary.unavailable_institution_ids) == ["mock-bank"]
+        assert check_truth(lookups, said) == 900
+        await workers.one.is_idle()
+        await workers.other.is_idle()
+
+    with_pair(tmp_path, play)
+
+
+def test_at_the_deadline_all_is_accounted_for_though_another_worker_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(ColleagueService, "take_over", hang)
+    lookups = sample(300)
+
+    async def play(workers: Pair) -> None:
+        said = await workers.one.ask(asking(lookups), seconds=3.0)
+        assert 0 < said.outcomes()[TIMED_OUT] < 4 * 300
+        assert check_truth(lookups, said) == 4 * 300 - said.outcomes()[TIMED_OUT]
+        assert not said.summary.complete
+
+    with_pair(tmp_path, play)
+
+
+def test_who_leaves_leaves_nothing_behind_at_either_worker(tmp_path: Path) -> None:
+    lookups = sample(300)
+
+    async def play(workers: Pair) -> None:
+        await workers.one.faults(hang=1)
+        call = workers.one.investigate(asking(lookups))
+        while not (await workers.one.metric("broker_lane_calls") and await workers.other.metric("broker_lane_calls")):
+            pass
+        call.cancel()
+        await workers.one.is_idle()
+        await workers.other.is_idle()
+        await workers.one.faults()
+        said = await workers.one.ask(asking(lookups))
+        assert check_truth(lookups, said) == 1_200
+
+    with_pair(tmp_path, play)
+
+
+# --- when the other worker fails --------------------------------------------------------------------------------------
+
+
+def test_with_the_other_gone_one_does_it_all(tmp_path: Path) -> None:
+    messages, valid, wrong = mixed()
+
+    async def play(workers: Pair) -> None:
+        workers.other.stop.set()
+        await workers.other.broker
+        check_mixed(await workers.one.ask(asking(messages)), valid, wrong)
+        stats = await workers.one.stats()
+        assert (stats["inquiries"], stats["duplicates"]) == (inquiries(list(valid.values())), 0)
+        assert await workers.one.metric("broker_inquiries_total") == answers_due(valid)
+
+    with_pair(tmp_path, play)
+
+
+def test_who_stops_finishes_what_it_took_over_and_takes_no_more(tmp_path: Path) -> None:
+    first, second = sample(100), sample(100, rng_seed=2)
+
+    async def play(workers: Pair) -> None:
+        await workers.one.faults(latency=SLOW)
+        under_way = asyncio.create_task(workers.one.ask(asking(first)))
+        while not await workers.other.metric("broker_lane_flying"):
+            pass
+        workers.other.stop.set()
+        assert check_truth(second, await workers.one.ask(asking(second))) == 400
+        assert check_truth(first, await under_way) == 400
+        await workers.other.broker
+        stats = await workers.one.stats()
+        assert (stats["inquiries"], stats["duplicates"]) == (800, 0)
+
+    with_pair(tmp_path, play)
+
+
+def test_who_has_to_stop_before_it_is_done_leaves_the_rest_to_the_one_that_asked(tmp_path: Path) -> None:
+    lookups = sample(100)
+
+    async def play(workers: Pair) -> None:
+        await workers.one.faults("mock-bank", hang=1)
+        under_way = asyncio.create_task(workers.one.ask(asking(lookups, delivery=INCREMENTAL)))
+        while await workers.other.metric("broker_lane_flying") != await workers.other.metric("broker_lane_asked_total"):
+            pass
+        workers.other.stop.set()
+        await workers.other.broker
+        await workers.one.faults()
+        said = await under_way
+        assert check_truth(lookups, said) == 400
+        assert said.summary.complete
+
+    with_pair(tmp_path, play, server={"grace": 0.1}, timeout=1.0)
+
+
+@pytest.mark.parametrize("delivery", [COMPLETE, INCREMENTAL])
+def test_what_a_worker_that_breaks_off_has_said_is_said_once_and_the_rest_by_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, delivery: pb.Delivery
+) -> None:
+    """After ever more messages, so that every state of a lookup is met: nothing, some or all of it said."""
+    take_over, allowed = ColleagueService.take_over, itertools.count()
+
+    class BreakingOff:
+        def __init__(self, context: Any) -> None:
+            self._context = context
+            self._left = next(allowed)
+
+        async def write(self, message: bytes) -> None:
+            if not self._left:
+                raise RuntimeError("broke off")
+            self._left -= 1
+            await self._context.write(message)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._context, name)
+
+    async def break_off(service: ColleagueService, body: bytes, context: Any) -> None:
+        await take_over(service, body, BreakingOff(context))
+
+    monkeypatch.setattr(ColleagueService, "take_over", break_off)
+    monkeypatch.setattr(inquest, "_MESSAGE", 4_096)
+    batches = [sample(100, rng_seed=seed, mix="all") for seed in range(7)]
+    known = [each._replace(ref=f"{seed} {each.ref}") for seed, batch in enumerate(batches) for each in batch]
+    lookups = [*known, *[each._replace(ref=f"again {each.ref}") for each in known]]
+
+    async def play(workers: Pair) -> None:
+        await workers.one.ask(asking([each for each in lookups[:20] if each.name], institution_ids=["mock-bank"]))
+        said = await workers.one.ask(asking(lookups, delivery=delivery))
+        assert {position: set(each) for position, each in said.answers().items()} == {
+            position: institutions_for(lookup) for position, lookup in enumerate(lookups)
+        }
+        assert check_truth(lookups, said) == said.summary.inquiries
+        assert said.summary.complete
+        for batch in batches:
+            check_truth(batch, await workers.one.ask(asking(batch, delivery=delivery, max_age=Duration())))
+
+    with_pair(tmp_path, play)
+
+
+@pytest.mark.parametrize("delivery", [COMPLETE, INCREMENTAL])
+def test_one_configured_otherwise_is_not_asked(tmp_path: Path, delivery: pb.Delivery) -> None:
+    lookups = sample(100, mix="all")
+
+    async def play(workers: Pair) -> None:
+        for chosen in ((), ("mock-bank", "mock-vehicle")):
+            said = await workers.one.ask(asking(lookups, delivery=delivery, institution_ids=chosen))
+            conclusive = Reports([r for r in said.reports if not any(a.outcome == INVALID for a in r.answers)])
+            assert check_truth(lookups, said) == sum(len(report.answers) for report in conclusive.reports)
+        assert await workers.other.metric("broker_lane_asked_total") == 0
+
+    with_pair(tmp_path, play, other_knows=slice(1, None))
+
+
+# --- real processes ---------------------------------------------------------------------------------------------------
+
+
+class Crew:
+    """`broker serve --workers 2` in a folder of its own, started and stopped as often as one likes."""
+
+    def __init__(self, folder: Path, mocks: Mocks) -> None:
+        self.mocks = mocks
+        self.file = folder / "broker.toml"
+        self.file.write_text(configuration(folder, mocks.urls), encoding="utf-8")
+        self._folder = folder
+        self.start()
+
+    def start(self) -> None:
+        arguments = ("broker", "serve", "--config", "broker.toml", "--workers", "2")
+        self.program = Program(*arguments, folder=self._folder)
+
+    def pids(self) -> set[int]:
+        """The workers there are."""
+        tasks = Path(f"/proc/{self.program.process.pid}/task").glob("*/children")
+        return {int(pid) for task in tasks for pid in task.read_text().split()}
+
+    def tell(self, number: signal.Signals) -> None:
+        self.program.process.send_signal(number)
+
+    def asked(self) -> int:
+        """How many inquiries the institutions have been sent."""
+        return sum(self.mocks.stats(name)["inquiries"] for name in self.mocks.urls)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator["Connection"]:
+        """To one of the workers, whichever the system chooses."""
+        async with grpc.aio.insecure_channel(self.program.said["grpc"], options=in_process._CLIENT) as channel:
+            yield Connection(channel)
+
+    @asynccontextmanager
+    async def connections(self) -> AsyncIterator[dict[int, "Connection"]]:
+        """One to each of the workers that were there at the start, by their pids."""
+        async with AsyncExitStack() as stack:
+            found: dict[int, Connection] = {}
+            http = await stack.enter_async_context(aiohttp.ClientSession())
+            counts = await self._requests(http)
+            while len(found) < len(counts):
+                connection = await stack.enter_async_context(self.connection())
+                await connection.ask(asking(sample(1)))
+                now = await self._requests(http)
+                (pid,) = [pid for pid, count in now.items() if count > counts[pid]]
+                found.setdefault(pid, connection)
+                counts = now
+            yield found
+
+    async def _requests(self, http: aiohttp.ClientSession) -> dict[int, float]:
+        return {
+            worker["pid"]: await metric(http, worker["metrics"], "broker_requests_total")
+            for worker in self.program.said["workers"]
+        }
+
+    def stop(self) -> None:
+        assert self.program.stop() == 0, self.program.log
+
+
+class BrokenOffError(Exception):
+    """A stream ended before its summary."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """To one worker."""
+
+    channel: grpc.aio.Channel
+
+    async def ask(self, request: pb.InvestigateRequest) -> Reports:
+        """The whole stream. Raises `BrokenOffError` if it breaks off once it has begun."""
+        said = Reports()
+        stub: Any = InvestigationServiceStub(self.channel)  # type: ignore[no-untyped-call]
+        try:
+            async for response in stub.Investigate(request, timeout=60.0):
+                said.reports += response.reports
+                said.summary = response.summary
+        except grpc.aio.AioRpcError as error:
+            if said.reports:
+                raise BrokenOffError from error
+            raise
+        check_shape(request, said)
+        assert said.summary.complete
+        return said
+
+    async def knows(self, lookups: Sequence[Lookup]) -> bool:
+        """Whether the worker has all of it in the store; true or not, it must say what is."""
+        said = await self.ask(asking(lookups))
+        assert check_truth(lookups, said) == said.summary.inquiries
+        return said.sources() == {"CACHE": said.summary.inquiries}
+
+
+async def metric(http: aiohttp.ClientSession, address: str, name: str) -> float:
+    async with http.get(f"http://{address}/metrics") as response:
+        text = await response.text()
+    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
+
+
+async def others_go_on() -> None:
+    """Between two looks at what other processes do."""
+    await asyncio.to_thread(os.sched_yield)
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+
+
+@pytest.fixture
+def crew(mocks: Mocks, tmp_path: Path) -> Iterator[Crew]:
+    started = Crew(tmp_path, mocks)
+    yield started
+    if started.program.process.returncode is None:
+        started.stop()
+
+
+KNOWN = sample(300, rng_seed=3, mix="all")
+
+
+def test_workers_share_what_they_know_and_go_on_while_they_are_replaced(crew: Crew) -> None:
+    for part in (share, refuse_to_reload, reload_under_load):
+        run(partial(part, crew), seconds=60)
+    crew.stop()
+    crew.start()
+    run(partial(remember, crew), seconds=60)
+
+
+async def share(crew: Crew) -> None:
+    """What one has asked the other knows too: at first from its colleague's memory, after a commit from the store."""
+    async with crew.connections() as connections:
+        one, other = connections.values()
+        first = await one.ask(asking(KNOWN))
+        assert check_truth(KNOWN, first) == first.summary.inquiries
+        asked = crew.asked()
+        while not await other.knows(KNOWN):
+            pass
+        assert crew.asked() == asked
+
+
+async def refuse_to_reload(crew: Crew) -> None:
+    """Neither nonsense, nor more calls at a time than an institution takes, ends what is running."""
+    valid, before = crew.file.read_text(encoding="utf-8"), crew.pids()
+    one_at_a_time = re.sub("^concurrency = .*", "concurrency = 1", valid, flags=re.MULTILINE)
+    for times, wrong in enumerate((valid + "nonsense", one_at_a_time), start=1):
+        crew.file.write_text(wrong, encoding="utf-8")
+        crew.tell(signal.SIGHUP)
+        while crew.program.log.count("is not read again") < times:
+            await others_go_on()
+    assert crew.pids() == before
+    crew.file.write_text(valid, encoding="utf-8")
+
+
+async def reload_under_load(crew: Crew) -> None:
+    """Streams that have begun end well; what comes to a worker that leaves may have to be asked again."""
+    before, replaced = crew.pids(), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        courts = [group.create_task(keep_asking(crew, seed, until=replaced)) for seed in range(1, 5)]
+        crew.tell(signal.SIGHUP)
+        while len(crew.pids()) < 2 or crew.pids() & before:
+            await others_go_on()
+        replaced.set()
+    assert all([await court for court in courts])
+
+
+# gRPC itself cancels what reaches a server at the moment it shuts down. `broker.client` asks again after either.
+REFUSED_UNHEARD = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+
+
+async def keep_asking(crew: Crew, seed: int, *, until: asyncio.Event) -> int:
+    """How many batches were answered."""
+    answered = 0
+    async with crew.connection() as connection:
+        while not (answered and until.is_set()):
+            batch = sample(50, rng_seed=1_000 * seed + answered)
+            try:
+                said = await connection.ask(asking(batch))
+            except grpc.aio.AioRpcError as error:
+                assert error.code() in REFUSED_UNHEARD  # noqa: PT017 - it need not be raised
+            else:
+                assert check_truth(batch, said) == 200
+                answered += 1
+    return answered
+
+
+async def remember(crew: Crew) -> None:
+    """After a restart, all is served from the store."""
+    asked = crew.asked()
+    async with crew.connections() as connections:
+        for connection in connections.values():
+            assert await connection.knows(KNOWN)
+    assert crew.asked() - asked <= 4, "the one lookup that tells the connections apart"
+
+
+def test_a_worker_may_be_killed_and_so_may_their_supervisor(crew: Crew) -> None:
+    run(partial(kill_one, crew), seconds=60)
+    run(partial(kill_their_supervisor, crew), seconds=60)
+    crew.program.stop()
+    crew.start()  # the port, the store and the sockets are free again
+    crew.stop()
+
+
+async def kill_one(crew: Crew) -> None:
+    """What it had taken over is done by the other; who was connected to it has to ask again."""
+    lookups, before = sample(3_000, rng_seed=4, mix="all"), crew.pids()
+    async with crew.connections() as connections:
+        (pid, victim), (_, survivor) = connections.items()
+        with ExitStack() as slow:
+            for institution in NATIONAL:
+                slow.enter_context(crew.mocks.faults(institution, latency=SLOW))
+            asked = crew.asked()
+            asking_the_other = asyncio.create_task(survivor.ask(asking(lookups)))
+            asking_the_one = asyncio.create_task(victim.ask(asking(lookups)))
+            while crew.asked() - asked < 3_000:
+                await others_go_on()
+            os.kill(pid, signal.SIGKILL)
+            said = await asking_the_other
+            assert check_truth(lookups, said) == said.summary.inquiries
+            with pytest.raises((grpc.aio.AioRpcError, BrokenOffError)):
+                await asking_the_one
+        while len(crew.pids()) < 2 or pid in crew.pids():
+            await others_go_on()
+        assert len(crew.pids() & before) == 1
+        more = sample(50, rng_seed=5)
+        assert check_truth(more, await survivor.ask(asking(more))) == 200
+        async with crew.connection() as anew:
+            assert check_truth(lookups, await anew.ask(asking(lookups))) == said.summary.inquiries
+
+
+async def kill_their_supervisor(crew: Crew) -> None:
+    """They stop when they notice."""
+    pids = crew.pids()
+    crew.program.process.kill()
+    while not all(map(is_gone, pids)):
+        await others_go_on()

@@ -1,0 +1,281 @@
+"""Between two workers: what comes of a handover when its owner answers, refuses, breaks off, hangs or is not there."""
+
+import asyncio
+import socket
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+
+from broker.admission import Admission
+from broker.colleague_service import ColleagueService
+from broker.colleagues import ColleagueError, Colleagues, open_colleagues, socket_of
+from broker.core.ownership import Ownership
+from broker.errors import ConfigError, InvalidRequestError, Violation
+from broker.handover import Footer, Handover
+from broker.inquest import Write
+from broker.model import Delivery, Priority, Subject, SubjectType
+from tests.stage import MANDATE
+
+T = TypeVar("T")
+PATIENCE = 20.0  # s, on a machine with much else to do
+FOOTER = Footer(b"counts", complete=True)
+REPORTS = [b"\x0a\x00", b"\x0a\x02\x18\x01"]
+TakeOver = Callable[[Handover, Write], Awaitable[Footer]]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A short path: the system takes no longer one for a socket."""
+    with tempfile.TemporaryDirectory(prefix="broker-") as name:
+        yield Path(name)
+
+
+def handover(time_left: float = PATIENCE) -> Handover:
+    return Handover(
+        mandate=MANDATE,
+        request_id="mine",
+        institution_ids=(),
+        kinds=frozenset(),
+        max_age=None,
+        priority=Priority.BULK,
+        delivery=Delivery.COMPLETE,
+        selected=("bank",),
+        time_left=time_left,
+        positions=[0],
+        heads=[b"\x0a\x01a"],
+        keys=[b"k" * 16],
+        subjects=[Subject(SubjectType.RESIDENT_ID, "11010519491231002X", "张三")],
+    )
+
+
+class FakePipeline:
+    """Takes over as it is told."""
+
+    def __init__(self, take_over: TakeOver) -> None:
+        self.take_over = take_over
+
+
+@asynccontextmanager
+async def colleague(
+    folder: Path, take_over: TakeOver, admission: Admission | None = None
+) -> AsyncIterator[ColleagueService]:
+    """The worker in slot 1."""
+    pipeline: Any = FakePipeline(take_over)
+    service = ColleagueService(pipeline, admission or Admission(1), socket_of(folder, 1))
+    await service.open()
+    try:
+        yield service
+    finally:
+        await service.close()
+
+
+async def ask(colleagues: Colleagues, asked: Handover | None = None) -> list[bytes | Footer]:
+    return [part async for part in colleagues.ask(1, asked or handover())]
+
+
+def play(folder: Path, main: Callable[[Colleagues], Awaitable[T]]) -> T:
+    """Runs what the worker in slot 0 does."""
+
+    async def bounded() -> T:
+        async with asyncio.timeout(PATIENCE), open_colleagues(Ownership(0, 2), folder) as colleagues:
+            return await main(colleagues)
+
+    return asyncio.run(bounded())
+
+
+def saying(messages: Sequence[bytes], *, error: Exception | None = None) -> TakeOver:
+    async def take_over(_: Handover, write: Write) -> Footer:
+        for message in messages:
+            await write(message)
+        if error is not None:
+            raise error
+        return FOOTER
+
+    return take_over
+
+
+async def hang(_: Handover, write: Write) -> Footer:
+    await write(REPORTS[0])
+    await asyncio.Event().wait()
+    return FOOTER
+
+
+def test_what_the_owner_says_comes_as_it_was_said_and_the_footer_last(folder: Path) -> None:
+    seen: list[Handover] = []
+
+    async def take_over(asked: Handover, write: Write) -> Footer:
+        seen.append(asked)
+        return await saying(REPORTS)(asked, write)
+
+    async def main(colleagues: Colleagues) -> None:
+        async with colleague(folder, take_over):
+            assert await ask(colleagues) == [*REPORTS, FOOTER]
+
+    play(folder, main)
+    (received,) = seen
+    asked = handover()
+    assert 0.8 * asked.time_left < received.time_left < asked.time_left, "the owner ends first, and properly"
+    assert msgspec.structs.replace(received, time_left=asked.time_left) == asked
+
+
+def test_who_is_not_there_is_noticed_at_once_and_found_again_when_back(folder: Path) -> None:
+    async def main(colleagues: Colleagues) -> None:
+        for _ in range(2):
+            with pytest.raises(ColleagueError, match="worker 1 failed: UNAVAILABLE"):
+                await ask(colleagues)
+        for _ in range(2):  # the second time, it takes the place of one that has left
+            async with colleague(folder, saying(REPORTS)):
+                while True:
+                    try:
+                        assert await ask(colleagues) == [*REPORTS, FOOTER]
+                        break
+                    except ColleagueError:
+                        pass
+
+    play(folder, main)
+
+
+def test_the_socket_of_one_that_was_killed_is_taken_over(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(socket_of(folder, 1).removeprefix("unix:"))
+
+    async def main(colleagues: Colleagues) -> None:
+        async with colleague(folder, saying([])):
+            assert await ask(colleagues) == [FOOTER]
+
+    play(folder, main)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RuntimeError("张三"), "INTERNAL"),
+        (ConfigError("other institutions"), "FAILED_PRECONDITION"),
+        (InvalidRequestError([Violation("institution_ids[0]", "is not known")]), "FAILED_PRECONDITION"),
+    ],
+)
+def test_who_breaks_off_has_not_done_it(
+    folder: Path, error: Exception, code: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main(colleagues: Colleagues) -> None:
+        async with colleague(folder, saying(REPORTS, error=error)):
+            answer = colleagues.ask(1, handover())
+            assert [await anext(answer) for _ in REPORTS] == REPORTS
+            with pytest.raises(ColleagueError, match=code):
+                await anext(answer)
+
+    play(folder, main)
+    assert len(caplog.records) == 1
+    assert "张三" not in caplog.text
+    assert ("internal error" in caplog.text) == (code == "INTERNAL")
+
+
+def test_who_stops_takes_nothing_over(folder: Path) -> None:
+    admission = Admission(1)
+    admission.draining = True
+
+    async def main(colleagues: Colleagues) -> None:
+        async with colleague(folder, saying(REPORTS), admission):
+            with pytest.raises(ColleagueError, match="UNAVAILABLE"):
+                await ask(colleagues)
+
+    play(folder, main)
+
+
+def test_what_is_no_handover_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("broker.colleagues.pack_handover", lambda _: b"\xc1")
+
+    async def main(colleagues: Colleagues) -> None:
+        async with colleague(folder, saying(REPORTS)):
+            with pytest.raises(ColleagueError, match="FAILED_PRECONDITION"):
+                await ask(colleagues)
+
+    play(folder, main)
+
+
+def test_who_hangs_is_given_up_within_the_time_there_is(folder: Path) -> None:
+    """Beyond it the caller's stream could not be ended properly any more."""
+
+    async def main(colleagues: Colleagues) -> float:
+        async with colleague(folder, hang):
+            await ask_once(colleagues)  # connected
+            began = time.monotonic()
+            with pytest.raises(ColleagueError, match="DEADLINE_EXCEEDED"):
+                await ask(colleagues, handover(0.5))
+            return time.monotonic() - began
+
+    async def ask_once(colleagues: Colleagues) -> None:
+        async for _ in colleagues.ask(1, handover()):
+            break
+
+    assert 0.4 < play(folder, main) < 1.0
+
+
+def test_who_does_not_wait_any_more_ends_the_work(folder: Path) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def take_over(_: Handover, __: Write) -> Footer:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        return FOOTER
+
+    async def main(colleagues: Colleagues) -> None:
+        async with colleague(folder, take_over):
+            asking = asyncio.create_task(ask(colleagues))
+            await begun.wait()
+            asking.cancel()
+            await ended.wait()
+
+    play(folder, main)
+
+
+def test_who_leaves_finishes_what_it_has_taken_over(folder: Path) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def take_over(asked: Handover, write: Write) -> Footer:
+        begun.set()
+        await go_on.wait()
+        return await saying(REPORTS)(asked, write)
+
+    async def main(colleagues: Colleagues) -> None:
+        async with colleague(folder, take_over) as service:
+            asking = asyncio.create_task(ask(colleagues))
+            await begun.wait()
+            leaving = asyncio.create_task(service.wait_idle())
+            await asyncio.sleep(0)
+            assert not leaving.done()
+            go_on.set()
+            await leaving
+            assert await asking == [*REPORTS, FOOTER]
+
+    play(folder, main)
+
+
+def test_who_has_to_leave_does_not_wait_for_who_hangs(folder: Path) -> None:
+    async def main(colleagues: Colleagues) -> None:
+        async with colleague(folder, hang):
+            call = colleagues.ask(1, handover())
+            assert await anext(call) == REPORTS[0]
+        with pytest.raises(ColleagueError):
+            await anext(call)
+
+    play(folder, main)
+
+
+def test_a_place_where_no_socket_can_be_is_named(folder: Path) -> None:
+    pipeline: Any = FakePipeline(hang)
+
+    async def main() -> None:
+        with pytest.raises(ConfigError, match="cannot listen"):
+            await ColleagueService(pipeline, Admission(1), socket_of(folder / ("x" * 120), 1)).open()
+
+    asyncio.run(main())
