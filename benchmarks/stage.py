@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -28,6 +28,7 @@ from broker.demo.stage import configuration
 FOUR = ("mock-bank", "mock-vehicle", "mock-securities", "mock-real-estate")
 """The four national institutions of the default configurations."""
 
+_PATTERNS = (*FOUR, "mock-bank-jing")
 _STOP_SECONDS = 20.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -112,13 +113,15 @@ class Stage:
 
 
 @contextmanager
-def stage(*, seed: int, institutions: Sequence[str] = FOUR, dialect: str = "json") -> Iterator[Stage]:
-    """Mocks and a broker that knows the given institutions, in one dialect."""
+def stage(*, seed: int, dialect: str = "json", national: int | None = None) -> Iterator[Stage]:
+    """Mocks and a broker that knows the four national ones, or so many, in one dialect."""
     with tempfile.TemporaryDirectory(prefix="broker-benchmark-") as name:
         folder = Path(name)
-        mocks = Program("mock_institutions", "serve", "--seed", str(seed), "--port-base", "0", log=folder / "mocks.log")
+        more = () if national is None else ("--national", str(national))
+        arguments = ("--seed", str(seed), "--port-base", "0", *more)
+        mocks = Program("mock_institutions", "serve", *arguments, log=folder / "mocks.log")
         try:
-            text = _configuration(folder, mocks.said["institutions"], institutions, dialect)
+            text = _configuration(folder, mocks.said["institutions"], dialect, national=national is not None)
             (folder / "broker.toml").write_text(text, encoding="utf-8")
             broker = Program("broker", "serve", "--config", "broker.toml", log=folder / "broker.log")
             try:
@@ -129,13 +132,23 @@ def stage(*, seed: int, institutions: Sequence[str] = FOUR, dialect: str = "json
             mocks.stop()
 
 
-def _configuration(folder: Path, urls: dict[str, str], institutions: Sequence[str], dialect: str) -> str:
+def _configuration(folder: Path, urls: dict[str, str], dialect: str, *, national: bool) -> str:
     """The demo's configuration, with only the institutions wanted, all in one dialect."""
-    head, *blocks = configuration(folder, urls).split("[[institution]]\n")
-    chosen = [block for block in blocks if any(f'id = "{name}"\n' in block for name in institutions)]
+    if not national:
+        head, *blocks = configuration(folder, urls).split("[[institution]]\n")
+        blocks = [block for block in blocks if any(f'id = "{name}"\n' in block for name in FOUR)]
+    else:
+        head, *blocks = configuration(folder, dict.fromkeys(_PATTERNS, "")).split("[[institution]]\n")
+        by_kind = {name: block for block in blocks for name in FOUR if f'id = "{name}"\n' in block}
+        blocks = [_renamed(by_kind[name.rpartition("-")[0]], name, url) for name, url in urls.items()]
     return "[[institution]]\n".join(
-        [head, *(re.sub(r'dialect = ".*"', f'dialect = "{dialect}"', one) for one in chosen)]
+        [head, *(re.sub(r'dialect = ".*"', f'dialect = "{dialect}"', one) for one in blocks)]
     )
+
+
+def _renamed(block: str, name: str, url: str) -> str:
+    block = re.sub(r'^id = ".*"', f'id = "{name}"', block, flags=re.MULTILINE)
+    return re.sub(r'^url = ".*"', f'url = "{url}/v1/inquiries"', block, flags=re.MULTILINE)
 
 
 def _get(url: str) -> dict[str, int]:

@@ -14,7 +14,6 @@ from broker.v1 import asset_pb2, inquiry_pb2
 from broker.v1 import investigation_pb2 as pb
 from mock_institutions import config
 from mock_institutions.population import Lookup, Population
-from mock_institutions.protobuf_dialect import fill
 
 METHOD = "/broker.v1.InvestigationService/Investigate"
 CHANNEL = (("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1))
@@ -81,31 +80,52 @@ class Verdict:
 class Checker:
     """Recomputes what institutions must say, and compares."""
 
-    def __init__(self, seed: int, lookups: Sequence[Lookup], institutions: Sequence[str]) -> None:
+    def __init__(
+        self, seed: int, lookups: Sequence[Lookup], institutions: Sequence[str], mocks: config.Config | None = None
+    ) -> None:
+        """`mocks`: what the institutions are; the default ones if None."""
         self._population = Population(seed)
         self._by_ref = {lookup.ref: lookup for lookup in lookups}
-        mocks = config.load()
+        mocks = mocks or config.load()
         self._institutions = {name: mocks.find(name).institution for name in institutions}
 
     def check(self, received: Received, most: int | None = None) -> Verdict:
         """Recomputes the reports of the messages kept; or so many at most, evenly drawn."""
-        reports = [report for body in received.kept for report in pb.InvestigateResponse.FromString(body).reports]
-        chosen = reports if most is None else reports[:: max(1, len(reports) // most)]
-        return Verdict(len(reports), len(chosen) * len(self._institutions), sum(map(self._wrong, chosen)))
+        reports = wrong = checked = 0
+        step = 1 if most is None else max(1, received.lookups // most)
+        for body in received.kept:
+            every = pb.InvestigateResponse.FromString(body).reports
+            chosen = every[::step]
+            reports += len(every)
+            checked += len(chosen) * len(self._institutions)
+            wrong += self._wrong(chosen)
+        return Verdict(reports, checked, wrong)
 
-    def _wrong(self, report: pb.Report) -> int:
-        """How many answers of a report are wrong, missing ones included."""
-        said = {answer.institution_id: answer for answer in report.answers}
-        return sum(
-            name not in said or not self._is_right(said[name], name, self._by_ref[report.ref])
-            for name in self._institutions
-        ) + len(set(said) - set(self._institutions))
+    def _wrong(self, reports: Sequence[pb.Report]) -> int:
+        """How many answers of reports are wrong, missing ones and surplus ones included."""
+        lookups = [self._by_ref[report.ref] for report in reports]
+        types = [lookup.type for lookup in lookups]
+        numbers, names = [lookup.number for lookup in lookups], [lookup.name for lookup in lookups]
+        said = [{answer.institution_id: answer for answer in report.answers} for report in reports]
+        wrong = sum(
+            len(report.answers) - len(self._institutions.keys() & one)
+            for report, one in zip(reports, said, strict=True)
+        )
+        for name, institution in self._institutions.items():
+            truth = self._population.encoded_answers(institution, types, numbers, names)
+            answers = [one.get(name) for one in said]
+            wrong += sum(not _is_right(answer, true) for answer, true in zip(answers, truth, strict=True))
+        return wrong
 
-    def _is_right(self, answer: pb.Answer, name: str, lookup: Lookup) -> bool:
-        truth = self._population.answer(self._institutions[name], lookup.type, lookup.number, lookup.name)
-        expected = pb.Answer()
-        fill(expected, truth)
-        return answer.outcome == expected.outcome and list(answer.assets) == list(expected.assets)
+
+def _is_right(answer: pb.Answer | None, truth: bytes) -> bool:
+    """Whether an answer says what it must, whenever it was observed and wherever it comes from."""
+    if answer is None:
+        return False
+    expected = pb.Answer.FromString(truth)
+    expected.institution_id, expected.source = answer.institution_id, answer.source
+    expected.observed_at.CopyFrom(answer.observed_at)
+    return expected == answer
 
 
 async def drive(

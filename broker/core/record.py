@@ -5,29 +5,29 @@ Layout, little-endian:
     fingerprint  8 bytes   of the set of institutions within, in order of their ids
     expires      u32       when the first of the answers expires, seconds since the epoch
     observed     u32       when the oldest of the answers was observed
-    last         u32       when the last of the answers expires
     count        u16
     outcomes     count x 1 byte
-    entries      count x (institution 8 bytes, observed u32, expires u32, length u32)
+    each         count x (observed u32, expires u32)
     segments     the answers, encoded (core.wire), one after the other
 
 When the fingerprint is that of the institutions asked about, everything from `body_at` on is the report's body as it
-stands: nothing per answer is done. Otherwise the entries say where each answer lies.
+stands: nothing per answer is done. Otherwise the segments are walked, each of which says how long it is and whose.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from itertools import accumulate, chain
+from itertools import chain, pairwise
 from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from broker.core import wire
 
-HEAD = Struct("<8sIIIH")
-_ENTRY = Struct("<8sIII")
+HEAD = Struct("<8sIIH")
+_EACH = Struct("<II")
 
 
 class Entry(NamedTuple):
@@ -41,9 +41,28 @@ class Entry(NamedTuple):
     segment: bytes
 
 
+class Answers(NamedTuple):
+    """Answers about many subjects, by the same institutions: of n subjects by m institutions."""
+
+    institutions: Sequence[bytes]
+    """`institution_key` of each, in order of their ids."""
+    outcomes: NDArray[np.uint8]
+    """n x m, as are the next two."""
+    observed: NDArray[np.int64]
+    expires: NDArray[np.int64]
+    segments: Sequence[Sequence[bytes]]
+    """m columns of n, whatever source they name."""
+
+
 def institution_key(institution_id: str) -> bytes:
-    """The eight bytes that stand for an institution in a record. A collision among 4,000 has probability 4e-13."""
-    return blake2b(institution_id.encode(), digest_size=8).digest()
+    """The eight bytes that stand for an institution. A collision among 4,000 has probability 4e-13."""
+    return _institution_key(institution_id.encode())
+
+
+# A registry has some thousands of institutions at most, and the same ones come up all day.
+@lru_cache(maxsize=8192)
+def _institution_key(institution_id: bytes) -> bytes:
+    return blake2b(institution_id, digest_size=8).digest()
 
 
 def fingerprint(institution_keys: Iterable[bytes]) -> bytes:
@@ -53,20 +72,21 @@ def fingerprint(institution_keys: Iterable[bytes]) -> bytes:
 
 def body_at(count: int) -> int:
     """Where the segments begin in a record of `count` answers."""
-    return HEAD.size + count * (1 + _ENTRY.size)
+    return HEAD.size + count * (1 + _EACH.size)
 
 
 @lru_cache(maxsize=256)
 def heads_of(count: int) -> np.dtype[np.void]:
-    """The head and the outcomes of records of `count` answers, for a look at many at once."""
+    """All that stands before the segments in records of `count` answers, for work on many at once."""
+    each = np.dtype([("observed", "<u4"), ("expires", "<u4")])
     return np.dtype(
         [
             ("fingerprint", "V8"),
             ("expires", "<u4"),
             ("observed", "<u4"),
-            ("last", "<u4"),
             ("count", "<u2"),
             ("outcomes", "u1", (count,)),
+            ("each", each, (count,)),
         ]
     )
 
@@ -75,26 +95,44 @@ def pack(entries: Iterable[Entry]) -> bytes:
     """The record of these answers, at most one per institution."""
     ordered = sorted(entries, key=lambda entry: wire.institution_of(entry.segment))
     institutions, outcomes, observed, expires, segments = zip(*ordered, strict=True)
-    return assemble(institutions, list(zip(outcomes, observed, expires, segments, strict=True)))
-
-
-Fields = tuple[int, int, int, bytes]
-"""An `Entry` without its institution: outcome, observed, expires, segment."""
-
-
-def assemble(institutions: tuple[bytes, ...], answers: Sequence[Fields]) -> bytes:
-    """The record of these answers, aligned with their institutions, which come in order of their ids."""
-    outcomes, observed, expires, segments = zip(*answers, strict=True)
-    count = len(institutions)
-    rows = zip(institutions, observed, expires, map(len, segments), strict=True)
+    count = len(ordered)
     return b"".join(
         (
-            HEAD.pack(_fingerprint_of(institutions), min(expires), min(observed), max(expires), count),
+            HEAD.pack(_fingerprint_of(institutions), min(expires), min(observed), count),
             bytes(outcomes),
-            _entries(count).pack(*chain.from_iterable(rows)),
+            _each(count).pack(*chain.from_iterable(zip(observed, expires, strict=True))),
             *segments,
         )
     )
+
+
+def pack_many(answers: Answers, source: int) -> list[memoryview]:
+    """The records of many subjects, at no more than a few steps of Python for each.
+
+    Every answer is said to come from `source`.
+    """
+    subjects, institutions = answers.outcomes.shape
+    heads = np.empty(subjects, heads_of(institutions))
+    heads["fingerprint"] = np.void(_fingerprint_of(tuple(answers.institutions)))
+    heads["expires"] = answers.expires.min(axis=1)
+    heads["observed"] = answers.observed.min(axis=1)
+    heads["count"] = institutions
+    heads["outcomes"] = answers.outcomes
+    heads["each"]["observed"] = answers.observed
+    heads["each"]["expires"] = answers.expires
+    return _join(heads, answers.segments, source)
+
+
+def _join(heads: NDArray[Any], segments: Sequence[Sequence[bytes]], source: int) -> list[memoryview]:
+    """Heads and segments, subject by subject; slices of one buffer."""
+    size, raw = heads.itemsize, heads.tobytes()
+    fronts = [raw[at : at + size] for at in range(0, len(raw), size)]
+    pieces = list(chain.from_iterable(zip(fronts, *segments, strict=True)))
+    joined = bytearray().join(pieces)
+    ends = np.fromiter(map(len, pieces), np.int64, len(pieces)).cumsum().reshape(len(fronts), -1)
+    np.frombuffer(joined, np.uint8)[ends[:, 1:] - 1] = source  # a segment's last byte (core.wire)
+    view = memoryview(joined)
+    return [view[start:end] for start, end in pairwise([0, *ends[:, -1].tolist()])]
 
 
 # Nearly all records of a day hold the answers of the same few sets of institutions.
@@ -104,31 +142,42 @@ def _fingerprint_of(institutions: tuple[bytes, ...]) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def _entries(count: int) -> Struct:
-    return Struct("<" + _ENTRY.format.removeprefix("<") * count)
+def _each(count: int) -> Struct:
+    return Struct("<" + _EACH.format.removeprefix("<") * count)
 
 
 def unpack(record: bytes) -> list[Entry]:
     """The answers in a record."""
-    count = HEAD.unpack_from(record)[4]
+    count = HEAD.unpack_from(record)[-1]
     outcomes = record[HEAD.size : HEAD.size + count]
-    rows = list(_ENTRY.iter_unpack(record[HEAD.size + count : body_at(count)]))
-    ends = list(accumulate((row[3] for row in rows), initial=body_at(count)))
     return [
-        Entry(institution, outcome, observed, expires, record[start:end])
-        for (institution, observed, expires, _), outcome, start, end in zip(
-            rows, outcomes, ends[:-1], ends[1:], strict=True
+        Entry(_institution_key(wire.institution_of(segment)), outcome, observed, expires, segment)
+        for outcome, (observed, expires), segment in zip(
+            outcomes, _times(record, count), _segments(record, body_at(count)), strict=True
         )
     ]
 
 
-LAST = slice(16, 20)
-"""Where a record says when the last of its answers expires: the store keeps it beside what it seals."""
+def _segments(record: bytes, start: int) -> Iterator[bytes]:
+    """What stands from `start` on, cut where each segment ends: a tag, its length, and so many bytes."""
+    while start < len(record):
+        at, size, shift = start + 1, 0, 0
+        while record[at] & 0x80:
+            size |= (record[at] & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+        end = at + 1 + (size | record[at] << shift)
+        yield record[start:end]
+        start = end
+
+
+def _times(record: bytes, count: int) -> Iterator[tuple[int, int]]:
+    """Of each answer: observed, expires."""
+    return _EACH.iter_unpack(record[HEAD.size + count : body_at(count)])
 
 
 def last_expiry(record: bytes) -> int:
     """When nothing in the record may be served any more, seconds since the epoch."""
-    return int(HEAD.unpack_from(record)[3])
+    return max(expires for _, expires in _times(record, HEAD.unpack_from(record)[-1]))
 
 
 def merge(record: bytes | None, entries: Sequence[Entry], now: int) -> bytes:

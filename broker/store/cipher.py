@@ -7,15 +7,18 @@ A nonce must never repeat under one key. It is an epoch, which the store counts 
 writing, and a counter of the records sealed since (NIST SP 800-38D, 8.2.1, deterministic construction).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from itertools import count
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _NONCE = 12
 _UNREADABLE = (InvalidTag, ValueError)  # ValueError: too short to be anything
+
+Buffer = bytes | memoryview
+Span = tuple[bytes, Buffer, int, int | None]
+"""A subject's key, and what was sealed for it: a buffer, from where, to where."""
 
 
 def derive(master: bytes, purpose: bytes, salt: bytes = b"") -> bytes:
@@ -26,33 +29,41 @@ def derive(master: bytes, purpose: bytes, salt: bytes = b"") -> bytes:
 class Cipher:
     """Seals and opens records of one store file."""
 
-    __slots__ = ("_aead", "_counter", "_epoch")
+    __slots__ = ("_aead", "_next")
 
     def __init__(self, key: bytes, epoch: int) -> None:
         self._aead = AESGCM(key)
-        self._epoch = epoch.to_bytes(4, "big")
-        self._counter = count()
+        self._next = epoch << 64  # epoch and counter, of 4 and 8 bytes
 
-    def seal(self, key: bytes, record: bytes) -> bytes:
+    def seal(self, key: bytes, record: Buffer) -> bytes:
         """The record, to be kept under the subject's key. Not safe to call from two threads at once."""
-        nonce = self._epoch + next(self._counter).to_bytes(8, "big")
-        return nonce + self._aead.encrypt(nonce, record, key)
+        return self.seal_many([key], [record])[0]
+
+    def seal_many(self, keys: Sequence[bytes], records: Sequence[Buffer]) -> list[bytes]:
+        """The records, each to be kept under its subject's key. Not safe to call from two threads at once."""
+        first, self._next = self._next, self._next + len(keys)
+        nonces = [number.to_bytes(_NONCE, "big") for number in range(first, self._next)]
+        encrypt = self._aead.encrypt
+        return [nonce + encrypt(nonce, record, key) for nonce, record, key in zip(nonces, records, keys, strict=True)]
 
     def open(self, key: bytes, sealed: bytes) -> bytes | None:
         """The record kept under the subject's key; None if what was kept is not that."""
-        return self.open_many([(key, sealed)])[key]
+        return self.open_many([(key, sealed, 0, None)])[0]
 
-    def open_many(self, found: Sequence[tuple[bytes, bytes]], *, skip: int = 0) -> dict[bytes, bytes | None]:
-        """The records of pairs (key, sealed), by key, each after `skip` bytes that were never sealed."""
-        decrypt = self._aead.decrypt
-        at = skip + _NONCE
+    def open_many(self, spans: Iterable[Span]) -> list[bytes | None]:
+        """The records kept under subjects' keys; None where what was kept is not that."""
+        decrypt, spans = self._aead.decrypt, list(spans)
         try:
-            return {key: decrypt(sealed[skip:at], sealed[at:], key) for key, sealed in found}
-        except _UNREADABLE:  # at least one is damaged: find out which
-            return {key: self._try_open(key, sealed[skip:at], sealed[at:]) for key, sealed in found}
+            return [
+                decrypt(held[start : start + _NONCE], held[start + _NONCE : end], key)
+                for key, held, start, end in spans
+            ]
+        except _UNREADABLE:  # at least one is not what it should be: find out which
+            return [self._try_open(span) for span in spans]
 
-    def _try_open(self, key: bytes, nonce: bytes, body: bytes) -> bytes | None:
+    def _try_open(self, span: Span) -> bytes | None:
+        key, held, start, end = span
         try:
-            return self._aead.decrypt(nonce, body, key)
+            return self._aead.decrypt(held[start : start + _NONCE], held[start + _NONCE : end], key)
         except _UNREADABLE:
             return None

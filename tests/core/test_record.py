@@ -1,5 +1,6 @@
 """Records: nothing is lost between packing and unpacking, and newer answers take the place of older ones."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +9,7 @@ from broker.core import record, wire
 from broker.core.record import Entry
 from broker.core.selection import select
 from broker.institutions.stub import stub_spec
-from broker.model import Court, Level, Outcome, Source, SubjectType
+from broker.model import Court, Level, Outcome, Problem, Source, SubjectType
 
 ids = st.text("abcdefghijklmnopqrstuvwxyz0123456789._-", min_size=1, max_size=64)
 moments = st.integers(1, 2**32 - 1)
@@ -106,3 +107,25 @@ def test_a_merge_keeps_the_newest_fresh_answer_of_each(held: list[Entry], added:
     merged = record.unpack(record.merge(record.pack(held), added, now))
     assert {one.institution: one for one in merged} == expected
     assert len(merged) == len(expected)
+
+
+@given(st.lists(ids, min_size=1, max_size=4, unique=True), st.data())
+def test_records_packed_together_are_those_packed_one_by_one(institution_ids: list[str], data: st.DataObject) -> None:
+    subjects = data.draw(st.lists(entries_of(st.just(sorted(institution_ids))), min_size=1, max_size=5))
+    columns = [[of[index] for of in subjects] for index in range(len(institution_ids))]
+    answers = record.Answers(
+        institutions=[column[0].institution for column in columns],
+        outcomes=np.array([[one.outcome for one in of] for of in subjects], np.uint8),
+        observed=np.array([[one.observed for one in of] for of in subjects], np.int64),
+        expires=np.array([[one.expires for one in of] for of in subjects], np.int64),
+        segments=[wire.resource([one.segment for one in column], Source.INSTITUTION) for column in columns],
+    )
+    together = record.pack_many(answers, Source.CACHE)
+    assert [bytes(one) for one in together] == [record.pack(of) for of in subjects]
+
+
+@given(st.integers(0, 70_000))
+def test_segments_of_any_length_are_told_apart(size: int) -> None:
+    said = [wire.content(Outcome.NOT_FOUND, observed_at=1, problem=Problem("x" * size, "", ""))]
+    entries = [Entry(record.institution_key(one), 2, 1, 2, wire.seal(one, said, Source.CACHE)[0]) for one in ("a", "b")]
+    assert record.unpack(record.pack(entries)) == entries

@@ -1,0 +1,207 @@
+"""The records on disk: appended in blocks, found through the index, swept from the old end.
+
+Only ever appended to, so that a commit writes whole pages one after the other, however many subjects there are. A
+subject's record is replaced by appending the new one and pointing the index to it.
+
+A writer holds the store's lock (`StoreFile.exclusive`) through all of
+
+    commit the blocks → point the index to them → say that the index covers them
+
+in this order, so that no hint ever points to what was not committed. If it dies in between, the next writer catches up.
+A sweep goes the other way about: it forgets the hints to what has expired, then deletes blocks nothing points to. What
+a dead writer left undone of that, the next sweep finds again.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import lmdb
+import numpy as np
+from numpy.typing import NDArray
+
+from broker.store import block
+from broker.store.block import Rows
+from broker.store.cipher import Buffer
+from broker.store.index import Places, Tags, tags_of
+from broker.store.layers import Layer
+from broker.store.lmdb_file import StoreFile
+
+_SWEEP = 5_000  # records looked at in one sweep, at least: some 2 ms
+_PACE = 3  # and for each record appended since the last one: the log is gone round before it has grown by a third
+_AT_ONCE = 2_000  # subjects packed, or blocks taken into the index, in one step: they stay in the processor's cache
+_NAME = 8  # bytes of a block's number as LMDB's key, big-endian: in order of numbers
+
+
+class Log:
+    """The records of one open file.
+
+    State: how far the sweep has come, how many records were appended since, and how many proved damaged.
+    """
+
+    def __init__(self, file: StoreFile) -> None:
+        self._file = file
+        self._swept = self._appended = 0
+        self.damaged = 0
+
+    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The records of these subjects. Raises `lmdb.Error`."""
+        tags = tags_of(b"".join(keys))
+        places = self._file.index.find(tags)
+        with self._reading() as txn:
+            records = self._open(txn, keys, places)
+        if records.count(None) + np.count_nonzero(places) > len(keys):
+            # A record moves when it is renewed, perhaps just after its place was read: look where it is now.
+            lost = [index for index, held in enumerate(records) if held is None and places[index]]
+            for index, held in zip(lost, self._look_again([keys[i] for i in lost], tags[lost]), strict=True):
+                records[index] = held
+        return records
+
+    def commit(self, layer: Layer, now: int) -> None:
+        """Adds a layer's answers. Raises `lmdb.MapFullError` when no more may be added, and other `lmdb.Error`."""
+        index, subjects = self._file.index, layer.subjects()
+        pointers: list[tuple[Tags, Places]] = []
+        with self._writing() as txn:
+            if self._file.is_full(txn):
+                raise lmdb.MapFullError("no more than what deleting needs is left")
+            number = max(_last(txn), index.covered) + 1
+            for start in range(0, len(subjects), _AT_ONCE):
+                keys = subjects[start : start + _AT_ONCE]
+                keys, records, expires = layer.records(keys, self._held(txn, keys), now)
+                tags = tags_of(b"".join(keys))
+                blocks, places = block.build(number, tags, expires, self._file.cipher.seal_many(keys, records))
+                names = _names(np.arange(number, number + len(blocks)))
+                txn.cursor().putmulti(list(zip(names, blocks, strict=True)), append=True)
+                number += len(blocks)
+                pointers.append((tags, places))
+        for tags, places in pointers:
+            index.point(tags, places)
+        index.cover(number - 1)
+        self._appended += len(subjects)
+
+    def catch_up(self) -> None:
+        """Takes into the index what was committed since it was last written. Raises `lmdb.Error`, `OSError`."""
+        index = self._file.index
+        with self._reading() as txn:
+            if _last(txn) <= index.covered:
+                return
+            cursor = txn.cursor()
+            cursor.set_range(_names(np.array([index.covered + 1]))[0])
+            missed = cursor.iternext()
+            while part := list(islice(missed, _AT_ONCE)):
+                rows, places = _rows(part)
+                tags, last = np.unique(rows["tag"][::-1], return_index=True)  # of a subject's records, the last counts
+                index.point(tags, places[::-1][last])
+                index.cover(int.from_bytes(part[-1][0], "big"))
+
+    def sweep(self, now: int) -> None:
+        """Removes what has expired or been replaced among the next records. Raises `lmdb.Error`.
+
+        In time, this goes round the whole log. A block stays while anything in it is needed: the log is never longer
+        than one and a half times what is put within the longest lifetime.
+        """
+        index = self._file.index
+        with self._reading() as txn:
+            part = list(self._next_blocks(txn, max(_SWEEP, _PACE * self._appended)))
+            rows, places = _rows(part)
+        tags = rows["tag"].astype(np.uint64)
+        live = index.find(tags) == places
+        expired = live & (rows["expires"] <= now)
+        index.clear(tags[expired], places[expired])
+        self._appended = 0
+        numbers = np.array([int.from_bytes(name, "big") for name, _ in part], np.int64)
+        if len(dead := np.setdiff1d(numbers, block.numbers_of(places[live & ~expired]))):
+            with self._writing() as txn:
+                for name in _names(dead):
+                    txn.delete(name)
+
+    def _next_blocks(self, txn: lmdb.Transaction, least: int) -> Iterator[tuple[bytes, Buffer]]:
+        cursor = txn.cursor()
+        cursor.set_range(_names(np.array([self._swept + 1]))[0])  # beyond the end: from the beginning
+        seen = 0
+        for name, held in cursor.iternext():
+            self._swept = int.from_bytes(name, "big")
+            seen += block.count_of(held)
+            yield bytes(name), held
+            if seen >= least:
+                return
+        self._swept = 0
+
+    def _held(self, txn: lmdb.Transaction, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """What is on disk of these subjects."""
+        places = self._file.index.find(tags_of(b"".join(keys)))
+        if not places.any():
+            return {}
+        records = self._open(txn, keys, places)
+        return {key: held for key, held in zip(keys, records, strict=True) if held is not None}
+
+    def _open(self, txn: lmdb.Transaction, keys: Sequence[bytes], places: Places) -> list[bytes | None]:
+        """The records in these places; None where there is none, or not this subject's."""
+        records: list[bytes | None] = [None] * len(keys)
+        (known,) = places.nonzero()
+        known = known[places[known].argsort()]
+        starts, ends = block.spans_of(places[known])
+        blocks = _blocks(txn, block.numbers_of(places[known]))
+        indices = known.tolist()
+        wanted = [keys[index] for index in indices]
+        for index, opened in zip(
+            indices, self._file.cipher.open_many(zip(wanted, blocks, starts, ends, strict=True)), strict=True
+        ):
+            records[index] = opened
+        return records
+
+    def _look_again(self, keys: Sequence[bytes], tags: Tags) -> list[bytes | None]:
+        places = self._file.index.find(tags)
+        with self._reading() as txn:
+            records = self._open(txn, keys, places)
+            for tag, place, held in zip(tags, places, records, strict=True):
+                if held is None and place and _is_there(txn, tag, place):
+                    self.damaged += 1
+        return records
+
+    def _reading(self) -> lmdb.Transaction:
+        return self._file.env.begin(db=self._file.records, buffers=True)
+
+    def _writing(self) -> lmdb.Transaction:
+        return self._file.env.begin(db=self._file.records, buffers=True, write=True)
+
+
+def _last(txn: lmdb.Transaction) -> int:
+    """The number of the last block; 0 if there is none."""
+    cursor = txn.cursor()
+    return int.from_bytes(cursor.key(), "big") if cursor.last() else 0
+
+
+def _names(numbers: NDArray[np.int64]) -> list[bytes]:
+    """LMDB's keys for blocks."""
+    raw = numbers.astype(">i8").tobytes()
+    return [raw[at : at + _NAME] for at in range(0, len(raw), _NAME)]
+
+
+def _rows(part: Sequence[tuple[Buffer, Buffer]]) -> tuple[Rows, Places]:
+    return block.rows_of([int.from_bytes(name, "big") for name, _ in part], [held for _, held in part])
+
+
+def _blocks(txn: lmdb.Transaction, numbers: NDArray[np.int64]) -> list[Buffer]:
+    """The blocks of these numbers, which ascend; empty where there is none."""
+    differs = np.ones(len(numbers), bool)
+    differs[1:] = numbers[1:] != numbers[:-1]
+    names = _names(numbers[differs])
+    found = txn.cursor().getmulti(names)
+    if len(found) == len(names):
+        blocks: list[Buffer] = [held for _, held in found]
+    else:
+        by_name = {bytes(name): held for name, held in found}
+        blocks = [by_name.get(name, b"") for name in names]
+    if len(names) == len(numbers):
+        return blocks
+    return [blocks[index] for index in (differs.cumsum() - 1).tolist()]
+
+
+def _is_there(txn: lmdb.Transaction, tag: int, place: int) -> bool:
+    """Whether the block says that this subject's record is in this place: if so, and it cannot be read, it is damaged.
+
+    If not, the hint was wrong, which is nobody's fault.
+    """
+    numbers = block.numbers_of(np.array([place], np.uint64))
+    rows, places = block.rows_of(numbers.tolist(), _blocks(txn, numbers))
+    return bool(((rows["tag"] == tag) & (places == place)).any())
