@@ -1,0 +1,267 @@
+"""How put and get hold up as the store grows: from a million subjects to fifty.
+
+    python -m benchmarks.store_growth [--records 2000000] [--folder DIR] [--minutes 30] [--plot growth.png]
+
+The store alone, in this process, on disk, encrypted, its index and its sweeps included. Subjects are put in batches of
+1,000 per institution and flushed every 50,000; the rate is that of the whole way from one size to the next. Then as
+many as a batch are read at a time, drawn from all subjects put so far. Every record read is compared with what was put.
+
+What the four institutions say is recomputed from the mocks' seed for some thousand people, and reused under fresh keys.
+How many of them find something is a parameter: by national totals to November 2018, of 59.60 million cases searched
+(the court's own figures), 49.49 million vehicles and 6.76 million records of real estate were found; 0.35 and 0.11 per
+subject are rounded from that, at 1.7 searches a case and some cars per owner, and the other two shares are assumptions.
+"""
+
+import random
+import re
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.stage import FOUR, report
+from benchmarks.traffic import progress, sample
+from broker.core import record, wire
+from broker.model import Outcome, Source
+from broker.store.base import Statements
+from broker.store.lmdb import LmdbStore
+from broker.v1 import investigation_pb2 as pb
+from mock_institutions import config
+from mock_institutions.population import Population
+from mock_institutions.protobuf_dialect import fill
+
+_SIZES = (1_000_000, 2_000_000, 5_000_000, 10_000_000, 20_000_000, 50_000_000)
+_BATCH = 1_000
+_FLUSH = 50_000
+_READS = 300  # batches at each size: a second or two
+_PEOPLE = 10_000  # subjects whose answers are made, and reused
+_LIFETIME = 30 * 86_400  # s; longer than any run, so that nothing expires
+_ROOM = 600  # bytes of the map per subject; half as much again as is needed
+_MIX, _OTHER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)  # of splitmix64
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """What was measured at one size. Rates in subjects per second."""
+
+    records: int
+    put: float
+    get: float
+    cpu: float
+    """Seconds of CPU per subject read."""
+    disk: float
+    """Bytes per subject, index included."""
+
+
+class Subjects:
+    """Any number of subjects, each made from its number: nothing is kept of them."""
+
+    def __init__(self, seed: int, shares: Sequence[float]) -> None:
+        self._offset = np.uint64(random.Random(seed).getrandbits(63))
+        self._now = int(time.time())
+        rng = random.Random(seed)
+        self._said = {name: _say(seed, name, share, rng) for name, share in zip(FOUR, shares, strict=True)}
+        self._bodies = self._expected()
+
+    def keys(self, numbers: Numbers) -> list[bytes]:
+        """Their keys, as good as keyed hashes: splitmix64, twice."""
+        states = (2 * numbers[:, None] + [0, 1]).astype(np.uint64) * _MIX + self._offset
+        mixed = (states ^ states >> np.uint64(30)) * _OTHER
+        raw = (mixed ^ mixed >> np.uint64(31)).tobytes()
+        return [raw[at : at + 16] for at in range(0, len(raw), 16)]
+
+    def statements(self, start: int, stop: int) -> list[Statements]:
+        """What the four institutions say about the subjects from `start` to `stop`."""
+        numbers = np.arange(start, stop)
+        keys, observed = self.keys(numbers), self._observed(numbers)
+        who = (numbers % _PEOPLE).tolist()
+        return [
+            Statements(
+                institution=record.institution_key(name),
+                keys=keys,
+                outcomes=bytes([outcomes[one] for one in who]),
+                observed=observed,
+                expires=[at + _LIFETIME for at in observed],
+                segments=[segments[one] for one in who],
+            )
+            for name, (outcomes, segments) in self._said.items()
+        ]
+
+    def wrong(self, numbers: Numbers, held: Sequence[bytes | None]) -> int:
+        """How many of the records say anything but what was put."""
+        body = record.body_at(len(FOUR))
+        return sum(
+            one is not None
+            and (record.HEAD.unpack_from(one)[2] != observed or one[body:] != self._bodies[number % _PEOPLE])
+            for number, observed, one in zip(numbers.tolist(), self._observed(numbers), held, strict=True)
+        )
+
+    def _observed(self, numbers: Numbers) -> list[int]:
+        """When; it tells subjects apart that the same is said of."""
+        observed: list[int] = (self._now - numbers % 65_537).tolist()
+        return observed
+
+    def _expected(self) -> list[bytes]:
+        ordered = [wire.resource(self._said[name][1], Source.CACHE) for name in sorted(FOUR)]
+        return [b"".join(segments) for segments in zip(*ordered, strict=True)]
+
+
+def _say(seed: int, name: str, share: float, rng: random.Random) -> tuple[bytes, list[bytes]]:
+    """Outcomes and segments of one institution, of which this share finds something."""
+    population, institution = Population(seed), config.load().find(name).institution
+    contents: dict[int, list[bytes]] = {Outcome.FOUND: [], Outcome.NOT_FOUND: []}
+    for lookup in sample(seed, _PEOPLE):
+        answer = pb.Answer()
+        fill(answer, population.answer(institution, lookup.type, lookup.number, lookup.name))
+        answer.observed_at.seconds = int(time.time())
+        contents[answer.outcome].append(answer.SerializeToString())
+    outcomes = bytes(Outcome.FOUND if rng.random() < share else Outcome.NOT_FOUND for _ in range(_PEOPLE))
+    return outcomes, wire.seal(name, [rng.choice(contents[outcome]) for outcome in outcomes], Source.INSTITUTION)
+
+
+class Course:
+    """One run: a store that grows, and what it told on the way."""
+
+    def __init__(self, store: LmdbStore, folder: Path, subjects: Subjects, seed: int) -> None:
+        self._store = store
+        self._folder = folder
+        self._subjects = subjects
+        self._rng = np.random.default_rng(seed)
+        self._size = 0
+        self.legs: list[Leg] = []
+        self.wrong = self.lost = self.read = 0
+        self.peak_rss = 0.0
+
+    def run(self, sizes: Sequence[int], deadline: float, advance: Callable[[int], None]) -> None:
+        """Goes from size to size, until the deadline."""
+        for size in sizes:
+            seconds, start = 0.0, self._size
+            while self._size < size:
+                if time.monotonic() > deadline:
+                    return
+                seconds += self._put(min(size, self._size + _FLUSH))
+                advance(self._size)
+            self._measure(put=(size - start) / seconds)
+
+    def _put(self, stop: int) -> float:
+        """Puts subjects up to this number. Returns the seconds it took the store."""
+        seconds = 0.0
+        for start in range(self._size, stop, _BATCH):
+            batch = self._subjects.statements(start, min(stop, start + _BATCH))
+            began = time.perf_counter()
+            for statements in batch:
+                self._store.put_many(statements)
+            seconds += time.perf_counter() - began
+        began = time.perf_counter()
+        self._store.flush()
+        seconds += time.perf_counter() - began
+        self._size = stop
+        self.peak_rss = max(self.peak_rss, _rss_mib())
+        return seconds
+
+    def _measure(self, put: float) -> None:
+        seconds = cpu = 0.0
+        for _ in range(_READS):
+            numbers = self._rng.integers(0, self._size, _BATCH)
+            keys = self._subjects.keys(numbers)
+            began, used = time.perf_counter(), time.process_time()
+            held = self._store.get_many(keys)
+            seconds += time.perf_counter() - began
+            cpu += time.process_time() - used
+            self.lost += held.count(None)
+            self.wrong += self._subjects.wrong(numbers, held)
+        count = _READS * _BATCH
+        self.read += count
+        disk = sum(file.stat().st_blocks * 512 for file in self._folder.iterdir())
+        self.legs.append(Leg(self._size, put, count / seconds, cpu / count, disk / self._size))
+
+
+def _rss_mib() -> float:
+    """Memory of this process's own, without pages of mapped files."""
+    match = re.search(r"RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(match[1]) / 1024 if match else 0.0
+
+
+@click.command(help=__doc__)
+@click.option("--records", default=2_000_000, show_default=True, help="Subjects in the end.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Where to put the store; removed at the end.")
+@click.option("--minutes", default=30.0, show_default=True, help="Stop at this time, at whatever size it is then.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw both rates against size, as PNG.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--found", nargs=4, default=(0.10, 0.35, 0.10, 0.11), show_default=True, help="Shares, as listed above.")
+def main(
+    *, records: int, folder: Path | None, minutes: float, plot: Path | None, seed: int, found: tuple[float, ...]
+) -> None:
+    """Run it."""
+    deadline = time.monotonic() + 60 * minutes
+    with ExitStack() as stack:
+        within = stack.enter_context(tempfile.TemporaryDirectory(prefix="broker-benchmark-", dir=folder))
+        path = Path(within) / "cache"
+        bar = stack.enter_context(progress())
+        task = bar.add_task("making up answers", total=None)
+        subjects = Subjects(seed, found)
+        store = LmdbStore(path, master_key=bytes(32), map_size=_ROOM * records + (1 << 30), clock=time.time)
+        stack.callback(store.close)
+        course = Course(store, path, subjects, seed)
+        bar.update(task, description="putting and getting", total=records)
+        sizes = [size for size in _SIZES if size < records] + [records]
+        course.run(sizes, deadline, lambda size: bar.update(task, completed=size))
+    if not course.legs:
+        raise SystemExit(f"{minutes} minutes were not enough to reach {sizes[0]:,} subjects")
+    if plot:
+        _draw(course.legs, plot)
+    _report(course)
+
+
+def _report(course: Course) -> None:
+    first, last = next((leg for leg in course.legs if leg.records >= _SIZES[0]), course.legs[0]), course.legs[-1]
+    rows = {
+        f"{leg.records:,} subjects": f"put {leg.put:,.0f}/s, get {leg.get:,.0f}/s, {leg.disk:.0f} bytes each"
+        for leg in course.legs
+    }
+    rows |= {
+        "of the first size's rate": f"put {last.put / first.put:.2f}, get {last.get / first.get:.2f}",
+        "wrong, lost": f"{course.wrong}, {course.lost} of {course.read:,} read",
+        "memory": f"{course.peak_rss:.0f} MiB",
+    }
+    result: dict[str, object] = {
+        "benchmark": "store_growth",
+        "records": [leg.records for leg in course.legs],
+        "put_per_second": [round(leg.put) for leg in course.legs],
+        "get_per_second": [round(leg.get) for leg in course.legs],
+        "ratio_put": round(last.put / first.put, 3),
+        "ratio_get": round(last.get / first.get, 3),
+        "bytes_per_record": round(last.disk, 1),
+        "wrong_answers": course.wrong,
+        "lost": course.lost,
+        "inquiries_per_second": round(last.get * len(FOUR)),
+        "lookups_per_second": round(last.get),
+        "broker_cpu_us_per_inquiry": round(last.cpu / len(FOUR) * 1e6, 3),
+        "peak_rss_mib": round(course.peak_rss),
+    }
+    report("A growing store, records of four institutions", rows, result)
+
+
+def _draw(legs: Sequence[Leg], path: Path) -> None:
+    from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import, and seldom wanted
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for name, rates in (("get", [leg.get for leg in legs]), ("put", [leg.put for leg in legs])):
+        axes.plot([leg.records / 1e6 for leg in legs], rates, marker="o", label=name)
+    axes.set(xscale="log", xlabel="million subjects in the store", ylabel="subjects per second", ylim=(0, None))
+    axes.legend()
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    main()
