@@ -233,8 +233,9 @@ class _Table:
 
 
 def _count(free: NDArray[np.bool]) -> NDArray[np.uint8]:
-    """How many are true, of each 16; ten times as fast as a sum."""
-    return np.bitwise_count(np.packbits(free, axis=1).view(np.uint16)[:, 0])
+    """How many are true, of each 16: two words of bytes that are 0 or 1."""
+    halves = np.bitwise_count(free.view(np.uint64))
+    return halves[:, 0] + halves[:, 1]
 
 
 def _begin(path: Path, identity: bytes, buckets: int) -> _Table:
