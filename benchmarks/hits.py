@@ -52,7 +52,7 @@ def main(*, subjects: int, seconds: float, batch: int, streams: int, seed: int) 
             wrong += checker.check(seen).wrong
         bar.update(task, description="asking")
         with Stopwatch(scene) as watch:
-            received = runner.run(ask(_again_and_again(bodies, seconds, seed), keep=references.differ))
+            received = runner.run(ask(again_and_again(bodies, seconds, seed), keep=references.differ))
         bar.update(task, description="reading without a broker")
         raw = raw_rate(scene.folder / "cache", batch, seed)
     if wrong or seen.lookups != len(lookups):
@@ -82,7 +82,8 @@ def uvloop_runner() -> asyncio.Runner:
     return asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
 
-def _again_and_again(bodies: Sequence[bytes], seconds: float, seed: int) -> Iterator[bytes]:
+def again_and_again(bodies: Sequence[bytes], seconds: float, seed: int) -> Iterator[bytes]:
+    """Requests drawn at random, for so long."""
     rng = random.Random(seed)
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:

@@ -1,0 +1,138 @@
+"""How cost grows: with the size of requests, the number of institutions, and the number of courts that ask at a time.
+
+    python -m benchmarks.growth [--seconds 3] [--inquiries 200000]
+
+One thing is varied at a time; otherwise four institutions, 1,000 lookups per request, 16 courts. Of each setting, first
+the misses: so many inquiries nobody asked before (`--inquiries`), then hits: the same lookups again for some seconds.
+All answers to the misses are recomputed from the mocks' seed; every hit is compared with the reply before it.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import click
+
+from benchmarks.hits import References, again_and_again, uvloop_runner
+from benchmarks.stage import FOUR, Stopwatch, report, stage
+from benchmarks.traffic import Checker, drive, progress, requests, sample
+from mock_institutions import config
+
+_MOST_SUBJECTS = 100_000  # of one setting: what one lookup per request can ask about in a minute
+_FEWEST_SUBJECTS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is varied."""
+
+    varied: str
+    institutions: int = 4
+    batch: int = 1000
+    courts: int = 16
+
+
+SETTINGS = (
+    *(Setting("lookups per request", batch=batch) for batch in (1, 10, 100, 1_000, 10_000)),
+    *(Setting("institutions", institutions=count) for count in (4, 40, 400)),
+    *(Setting("courts at a time", courts=count) for count in (1, 4, 16, 64)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one setting cost."""
+
+    misses_per_second: float
+    miss_cpu_us: float
+    hits_per_second: float
+    hit_cpu_us: float
+    peak_rss_mib: float
+    wrong: int
+    lost: int
+
+
+@click.command(help=__doc__)
+@click.option("--seconds", default=3.0, show_default=True, help="How long to ask for what is cached, per setting.")
+@click.option("--inquiries", default=200_000, show_default=True, help="Misses per setting, about.")
+@click.option("--seed", default=1, show_default=True)
+def main(*, seconds: float, inquiries: int, seed: int) -> None:
+    """Run it."""
+    outcomes = []
+    with progress() as bar:
+        task = bar.add_task("settings", total=len(SETTINGS))
+        for setting in SETTINGS:
+            outcomes.append(_measure(setting, seconds, inquiries, seed))
+            bar.advance(task)
+    rows = {
+        f"{setting.varied}: {_value(setting):,}": (
+            f"misses {one.misses_per_second:>9,.0f}/s {one.miss_cpu_us:6.2f} µs   "
+            f"hits {one.hits_per_second:>11,.0f}/s {one.hit_cpu_us:6.2f} µs   {one.peak_rss_mib:.0f} MiB"
+        )
+        for setting, one in zip(SETTINGS, outcomes, strict=True)
+    }
+    usual = outcomes[SETTINGS.index(Setting("lookups per request", batch=1_000))]
+    result: dict[str, object] = {
+        "benchmark": "growth",
+        "inquiries_per_second": round(usual.hits_per_second),
+        "lookups_per_second": round(usual.hits_per_second / len(FOUR)),
+        "broker_cpu_us_per_inquiry": round(usual.hit_cpu_us, 3),
+        "wrong_answers": sum(one.wrong for one in outcomes),
+        "lost": sum(one.lost for one in outcomes),
+        "peak_rss_mib": round(max(one.peak_rss_mib for one in outcomes)),
+        "settings": [
+            {
+                "varied": setting.varied,
+                "value": _value(setting),
+                "misses_per_second": round(one.misses_per_second),
+                "miss_cpu_us_per_inquiry": round(one.miss_cpu_us, 3),
+                "hits_per_second": round(one.hits_per_second),
+                "hit_cpu_us_per_inquiry": round(one.hit_cpu_us, 3),
+            }
+            for setting, one in zip(SETTINGS, outcomes, strict=True)
+        ],
+    }
+    report("Inquiries/s and broker CPU per inquiry", rows, result)
+
+
+def _value(setting: Setting) -> int:
+    return {
+        "lookups per request": setting.batch,
+        "institutions": setting.institutions,
+        "courts at a time": setting.courts,
+    }[setting.varied]
+
+
+def _measure(setting: Setting, seconds: float, inquiries: int, seed: int) -> Outcome:
+    national = None if setting.institutions == len(FOUR) else setting.institutions
+    mocks = config.load() if national is None else config.load().with_national(national)
+    names = FOUR if national is None else tuple(one.id for one in mocks.institutions)
+    subjects = min(max(inquiries // setting.institutions, _FEWEST_SUBJECTS), _MOST_SUBJECTS)
+    if setting.batch == 1:
+        subjects //= 10  # each is a request of its own
+    lookups = sample(seed, subjects)
+    bodies = requests(lookups, setting.batch)
+    checker = Checker(seed, lookups, names, mocks)
+    with stage(seed=seed, national=national) as scene, uvloop_runner() as runner:
+        ask = partial(drive, scene.address, streams=setting.courts)
+        with Stopwatch(scene) as missing:
+            missed = runner.run(ask(iter(bodies)))
+        verdict = checker.check(missed)
+        references = References()
+        while runner.run(ask(iter(bodies), keep=references.learn)).kept:  # until all is committed
+            pass
+        with Stopwatch(scene) as hitting:
+            hits = runner.run(ask(again_and_again(bodies, seconds, seed), keep=references.differ))
+        differing = checker.check(hits)
+    return Outcome(
+        misses_per_second=missed.inquiries / missing.seconds,
+        miss_cpu_us=missing.broker_cpu / missed.inquiries * 1e6,
+        hits_per_second=hits.inquiries / hitting.seconds,
+        hit_cpu_us=hitting.broker_cpu / hits.inquiries * 1e6,
+        peak_rss_mib=max(missing.peak_rss_mib, hitting.peak_rss_mib),
+        wrong=verdict.wrong + differing.wrong,
+        lost=missed.lookups - verdict.reports + hits.lookups - hits.spared - differing.reports,
+    )
+
+
+if __name__ == "__main__":
+    main()
