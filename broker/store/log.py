@@ -13,7 +13,7 @@ a dead writer left undone of that, the next sweep finds again.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 
 import lmdb
 import numpy as np
@@ -26,8 +26,9 @@ from broker.store.index import Places, Tags, tags_of
 from broker.store.layers import Layer
 from broker.store.lmdb_file import StoreFile
 
-_SWEEP = 5_000  # records looked at in one sweep, at least: some 2 ms
-_PACE = 3  # and for each record appended since the last one: the log is gone round before it has grown by a third
+_SEGMENT = 10  # bits of a block's number below that of its segment: 1,024 blocks, some 10,000 records
+_SWEEP = 5_000  # records looked at in one sweep, at least, if there are as many to look at: some 2 ms
+_PACE = 3  # and for each record appended since the last one: a log left behind by others is soon gone round
 _AT_ONCE = 2_000  # subjects packed, or blocks taken into the index, in one step: they stay in the processor's cache
 _NAME = 8  # bytes of a block's number as LMDB's key, big-endian: in order of numbers
 
@@ -35,12 +36,16 @@ _NAME = 8  # bytes of a block's number as LMDB's key, big-endian: in order of nu
 class Log:
     """The records of one open file.
 
-    State: how far the sweep has come, how many records were appended since, and how many proved damaged.
+    State: how far the sweep has come, when each segment is worth another look, and how many of its records may be
+    replaced before that; how many records were appended since the last sweep, and how many proved damaged.
     """
 
     def __init__(self, file: StoreFile) -> None:
         self._file = file
-        self._swept = self._appended = 0
+        self._swept = -1
+        self._due: dict[int, int] = {}
+        self._to_replace: dict[int, int] = {}
+        self._appended = 0
         self.damaged = 0
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -95,14 +100,16 @@ class Log:
                 index.cover(int.from_bytes(part[-1][0], "big"))
 
     def sweep(self, now: int) -> None:
-        """Removes what has expired or been replaced among the next records. Raises `lmdb.Error`.
+        """Removes what has expired or been replaced in the next segments that are due. Raises `lmdb.Error`.
 
-        In time, this goes round the whole log. A block stays while anything in it is needed: the log is never longer
-        than one and a half times what is put within the longest lifetime.
+        A block stays while anything in it is needed, so the log holds what is put within the longest lifetime. Segments
+        in which nothing can have expired are left alone: looking at them would bring the whole log up from disk again
+        and again.
         """
         index = self._file.index
         with self._reading() as txn:
-            part = list(self._next_blocks(txn, max(_SWEEP, _PACE * self._appended)))
+            newest = _last(txn) >> _SEGMENT
+            part = list(self._next_blocks(txn, newest, max(_SWEEP, _PACE * self._appended), now))
             rows, places = _rows(part)
         tags = rows["tag"].astype(np.uint64)
         live = index.find(tags) == places
@@ -110,30 +117,66 @@ class Log:
         index.clear(tags[expired], places[expired])
         self._appended = 0
         numbers = np.array([int.from_bytes(name, "big") for name, _ in part], np.int64)
-        if len(dead := np.setdiff1d(numbers, block.numbers_of(places[live & ~expired]))):
+        needed = live & ~expired
+        kept = block.numbers_of(places[needed])
+        if len(dead := np.setdiff1d(numbers, kept)):
             with self._writing() as txn:
                 for name in _names(dead):
                     txn.delete(name)
+        self._plan_ahead(np.unique(numbers >> _SEGMENT), kept, rows["expires"][needed], newest)
 
-    def _next_blocks(self, txn: lmdb.Transaction, least: int) -> Iterator[tuple[bytes, Buffer]]:
+    def _next_blocks(self, txn: lmdb.Transaction, newest: int, least: int, now: int) -> Iterator[tuple[bytes, Buffer]]:
+        """The blocks of the next segments that are due, until so many records have been seen."""
         cursor = txn.cursor()
-        cursor.set_range(_names(np.array([self._swept + 1]))[0])  # beyond the end: from the beginning
+        if not cursor.first():
+            return
+        oldest = int.from_bytes(cursor.key(), "big") >> _SEGMENT
+        self._due = {segment: due for segment, due in self._due.items() if segment >= oldest}
+        self._to_replace = {segment: count for segment, count in self._to_replace.items() if segment in self._due}
+        start = self._swept + 1 if oldest <= self._swept < newest else oldest
         seen = 0
-        for name, held in cursor.iternext():
-            self._swept = int.from_bytes(name, "big")
-            seen += block.count_of(held)
-            yield bytes(name), held
+        for segment in chain(range(start, newest + 1), range(oldest, start)):
+            if self._due.get(segment, 0) > now:
+                continue
+            self._swept = segment
+            for name, held in _blocks_of(cursor, segment):
+                seen += block.count_of(held)
+                yield name, held
             if seen >= least:
                 return
-        self._swept = 0
+
+    def _plan_ahead(
+        self, segments: NDArray[np.int64], blocks: NDArray[np.int64], expires: NDArray[np.uint32], newest: int
+    ) -> None:
+        """Looks at segments again when half of their blocks have expired, or half of their records were replaced.
+
+        The newest one still grows: it is always due.
+        """
+        last = np.zeros(len(blocks), np.int64)
+        names, which = np.unique(blocks, return_inverse=True)
+        np.maximum.at(last, which, expires.astype(np.int64))
+        for segment in segments.tolist():
+            if segment < newest:
+                lasts = np.sort(last[: len(names)][names >> _SEGMENT == segment])
+                self._due[segment] = int(lasts[(len(lasts) - 1) // 2]) if len(lasts) else 0
+                self._to_replace[segment] = int(np.count_nonzero(blocks >> _SEGMENT == segment)) // 2
 
     def _held(self, txn: lmdb.Transaction, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """What is on disk of these subjects."""
         places = self._file.index.find(tags_of(b"".join(keys)))
         if not places.any():
             return {}
+        self._note_replaced(places[places != 0])
         records = self._open(txn, keys, places)
         return {key: held for key, held in zip(keys, records, strict=True) if held is not None}
+
+    def _note_replaced(self, places: Places) -> None:
+        segments, counts = np.unique(block.numbers_of(places) >> _SEGMENT, return_counts=True)
+        for segment, count in zip(segments.tolist(), counts.tolist(), strict=True):
+            if segment in self._to_replace:
+                self._to_replace[segment] -= count
+                if self._to_replace[segment] <= 0:
+                    self._due[segment] = 0
 
     def _open(self, txn: lmdb.Transaction, keys: Sequence[bytes], places: Places) -> list[bytes | None]:
         """The records in these places; None where there is none, or not this subject's."""
@@ -164,6 +207,14 @@ class Log:
 
     def _writing(self) -> lmdb.Transaction:
         return self._file.env.begin(db=self._file.records, buffers=True, write=True)
+
+
+def _blocks_of(cursor: lmdb.Cursor, segment: int) -> Iterator[tuple[bytes, Buffer]]:
+    cursor.set_range(_names(np.array([segment << _SEGMENT]))[0])
+    for name, held in cursor.iternext():
+        if int.from_bytes(name, "big") >> _SEGMENT != segment:
+            return
+        yield bytes(name), held
 
 
 def _last(txn: lmdb.Transaction) -> int:
