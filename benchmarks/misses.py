@@ -1,6 +1,6 @@
 """How fast questions nobody asked before are answered: real gRPC in, real HTTP out, into LMDB, streamed back.
 
-    python -m benchmarks.misses [--subjects 100000] [--dialect json|protobuf] [--batch 1000] [--streams 8]
+    python -m benchmarks.misses [--subjects 150000] [--dialect json|protobuf] [--batch 1000] [--streams 16]
 
 Every person is asked about once, at four mock institutions. All answers are recomputed from the mocks' seed once the
 clock has stopped, and the mocks' own counts must show that each question was asked once.
@@ -14,10 +14,10 @@ from benchmarks.traffic import Checker, Received, Verdict, drive, progress, requ
 
 
 @click.command(help=__doc__)
-@click.option("--subjects", default=100_000, show_default=True, help="Different persons to ask about.")
+@click.option("--subjects", default=150_000, show_default=True, help="Different persons to ask about.")
 @click.option("--dialect", type=click.Choice(["json", "protobuf"]), default="json", show_default=True)
 @click.option("--batch", default=1000, show_default=True, help="Lookups per request.")
-@click.option("--streams", default=8, show_default=True, help="Requests at a time.")
+@click.option("--streams", default=16, show_default=True, help="Requests at a time.")
 @click.option("--seed", default=1, show_default=True)
 def main(*, subjects: int, dialect: str, batch: int, streams: int, seed: int) -> None:
     """Run it."""

@@ -54,8 +54,8 @@ def shape_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--lifetime", default=30 * 86_400.0, show_default=True, help="Seconds an answer may be served again.")
 @click.option("--dialect", type=click.Choice(["mixed", "json", "protobuf"]), default="mixed", show_default=True)
 @click.option("--workers", type=int, help="Of the broker. [default: as its configuration says]")
-@click.option("--streams", default=8, show_default=True, help="Portions under way at a time.")
-@click.option("--channels", default=8, show_default=True, help="Connections they are spread over.")
+@click.option("--streams", default=16, show_default=True, help="Portions under way at a time.")
+@click.option("--channels", default=16, show_default=True, help="Connections they are spread over.")
 @click.option("--checked", default=100, show_default=True, help="About so many portions are recomputed.")
 def main(*, folder: Path, lifetime: float, dialect: str, workers: int | None, **rest: Any) -> None:
     """Run it."""

@@ -113,9 +113,10 @@ class Inquest:
         """Streams every report within `time_left` seconds."""
         self._deadline = time.monotonic() + time_left
         try:
-            for batch in batches:
+            for number, batch in enumerate(batches):
+                if number:  # others get their turn; whoever asks little does not wait for it
+                    await asyncio.sleep(0)
                 await self._send(self._take_up(batch))
-                await asyncio.sleep(0)
             self._feeder_ended()
             while reports := await self._outlet.take():
                 await self._send(reports)
