@@ -13,9 +13,10 @@ import logging
 import os
 import random
 import secrets
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -292,10 +293,7 @@ def load_key(path: Path) -> bytes:
     """The master key in a file, which is made if there is none. Raises `StoreError` if it is no key."""
     try:
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_hex(_KEY_SIZE) + "\n")
+            _make_key(path)
         key = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except (OSError, ValueError) as error:
         msg = f"store.key_file {path}: cannot be read as {2 * _KEY_SIZE} hexadecimal digits ({type(error).__name__})"
@@ -304,6 +302,17 @@ def load_key(path: Path) -> bytes:
         msg = f"store.key_file {path}: holds {len(key)} bytes, {_KEY_SIZE} are needed"
         raise StoreError(msg)
     return key
+
+
+def _make_key(path: Path) -> None:
+    """Makes a key file, whole from its first moment, unless another worker is faster."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f"{path.name}.") as file:  # its owner's alone
+        file.write(secrets.token_hex(_KEY_SIZE) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            path.hardlink_to(file.name)
 
 
 def open_store(config: StoreConfig, master_key: bytes) -> Store:

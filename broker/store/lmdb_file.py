@@ -181,9 +181,9 @@ class StoreFile:
             raise _UnusableError(msg)
 
     def _open_databases(self) -> None:
-        is_new = self.env.stat()["entries"] == 0
         # One transaction: what is begun only in part would be taken for somebody else's by the next attempt.
         with self.env.begin(write=True) as txn:
+            is_new = self.env.stat()["entries"] == 0  # within: another worker may be beginning the same file
             meta = self.env.open_db(b"meta", txn=txn)
             self.records = self.env.open_db(b"records", txn=txn)
             if is_new:

@@ -1,7 +1,9 @@
 """The master key's file: made once, for its owner alone, and refused when it is no key."""
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -25,6 +27,20 @@ def test_the_same_key_is_read_again(tmp_path: Path) -> None:
 
 def test_every_key_made_is_another(tmp_path: Path) -> None:
     assert len({load_key(tmp_path / f"{number}.key") for number in range(20)}) == 20
+
+
+def test_workers_that_start_together_make_one_key(tmp_path: Path) -> None:
+    for number in range(30):
+        path, start = tmp_path / f"{number}.key", Barrier(4)
+
+        def make(path: Path = path, start: Barrier = start) -> bytes:
+            start.wait()
+            return load_key(path)
+
+        with ThreadPoolExecutor(4) as pool:
+            keys = {future.result() for future in [pool.submit(make) for _ in range(4)]}
+        assert keys == {load_key(path)}
+    assert len(list(tmp_path.iterdir())) == 30, "nothing else is left behind"
 
 
 @pytest.mark.parametrize("text", ["00" * 32, "AB" * 32 + "\n", "  " + "0f" * 32 + " \n\n"])
