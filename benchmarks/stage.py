@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -28,7 +28,8 @@ from broker.demo.stage import configuration
 FOUR = ("mock-bank", "mock-vehicle", "mock-securities", "mock-real-estate")
 """The four national institutions of the default configurations."""
 
-_PATTERNS = (*FOUR, "mock-bank-jing")
+_DEFAULT = (*FOUR, "mock-bank-jing")
+_BLOCK = "[[institution]]\n"
 _STOP_SECONDS = 20.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -113,15 +114,17 @@ class Stage:
 
 
 @contextmanager
-def stage(*, seed: int, dialect: str = "json", national: int | None = None) -> Iterator[Stage]:
-    """Mocks and a broker that knows the four national ones, or so many, in one dialect."""
+def stage(
+    *, seed: int, institutions: Sequence[str] = FOUR, dialect: str = "json", national: int | None = None
+) -> Iterator[Stage]:
+    """Mocks and a broker that knows some of the default ones, or so many national ones instead, in one dialect."""
     with tempfile.TemporaryDirectory(prefix="broker-benchmark-") as name:
         folder = Path(name)
         more = () if national is None else ("--national", str(national))
         arguments = ("--seed", str(seed), "--port-base", "0", *more)
         mocks = Program("mock_institutions", "serve", *arguments, log=folder / "mocks.log")
         try:
-            text = _configuration(folder, mocks.said["institutions"], dialect, national=national is not None)
+            text = _configuration(folder, mocks.said["institutions"], dialect, institutions if national is None else ())
             (folder / "broker.toml").write_text(text, encoding="utf-8")
             broker = Program("broker", "serve", "--config", "broker.toml", log=folder / "broker.log")
             try:
@@ -132,18 +135,18 @@ def stage(*, seed: int, dialect: str = "json", national: int | None = None) -> I
             mocks.stop()
 
 
-def _configuration(folder: Path, urls: dict[str, str], dialect: str, *, national: bool) -> str:
-    """The demo's configuration, with only the institutions wanted, all in one dialect."""
-    if not national:
-        head, *blocks = configuration(folder, urls).split("[[institution]]\n")
-        blocks = [block for block in blocks if any(f'id = "{name}"\n' in block for name in FOUR)]
+def _configuration(folder: Path, urls: dict[str, str], dialect: str, institutions: Sequence[str]) -> str:
+    """The demo's configuration, with only the institutions wanted, all in one dialect.
+
+    If none is named, all that have a URL: each is made after the default one that its name begins with.
+    """
+    head, *blocks = configuration(folder, urls if institutions else dict.fromkeys(_DEFAULT, "")).split(_BLOCK)
+    by_name = {name: block for block in blocks for name in _DEFAULT if f'id = "{name}"\n' in block}
+    if institutions:
+        chosen = [by_name[name] for name in institutions]
     else:
-        head, *blocks = configuration(folder, dict.fromkeys(_PATTERNS, "")).split("[[institution]]\n")
-        by_kind = {name: block for block in blocks for name in FOUR if f'id = "{name}"\n' in block}
-        blocks = [_renamed(by_kind[name.rpartition("-")[0]], name, url) for name, url in urls.items()]
-    return "[[institution]]\n".join(
-        [head, *(re.sub(r'dialect = ".*"', f'dialect = "{dialect}"', one) for one in blocks)]
-    )
+        chosen = [_renamed(by_name[name.rpartition("-")[0]], name, url) for name, url in urls.items()]
+    return _BLOCK.join([head, *(re.sub(r'dialect = ".*"', f'dialect = "{dialect}"', one) for one in chosen)])
 
 
 def _renamed(block: str, name: str, url: str) -> str:
