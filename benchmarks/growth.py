@@ -65,8 +65,8 @@ def main(*, seconds: float, inquiries: int, seed: int) -> None:
             bar.advance(task)
     rows = {
         f"{setting.varied}: {_value(setting):,}": (
-            f"misses {one.misses_per_second:>9,.0f}/s {one.miss_cpu_us:6.2f} µs   "
-            f"hits {one.hits_per_second:>11,.0f}/s {one.hit_cpu_us:6.2f} µs   {one.peak_rss_mib:.0f} MiB"
+            f"{one.misses_per_second:>7,.0f}/s {one.miss_cpu_us:7.2f} µs  "
+            f"{one.hits_per_second:>9,.0f}/s {one.hit_cpu_us:6.2f} µs"
         )
         for setting, one in zip(SETTINGS, outcomes, strict=True)
     }
@@ -91,7 +91,7 @@ def main(*, seconds: float, inquiries: int, seed: int) -> None:
             for setting, one in zip(SETTINGS, outcomes, strict=True)
         ],
     }
-    report("Inquiries/s and broker CPU per inquiry", rows, result)
+    report("Misses and hits: inquiries/s, broker CPU each", rows, result)
 
 
 def _value(setting: Setting) -> int:
