@@ -110,7 +110,7 @@ def _calm_collector() -> None:
     """Spares the garbage collector what cannot be garbage: what start-up made, and batches that end by themselves.
 
     A batch of 1,000 lookups makes some 10,000 objects that reference counts free. With Python's default of 700, the
-    collector would go through them a dozen times in vain: about a tenth of the CPU of a miss (docs/performance.md).
+    collector would go through them a dozen times in vain: about a tenth of the CPU of a miss when it was tried.
     """
     gc.collect()
     gc.freeze()
@@ -118,12 +118,14 @@ def _calm_collector() -> None:
 
 
 def _divided(config: Config, ownership: Ownership) -> Config:
-    """The configuration with this worker's part of what each institution allows the host."""
+    """The configuration with this worker's part of what is meant for the host: lookups, and calls to institutions."""
     specs = tuple(
         replace(spec, concurrency=max(1, ownership.share(spec.concurrency)), rate=spec.rate / ownership.workers)
         for spec in config.institutions
     )
-    return msgspec.structs.replace(config, institutions=specs)
+    under_way = max(1, ownership.share(config.server.lookups_under_way))
+    server = msgspec.structs.replace(config.server, lookups_under_way=under_way)
+    return msgspec.structs.replace(config, server=server, institutions=specs)
 
 
 async def _build(config: Config, seat: Seat, stack: AsyncExitStack) -> tuple["Worker", "asyncio.Future[None]"]:

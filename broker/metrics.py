@@ -144,7 +144,7 @@ _STORE_GAUGES = {
 }
 _STORE_COUNTERS = {
     "hits": "Subjects found when read.",
-    "misses": "Subjects not found when read.",
+    "misses": "Subjects not found when read; who is asked about is read twice, or three times if handed over.",
     "commits": "Commits.",
     "commit_seconds": "Time spent in commits.",
     "dropped": "Answers not kept because the store was full or failing.",

@@ -27,7 +27,7 @@ from broker.model import Problem
 
 # Lookups planned at a time: about 3 ms of the loop, between two of which other requests get their turn.
 _CHUNK = 1000
-# Lookups read so quickly that others need no turn in between: a turn of the loop is some 10 ms when bulk work is done.
+# Lookups read so quickly that others need no turn in between; whoever asks them would wait for a turn of bulk work.
 _LITTLE = 100
 
 

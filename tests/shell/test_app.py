@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from broker.app import serve
+from broker.app import _divided, serve
 from broker.config import Config, ServerConfig, StoreConfig
+from broker.core.ownership import Ownership
 from broker.errors import ConfigError
 from broker.fanout import FanOut
 from broker.institutions.stub import stub_spec
@@ -38,3 +39,12 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         return str(refusal.value)
 
     assert "server.metrics" in asyncio.run(play())
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 7])
+def test_workers_share_what_is_meant_for_the_host(tmp_path: Path, workers: int) -> None:
+    whole = config(tmp_path)
+    parts = [_divided(whole, Ownership(slot, workers)) for slot in range(workers)]
+    assert sum(part.server.lookups_under_way for part in parts) == whole.server.lookups_under_way
+    assert sum(part.institutions[0].concurrency for part in parts) == max(whole.institutions[0].concurrency, workers)
+    assert sum(part.institutions[0].rate for part in parts) == pytest.approx(whole.institutions[0].rate)
