@@ -65,7 +65,7 @@ class Program:
 
     def rss_mib(self) -> float:
         """Memory of its own, without pages of mapped files, in MiB: that of its largest process."""
-        return max(map(_rss_mib, self.pids))
+        return max(map(rss_mib, self.pids))
 
     def stop(self) -> None:
         """Ends it, with patience."""
@@ -86,7 +86,8 @@ def _cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def _rss_mib(pid: int) -> float:
+def rss_mib(pid: int) -> float:
+    """Memory of a process's own, without pages of mapped files, in MiB; 0 if it has just ended."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError:

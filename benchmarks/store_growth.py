@@ -12,8 +12,8 @@ How many of them find something is a parameter: by national totals to November 2
 subject are rounded from that, at 1.7 searches a case and some cars per owner, and the other two shares are assumptions.
 """
 
+import os
 import random
-import re
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.stage import FOUR, report
+from benchmarks.stage import FOUR, report, rss_mib
 from benchmarks.traffic import progress, sample
 from broker.core import record, wire
 from broker.model import Outcome, Source
@@ -164,7 +164,7 @@ class Course:
         self._store.flush()
         seconds += time.perf_counter() - began
         self._size = stop
-        self.peak_rss = max(self.peak_rss, _rss_mib())
+        self.peak_rss = max(self.peak_rss, rss_mib(os.getpid()))
         return seconds
 
     def _measure(self, put: float) -> None:
@@ -182,12 +182,6 @@ class Course:
         self.read += count
         disk = sum(file.stat().st_blocks * 512 for file in self._folder.iterdir())
         self.legs.append(Leg(self._size, put, count / seconds, cpu / count, disk / self._size))
-
-
-def _rss_mib() -> float:
-    """Memory of this process's own, without pages of mapped files."""
-    match = re.search(r"RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(match[1]) / 1024 if match else 0.0
 
 
 @click.command(help=__doc__)

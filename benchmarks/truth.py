@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 from benchmarks.pool import Request
 from benchmarks.stage import FOUR
+from benchmarks.traffic import is_right
 from broker.model import KINDS_ASKED, SubjectType
 from broker.v1 import investigation_pb2 as pb
 from mock_institutions import config
 from mock_institutions.population import Population
-from mock_institutions.protobuf_dialect import fill
 from mock_institutions.records import SUBJECT_TYPES
 from mock_institutions.registry import Institution
 
@@ -71,9 +71,9 @@ class Truth:
         return [one for one in self._institutions if one.kind in kinds]
 
     def _is_right(self, answer: pb.Answer, institution: Institution, subject: _Subject) -> bool:
-        expected = pb.Answer()
-        fill(expected, self._population.answer(institution, _NAMES[subject.type], subject.number, subject.name))
-        return (answer.outcome, list(answer.assets)) == (expected.outcome, list(expected.assets))
+        columns = [_NAMES[subject.type]], [subject.number], [subject.name]
+        (truth,) = self._population.encoded_answers(institution, *columns)
+        return is_right(answer, truth)
 
     def _subject(self, ordinal: int) -> _Subject:
         lookup = self._lookup(ordinal)

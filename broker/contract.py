@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 from broker.core import wire
 from broker.core.court import read_mandate
+from broker.core.outline import outline
 from broker.core.selection import Selection
 from broker.core.tally import Tally
 from broker.errors import InvalidRequestError, Violation
@@ -72,31 +72,16 @@ def read_request(body: bytes, *, most_lookups: int) -> Request:
     )
 
 
-def _outline() -> Any:
-    """`InvestigateRequest` with its lookups as bytes; everything else is unknown to it, and kept."""
-    field = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(name="broker/outline.proto", package="broker.outline", syntax="proto3")
-    file.message_type.add(name="Request").field.add(
-        name="lookups",
-        number=pb.InvestigateRequest.LOOKUPS_FIELD_NUMBER,
-        type=field.TYPE_BYTES,
-        label=field.LABEL_REPEATED,
-    )
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("broker.outline.Request"))
-
-
-_Outline = _outline()
+_Outline = outline(pb.InvestigateRequest.LOOKUPS_FIELD_NUMBER)
 
 
 def _cut(body: bytes) -> tuple[pb.InvestigateRequest, list[bytes]]:
     """An encoded request without its lookups, and these, encoded."""
     try:
-        outline = _Outline.FromString(body)
-        lookups = list(outline.lookups)
-        outline.ClearField("lookups")
-        return pb.InvestigateRequest.FromString(outline.SerializeToString()), lookups
+        rest = _Outline.FromString(body)
+        lookups = list(rest.pieces)
+        rest.ClearField("pieces")
+        return pb.InvestigateRequest.FromString(rest.SerializeToString()), lookups
     except DecodeError:
         raise InvalidRequestError([Violation("request", "is no InvestigateRequest; see investigation.proto")]) from None
 

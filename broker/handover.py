@@ -7,7 +7,8 @@ last a `Footer`, which no such message can be mistaken for.
 
 import msgspec
 
-from broker.model import Delivery, Kind, Mandate, Priority, Subject
+from broker.contract import Request
+from broker.model import Subject
 
 METHOD = "/broker.internal.Colleague/TakeOver"
 
@@ -17,13 +18,8 @@ _FOOTER = b"\xff"  # no protobuf message of ours begins so: field numbers this h
 class Handover(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     """Lookups to be answered by their owner: what is asked of whom, and aligned columns."""
 
-    mandate: Mandate
-    request_id: str
-    institution_ids: tuple[str, ...]
-    kinds: frozenset[Kind]
-    max_age: float | None
-    priority: Priority
-    delivery: Delivery
+    request: Request
+    """The caller's, without its lookups."""
     selected: tuple[str, ...]
     """Institutions that the sender's registry makes of this; the counts in the footer are in their order."""
     time_left: float

@@ -8,7 +8,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -312,15 +312,9 @@ class Inquest:
         self._others_complete &= retelling.complete
 
     def _handover(self, batch: Batch) -> Handover:
-        request, columns = self._request, batch.columns
+        columns = batch.columns
         return Handover(
-            mandate=request.mandate,
-            request_id=request.request_id,
-            institution_ids=request.institution_ids,
-            kinds=request.kinds,
-            max_age=request.max_age,
-            priority=request.priority,
-            delivery=request.delivery,
+            request=replace(self._request, lookups=[]),
             selected=tuple(spec.id for spec in self._selection.institutions),
             time_left=self._deadline - time.monotonic(),
             positions=list(batch.positions),

@@ -47,7 +47,7 @@ class Pipeline:
         Raises a `CallerError` before anything is written if the request cannot be served.
         """
         began = time.perf_counter()
-        selection = self.selector.select(request.mandate.court, ids=request.institution_ids, kinds=request.kinds)
+        selection = self._select(request)
         with self.admission.admit(len(request.lookups), request.priority):
             batches = await self._read(request, selection)
             heads = [head for batch in batches for head in batch.columns.heads]
@@ -72,26 +72,20 @@ class Pipeline:
 
         Raises `ConfigError` if the two do not know the same institutions.
         """
-        selection = self.selector.select(handover.mandate.court, ids=handover.institution_ids, kinds=handover.kinds)
+        request = handover.request
+        selection = self._select(request)
         if handover.selected != tuple(spec.id for spec in selection.institutions):
             msg = "institution: this worker runs with another configuration than the one that hands over"
             raise ConfigError(msg)
-        request = Request(
-            mandate=handover.mandate,
-            lookups=(),
-            institution_ids=handover.institution_ids,
-            kinds=handover.kinds,
-            max_age=handover.max_age,
-            priority=handover.priority,
-            delivery=handover.delivery,
-            request_id=handover.request_id,
-        )
         heads = dict(zip(handover.positions, handover.heads, strict=True))
         types = [subject.type for subject in handover.subjects]
         columns = Columns(handover.heads, types, handover.keys, handover.subjects, {})
         inquest = Inquest(self.parts, request, selection, heads, write, ownership=ALONE)
         await inquest.run([Batch(columns, handover.positions)], handover.time_left)
         return Footer(inquest.tally.counts.tobytes(), inquest.complete)
+
+    def _select(self, request: Request) -> Selection:
+        return self.selector.select(request.mandate.court, ids=request.institution_ids, kinds=request.kinds)
 
     async def _read(self, request: Request, selection: Selection) -> list[Batch]:
         """The request's lookups, a chunk at a time. Others get their turn after each that took long."""

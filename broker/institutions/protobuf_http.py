@@ -13,10 +13,10 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 from broker.core import wire
+from broker.core.outline import outline
 from broker.core.wire import length_at, text_field
 from broker.errors import BadReplyError
 from broker.institutions.inquiry import Inquiry, inquiries
@@ -77,7 +77,7 @@ def _read(
     reply: institution_pb2.InquiryBatchReply, question: Question, reader: Reader, kind: Kind
 ) -> tuple[list[int], list[Statement]]:
     """The items' numbers, and what is said about each."""
-    pieces = _Cut.FromString(reply.SerializeToString()).replies
+    pieces = _Cut.FromString(reply.SerializeToString()).pieces
     known = _Known(question, reader, kind)
     items: list[int] = []
     statements: list[Statement] = []
@@ -190,22 +190,8 @@ def _facts(asset: asset_pb2.Asset) -> tuple[str | None, list[Holder]]:
     return asset.WhichOneof("details"), list(map(_holder, asset.holders))
 
 
-def _cut_type() -> Any:
-    """An InquiryBatchReply whose items are left as bytes."""
-    field = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(name="cut.proto", syntax="proto3")
-    file.message_type.add(name="Cut").field.add(
-        name="replies",
-        number=institution_pb2.InquiryBatchReply.REPLIES_FIELD_NUMBER,
-        type=field.TYPE_BYTES,
-        label=field.LABEL_REPEATED,
-    )
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("Cut"))
-
-
-_Cut = _cut_type()
+_Cut = outline(institution_pb2.InquiryBatchReply.REPLIES_FIELD_NUMBER)
+"""An InquiryBatchReply whose items are left as bytes."""
 
 
 def _tag(number: int) -> int:

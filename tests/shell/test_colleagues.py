@@ -15,6 +15,7 @@ import pytest
 from broker.admission import Admission
 from broker.colleague_service import ColleagueService
 from broker.colleagues import ColleagueError, Colleagues, open_colleagues, socket_of
+from broker.contract import Request
 from broker.core.ownership import Ownership
 from broker.errors import ConfigError, InvalidRequestError, Violation
 from broker.handover import Footer, Handover
@@ -38,13 +39,16 @@ def folder() -> Iterator[Path]:
 
 def handover(time_left: float = PATIENCE) -> Handover:
     return Handover(
-        mandate=MANDATE,
-        request_id="mine",
-        institution_ids=(),
-        kinds=frozenset(),
-        max_age=None,
-        priority=Priority.BULK,
-        delivery=Delivery.COMPLETE,
+        request=Request(
+            mandate=MANDATE,
+            request_id="mine",
+            institution_ids=(),
+            kinds=frozenset(),
+            max_age=None,
+            priority=Priority.BULK,
+            delivery=Delivery.COMPLETE,
+            lookups=[],
+        ),
         selected=("bank",),
         time_left=time_left,
         positions=[0],

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from broker.contract import Request
 from broker.core.key import SIZE
 from broker.core.tally import Tally
 from broker.handover import Footer, Handover, pack_footer, pack_handover, read_footer, unpack_handover
@@ -49,13 +50,16 @@ LINES = st.lists(
 def handovers(draw: st.DrawFn) -> Handover:
     lines = draw(LINES)
     return Handover(
-        mandate=draw(MANDATES),
-        request_id=draw(TEXT),
-        institution_ids=draw(st.lists(TEXT, max_size=4).map(tuple)),
-        kinds=draw(st.frozensets(st.sampled_from(Kind))),
-        max_age=draw(st.none() | st.floats(0, 1e9)),
-        priority=draw(st.sampled_from(Priority)),
-        delivery=draw(st.sampled_from(Delivery)),
+        request=Request(
+            mandate=draw(MANDATES),
+            request_id=draw(TEXT),
+            institution_ids=draw(st.lists(TEXT, max_size=4).map(tuple)),
+            kinds=draw(st.frozensets(st.sampled_from(Kind))),
+            max_age=draw(st.none() | st.floats(0, 1e9)),
+            priority=draw(st.sampled_from(Priority)),
+            delivery=draw(st.sampled_from(Delivery)),
+            lookups=[],
+        ),
         selected=draw(st.lists(TEXT, max_size=4).map(tuple)),
         time_left=draw(st.floats(-1e3, 1e3)),
         positions=[position for position, _, _, _ in lines],
@@ -70,9 +74,9 @@ def handovers(draw: st.DrawFn) -> Handover:
 def test_a_handover_comes_out_as_it_went_in(handover: Handover) -> None:
     received = unpack_handover(pack_handover(handover))
     assert received == handover
-    assert type(received.delivery) is Delivery, "told apart by identity"
-    assert type(received.priority) is Priority
-    assert all(type(kind) is Kind for kind in received.kinds)
+    assert type(received.request.delivery) is Delivery, "told apart by identity"
+    assert type(received.request.priority) is Priority
+    assert all(type(kind) is Kind for kind in received.request.kinds)
     assert all(type(subject) is Subject and type(subject.type) is SubjectType for subject in received.subjects)
 
 
