@@ -13,6 +13,7 @@ from functools import partial
 import click
 
 from benchmarks.hits import References, again_and_again, uvloop_runner
+from benchmarks.shelf import ROOM_PER_LOOKUP, Shelf
 from benchmarks.stage import FOUR, Stopwatch, report, stage
 from benchmarks.traffic import Checker, drive, progress, requests, sample
 from mock_institutions import config
@@ -114,8 +115,9 @@ def _measure(setting: Setting, seconds: float, inquiries: int, seed: int) -> Out
     checker = Checker(seed, lookups, names, mocks)
     with stage(seed=seed, national=national) as scene, uvloop_runner() as runner:
         ask = partial(drive, scene.address, streams=setting.courts)
+        shelf = Shelf(room=ROOM_PER_LOOKUP * len(lookups) * setting.institutions // len(FOUR))
         with Stopwatch(scene) as missing:
-            missed = runner.run(ask(iter(bodies)))
+            missed = runner.run(ask(iter(bodies), shelf=shelf))
         verdict = checker.check(missed)
         references = References()
         while runner.run(ask(iter(bodies), keep=references.learn)).kept:  # until all is committed

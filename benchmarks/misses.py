@@ -9,6 +9,7 @@ clock has stopped, and the mocks' own counts must show that each question was as
 import click
 
 from benchmarks.hits import uvloop_runner
+from benchmarks.shelf import ROOM_PER_LOOKUP, Shelf
 from benchmarks.stage import FOUR, Stopwatch, report, stage
 from benchmarks.traffic import Checker, Received, Verdict, drive, progress, requests, sample
 
@@ -24,6 +25,7 @@ def main(*, subjects: int, dialect: str, batch: int, streams: int, seed: int) ->
     lookups = sample(seed, subjects)
     bodies = requests(lookups, batch)
     checker = Checker(seed, lookups, FOUR)
+    shelf = Shelf(room=ROOM_PER_LOOKUP * len(lookups))
     with stage(seed=seed, dialect=dialect) as scene, uvloop_runner() as runner:
         with progress() as bar, Stopwatch(scene) as watch:
             task = bar.add_task("asking", total=len(lookups))
@@ -33,6 +35,7 @@ def main(*, subjects: int, dialect: str, batch: int, streams: int, seed: int) ->
                     iter(bodies),
                     streams=streams,
                     advance=lambda count: bar.advance(task, count),
+                    shelf=shelf,
                 )
             )
         stats = scene.stats()

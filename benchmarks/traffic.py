@@ -10,6 +10,7 @@ import grpc
 from rich.console import Console
 from rich.progress import Progress
 
+from benchmarks.shelf import Shelf
 from broker.v1 import asset_pb2, inquiry_pb2
 from broker.v1 import investigation_pb2 as pb
 from mock_institutions import config
@@ -57,7 +58,7 @@ class Received:
     unanswered: int = 0
     """Answers that are neither FOUND nor NOT_FOUND."""
     from_cache: int = 0
-    kept: list[bytes] = field(default_factory=list)
+    kept: Shelf = field(default_factory=Shelf)
     """Messages to check once the clock has stopped: checking costs the client more than asking does."""
     spared: int = 0
     """Lookups whose reports were not kept."""
@@ -136,12 +137,14 @@ async def drive(
     streams: int,
     keep: Keep = lambda *_: True,
     advance: Callable[[int], None] = lambda _: None,
+    shelf: Shelf | None = None,
 ) -> Received:
     """Sends requests over `streams` streams at a time until there are no more.
 
-    Each stream has a connection of its own: connections are what is spread over a broker's workers.
+    Each stream has a connection of its own: connections are what is spread over a broker's workers. `shelf`: where to
+    put what is kept; a new one if None.
     """
-    received = Received()
+    received = Received(kept=Shelf() if shelf is None else shelf)
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         for _ in range(streams):
             channel = await stack.enter_async_context(grpc.aio.insecure_channel(address, options=CHANNEL))
@@ -161,7 +164,7 @@ async def _one_stream(
         summary = pb.InvestigateResponse.FromString(last).summary
         _add_summary(received, summary)
         if keep(body, messages):
-            received.kept += messages
+            received.kept.put(messages)
         else:
             received.spared += summary.lookups
         advance(summary.lookups)

@@ -22,6 +22,7 @@ from benchmarks.peers.redis_mget import Asker
 from benchmarks.peers.run import Run
 from benchmarks.peers.statements import read_answer
 from benchmarks.peers.straightforward import Institution, Service, new_session
+from benchmarks.shelf import Shelf
 from benchmarks.stage import FOUR
 from benchmarks.traffic import Checker, Received, requests, sample
 from broker.v1 import inquiry_pb2
@@ -85,7 +86,7 @@ def test_the_straightforward_broker_is_right_and_asks_once(make_cache: type[OneB
     first, again = asyncio.run(_investigate_twice(make_cache(cast("Redis", redis))))
     checker = Checker(SEED, LOOKUPS, FOUR)
     for received, source in ((first, pb.SOURCE_INSTITUTION), (again, pb.SOURCE_CACHE)):
-        verdict = checker.check(Received(kept=[response.SerializeToString() for response in received]))
+        verdict = checker.check(Received(kept=Shelf(response.SerializeToString() for response in received)))
         assert (verdict.reports, verdict.wrong) == (len(LOOKUPS), 0)
         summary = received[-1].summary
         assert [(each.source, each.count) for each in summary.sources] == [(source, len(LOOKUPS) * len(FOUR))]
@@ -168,7 +169,7 @@ def test_redis_is_asked_for_every_key_and_what_it_lacks_is_lost() -> None:
 def test_answers_survive_the_way_to_a_cache_and_back() -> None:
     said = [pb.Answer(institution_id=name, source=pb.SOURCE_CACHE) for name in FOUR]
     report = pb.Report(ref=LOOKUPS[0].ref, answers=said)
-    received = Received(kept=[pb.InvestigateResponse(reports=[report]).SerializeToString()])
+    received = Received(kept=Shelf([pb.InvestigateResponse(reports=[report]).SerializeToString()]))
     held = answers.encoded(received, LOOKUPS)
     (body,) = answers.received(held, LOOKUPS[:1], FOUR).kept
     (back,) = pb.InvestigateResponse.FromString(body).reports

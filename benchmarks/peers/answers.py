@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.peers.keys import cache_key
+from benchmarks.shelf import Shelf
 from benchmarks.traffic import Received
 from broker.v1 import asset_pb2
 from broker.v1 import investigation_pb2 as pb
@@ -39,4 +40,4 @@ def received(held: Mapping[str, bytes | None], lookups: Sequence[Lookup], instit
         pb.Report(ref=lookup.ref, answers=[pb.Answer.FromString(value) for key in keys if (value := held.get(key))])
         for lookup, keys in ((lookup, keys_of(lookup, institutions)) for lookup in lookups)
     ]
-    return Received(lookups=len(reports), kept=[pb.InvestigateResponse(reports=reports).SerializeToString()])
+    return Received(lookups=len(reports), kept=Shelf([pb.InvestigateResponse(reports=reports).SerializeToString()]))

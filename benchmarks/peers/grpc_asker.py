@@ -8,7 +8,10 @@ import uvloop
 
 from benchmarks.hits import References
 from benchmarks.peers.run import Run
+from benchmarks.shelf import Shelf
 from benchmarks.traffic import Checker, Keep, Received, drive
+
+_ROOM = 64 * 1024 * 1024  # bytes for replies: more than those to the default sample take
 
 
 class GrpcAsker:
@@ -37,8 +40,9 @@ class GrpcAsker:
         return self._run(bodies, self._references.differ)
 
     def _run(self, bodies: Iterator[bytes], keep: Keep) -> Run:
+        shelf = Shelf(room=_ROOM)
         began = time.perf_counter()
-        received = uvloop.run(self._drive(bodies, keep=keep))
+        received = uvloop.run(self._drive(bodies, keep=keep, shelf=shelf))
         seconds = time.perf_counter() - began
         verdict = self._checker.check(received)
         unreported = received.lookups - received.spared - verdict.reports

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from benchmarks.shelf import Shelf
 from benchmarks.stage import FOUR
 from benchmarks.traffic import Checker, Received, sample
 from broker.v1 import inquiry_pb2
@@ -31,7 +32,7 @@ def honest() -> pb.InvestigateResponse:
 
 
 def wrong_in(response: pb.InvestigateResponse) -> int:
-    received = Received(lookups=len(LOOKUPS), kept=[response.SerializeToString()])
+    received = Received(lookups=len(LOOKUPS), kept=Shelf([response.SerializeToString()]))
     verdict = Checker(SEED, LOOKUPS, FOUR).check(received)
     assert verdict.reports == len(response.reports)
     return verdict.wrong
