@@ -46,12 +46,14 @@ from broker.institutions.http import HttpInstitution
 from broker.institutions.transport import HttpTransport, open_transport
 from broker.lane import Lane
 from broker.metrics import RequestMeter, StateCollector
+from broker.model import InstitutionSpec, Question, Reply
 from broker.pipeline import Pipeline
 from broker.service import NAME, InvestigationService
 from broker.store.base import Store
 from broker.store.cipher import derive
 from broker.store.lmdb import LmdbStore
 from broker.store.memory import MemoryStore
+from broker.turnstile import Turnstile
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +138,8 @@ async def _build(config: Config, seat: Seat, stack: AsyncExitStack) -> tuple["Wo
     bridge = await stack.enter_async_context(open_bridge())
     connections = sum(spec.concurrency for spec in config.institutions)
     transport = await stack.enter_async_context(open_transport(connections=connections))
-    fanout = await bridge.run(partial(_open_lanes, config, store, transport))
+    turnstile = Turnstile()
+    fanout = await bridge.run(partial(_open_lanes, config, store, transport, turnstile))
     lanes_ended = await stack.enter_async_context(_running(bridge, fanout.run))
     registry = CollectorRegistry()
     admission = Admission(config.server.lookups_under_way)
@@ -148,21 +151,34 @@ async def _build(config: Config, seat: Seat, stack: AsyncExitStack) -> tuple["Wo
         keyer=Keyer(derive(master_key, b"index")),
         admission=admission,
         meter=meter,
-        parts=Parts(store, fanout, bridge, colleagues),
+        parts=Parts(store, fanout, bridge, colleagues, turnstile),
     )
     service = InvestigationService(pipeline, config.server, meter)
     return Worker(config.server, seat, pipeline, service, registry), lanes_ended
 
 
-async def _open_lanes(config: Config, store: Store, transport: HttpTransport) -> FanOut:
+class _Abroad:
+    """An institution on the asyncio side, as the trio side sees it (`Institution`)."""
+
+    def __init__(self, institution: HttpInstitution) -> None:
+        self.spec = institution.spec
+        self._institution = institution
+
+    async def ask(self, question: Question) -> Reply:
+        """See `Institution`."""
+        return await in_asyncio(self._institution.ask(question))
+
+
+async def _open_lanes(config: Config, store: Store, transport: HttpTransport, turnstile: Turnstile) -> FanOut:
     """On the trio side: one lane per institution."""
 
-    async def post(url: str, body: bytes, *, content_type: str, longest: int) -> bytes:
-        return await in_asyncio(transport.post(url, body, content_type=content_type, longest=longest))
+    def reach(spec: InstitutionSpec) -> _Abroad:
+        dialect = DIALECTS[spec.dialect]
+        return _Abroad(HttpInstitution(spec, dialect, post=transport.post, turn=turnstile.turn, clock=time.time))
 
     return FanOut(
         Lane(
-            HttpInstitution(spec, DIALECTS[spec.dialect], post=post, clock=time.time),
+            reach(spec),
             store,
             clock=time.time,
             random=random.random,

@@ -30,6 +30,7 @@ from broker.handover import Footer, Handover
 from broker.lookups import Columns
 from broker.model import Delivery, Source
 from broker.store.base import Store
+from broker.turnstile import Turnstile
 from broker.v1 import investigation_pb2 as pb
 
 Write = Callable[[bytes], Awaitable[None]]
@@ -37,6 +38,8 @@ Write = Callable[[bytes], Awaitable[None]]
 
 # Bytes per message: a quarter of gRPC's default limit for receivers, large enough to cost nothing per message.
 _MESSAGE = 1024 * 1024
+# Records read at a time: one to two milliseconds, between two of which others get their turn of the loop.
+_AT_ONCE = 250
 
 
 class LostReportsError(BrokerError):
@@ -63,6 +66,7 @@ class Parts:
     fanout: FanOut
     bridge: Bridge
     colleagues: Colleagues
+    turnstile: Turnstile
     clock: Callable[[], float] = time.time
 
 
@@ -113,10 +117,8 @@ class Inquest:
         """Streams every report within `time_left` seconds."""
         self._deadline = time.monotonic() + time_left
         try:
-            for number, batch in enumerate(batches):
-                if number:  # others get their turn; whoever asks little does not wait for it
-                    await asyncio.sleep(0)
-                await self._send(self._take_up(batch))
+            for batch in batches:
+                await self._send(self._take_up(batch, await self._read(batch.columns.keys)))
             self._feeder_ended()
             while reports := await self._outlet.take():
                 await self._send(reports)
@@ -137,23 +139,32 @@ class Inquest:
                 self._parts.bridge.call_soon(self._petition.seal)
             self._outlet.end()
 
-    def _take_up(self, batch: Batch) -> list[bytes]:
+    async def _read(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """What the cache holds of these subjects, read a part at a time."""
+        records: list[bytes | None] = []
+        for start in range(0, len(keys), _AT_ONCE):
+            part = keys[start : start + _AT_ONCE]
+            await self._parts.turnstile.turn(len(part))
+            records += self._parts.store.get_many(part)
+        return records
+
+    def _take_up(self, batch: Batch, records: Sequence[bytes | None]) -> list[bytes]:
         """Plans a batch, sets on foot what it misses, and gives the reports that need nobody to be asked."""
-        planned = self._plan(batch)
+        planned = self._plan(batch, records)
         if planned.misses or planned.repeats:
             self._petition_for(planned, batch)
         for owner, places in planned.elsewhere.items():
             self._hand_over(owner, batch.pick(places))
         return self._settled(planned, batch)
 
-    def _plan(self, batch: Batch) -> Plan:
+    def _plan(self, batch: Batch, records: Sequence[bytes | None]) -> Plan:
         valid: list[bytes | None] = list(batch.columns.keys)
         for place in batch.columns.problems:
             valid[place] = None
         choices = self._selection.choices
         lines = Lines(
             keys=valid,
-            records=self._parts.store.get_many(batch.columns.keys),
+            records=records,
             choices=[choices[subject_type] for subject_type in batch.columns.types],
         )
         now, oldest = self._moments()
@@ -278,6 +289,7 @@ class Inquest:
         """Passes on what the owner reports. If it fails, does itself what the owner has not done."""
         passed_on: list[bytes] = []
         try:
+            await self._parts.turnstile.turn(len(batch.positions))
             try:
                 async for part in self._parts.colleagues.ask(owner, self._handover(batch)):
                     if isinstance(part, Footer):

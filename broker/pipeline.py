@@ -5,7 +5,6 @@ batch at a time, and written by the lanes, beside the stream. Of several workers
 it owns: what it misses of others' is handed over to them (`colleagues`), and their reports are passed on unread.
 """
 
-import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,8 +26,6 @@ from broker.model import Problem
 
 # Lookups planned at a time: about 3 ms of the loop, between two of which other requests get their turn.
 _CHUNK = 1000
-# Lookups read so quickly that others need no turn in between; whoever asks them would wait for a turn of bulk work.
-_LITTLE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +85,14 @@ class Pipeline:
         return self.selector.select(request.mandate.court, ids=request.institution_ids, kinds=request.kinds)
 
     async def _read(self, request: Request, selection: Selection) -> list[Batch]:
-        """The request's lookups, a chunk at a time. Others get their turn after each that took long."""
+        """The request's lookups, a chunk at a time."""
         today = datetime.fromtimestamp(self.parts.clock(), UTC).date()
         batches = []
         for start in range(0, len(request.lookups), _CHUNK):
-            columns = lookups.read_lookups(request.lookups[start : start + _CHUNK], self.keyer, today=today)
-            batches.append(Batch(columns, range(start, start + len(columns.keys))))
-            if len(columns.keys) > _LITTLE:
-                await asyncio.sleep(0)
+            chunk = request.lookups[start : start + _CHUNK]
+            await self.parts.turnstile.turn(len(chunk))
+            columns = lookups.read_lookups(chunk, self.keyer, today=today)
+            batches.append(Batch(columns, range(start, start + len(chunk))))
         _object(batches, selection)
         return batches
 

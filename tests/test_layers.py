@@ -20,7 +20,7 @@ broker.pipeline
 broker.inquest
 broker.metrics  broker.colleagues
 broker.handover
-broker.fanout  broker.admission  broker.bridge
+broker.fanout  broker.admission  broker.bridge  broker.turnstile
 broker.lane
 broker.controls
 broker.store  broker.institutions  broker.failures

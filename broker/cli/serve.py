@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 S = TypeVar("S", bound=Struct)
 
+_SWITCH = 0.001  # s the store's writer may keep the loop waiting; Python's default of 5 ms is five steps of bulk work
+
 _path = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -112,6 +114,7 @@ def _log_to_stderr() -> None:
 
 def _run_worker(config: Config, seat: Seat) -> None:
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # a second time series per counter, which nobody reads
+    sys.setswitchinterval(_SWITCH)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_work(config, seat))
 

@@ -1,6 +1,6 @@
 """An institution reached over HTTP, in any dialect."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from broker.institutions.base import Dialect
@@ -17,27 +17,39 @@ class Post(Protocol):
     """Sends a body to a URL and returns the reply's, of at most `longest` bytes. Raises `InstitutionError`."""
 
     async def __call__(self, url: str, body: bytes, *, content_type: str, longest: int) -> bytes:
-        """Awaited in trio."""
+        """Awaited in the loop in which the institution is asked."""
 
 
 class HttpInstitution:
-    """See `Institution`."""
+    """See `Institution`; except that it runs in the loop of `post`."""
 
-    def __init__(self, spec: InstitutionSpec, dialect: Dialect, *, post: Post, clock: Callable[[], float]) -> None:
-        """`clock` gives seconds since the epoch."""
+    def __init__(
+        self,
+        spec: InstitutionSpec,
+        dialect: Dialect,
+        *,
+        post: Post,
+        turn: Callable[[int], Awaitable[None]],
+        clock: Callable[[], float],
+    ) -> None:
+        """`turn` waits until a step of work on so many inquiries may begin. `clock` gives seconds since the epoch."""
         self.spec = spec
         self._dialect = dialect
         self._post = post
+        self._turn = turn
         self._clock = clock
 
     async def ask(self, question: Question) -> Reply:
         """See `Institution`."""
+        size = len(question.subjects)
+        await self._turn(size)
         body = await self._post(
             self.spec.url,
             self._dialect.encode(question),
             content_type=self._dialect.content_type,
-            longest=_longest_reply(len(question.subjects)),
+            longest=_longest_reply(size),
         )
+        await self._turn(size)
         return self._dialect.decode(body, question, kind=self.spec.kind, now=int(self._clock()))
 
 

@@ -305,7 +305,7 @@ def test_the_stub_says_what_an_institution_over_http_says() -> None:
         body = WRITERS[name](message)
 
         post = _Posted(body)
-        replies.append(_ask(HttpInstitution(stub_spec(), dialect, post=post, clock=lambda: NOW + 0.9)))
+        replies.append(_ask(HttpInstitution(stub_spec(), dialect, post=post, turn=_at_once, clock=lambda: NOW + 0.9)))
         assert (post.url, bool(post.body), post.content_type) == ("stub:", True, dialect.content_type)
     for reply in replies[1:]:
         assert reply.outcomes == replies[0].outcomes
@@ -327,6 +327,10 @@ class _Posted:
         return self._reply
 
 
+async def _at_once(_: int) -> None:
+    """Nobody has to wait."""
+
+
 def _ask(institution: Institution, question: Question = PEOPLE) -> Reply:
     import trio  # noqa: PLC0415 - the tests that run anything are few
 
@@ -343,7 +347,7 @@ MIB = 1 << 20
 def test_how_long_a_reply_may_be_follows_from_how_much_was_asked(items: int, longest: int) -> None:
     question = Question("request-1", "mock-bank", 1, MANDATES, [0] * items, [ALICE] * items)
     post = _Posted(b"\x0a\x09request-1")
-    _ask(HttpInstitution(stub_spec(), DIALECTS["protobuf"], post=post, clock=lambda: NOW), question)
+    _ask(HttpInstitution(stub_spec(), DIALECTS["protobuf"], post=post, turn=_at_once, clock=lambda: NOW), question)
     assert post.longest == longest
 
 

@@ -22,6 +22,7 @@ from broker.model import Outcome, Source, SubjectType
 from broker.pipeline import Pipeline
 from broker.store.base import Statements
 from broker.store.memory import MemoryStore
+from broker.turnstile import Turnstile
 from broker.v1 import investigation_pb2 as pb
 
 SPEC = stub_spec()
@@ -79,7 +80,7 @@ def sources(store: MemoryStore, clock: Callable[[], float]) -> Counter[int]:
                 keyer=KEYER,
                 admission=Admission(10_000),
                 meter=RequestMeter(CollectorRegistry()),
-                parts=Parts(store, fanout, bridge, Colleagues(), clock),
+                parts=Parts(store, fanout, bridge, Colleagues(), Turnstile(), clock),
             )
             request = contract.read_request(message().SerializeToString(), most_lookups=10_000)
             await pipeline.investigate(request, 10.0, write)
