@@ -113,4 +113,5 @@ def test_what_lands_between_plan_and_submission_is_not_asked_again() -> None:
 
     store.get_many = get_many  # type: ignore[method-assign]
     assert sources(store, lambda: OBSERVED_AT + 1) == {Source.CACHE: 2_500}
-    assert reads[:5] == [250, 250, 250, 250, 1_000]  # the plan's, and that before submission
+    assert reads[:4] == [250] * 4  # for the plan
+    assert reads.count(1_000) == 1  # before submission
