@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from copy import copy
-from itertools import chain, repeat
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -101,6 +101,7 @@ class Layer:
         """Answers put."""
         self.columns: dict[bytes, _Columns] = {}
         """By institution."""
+        self._subjects: dict[bytes, None] = {}  # in the order in which they came
 
     def __bool__(self) -> bool:
         return bool(self.size)
@@ -110,12 +111,14 @@ class Layer:
         if statements.institution not in self.columns:
             self.columns[statements.institution] = _Columns()
         self.columns[statements.institution].add(statements)
+        self._subjects.update(dict.fromkeys(statements.keys))
         self.size += len(statements.keys)
 
     def absorb(self, newer: "Layer") -> "Layer":
         """Takes over what a newer layer holds about this layer's subjects. Returns the rest; `newer` stays as it is."""
-        mine = set(self.subjects())
+        mine = set(self._subjects)
         rest = Layer()
+        rest._subjects = {key: None for key in newer._subjects if key not in mine}  # noqa: SLF001 - its own class
         for institution, columns in newer.columns.items():
             both = mine.intersection(columns.rows)
             if both:
@@ -127,15 +130,13 @@ class Layer:
 
     def subjects(self) -> list[bytes]:
         """The keys of those of whom something was said, in the order in which they came."""
-        return list(dict.fromkeys(chain.from_iterable(columns.rows for columns in self.columns.values())))
+        return list(self._subjects)
 
     def lay_over(self, records: list[bytes | None], keys: Sequence[bytes], now: int) -> None:
         """Adds the layer's answers to the records of these subjects."""
-        if all(columns.rows.keys().isdisjoint(keys) for columns in tuple(self.columns.values())):  # nearly always
-            return
-        for index, key in enumerate(keys):
-            if entries := self._entries(key):
-                records[index] = record.merge(records[index], entries, now)
+        mine = self._subjects
+        for index in [index for index, key in enumerate(keys) if key in mine]:
+            records[index] = record.merge(records[index], self._entries(keys[index]), now)
 
     def records(self, keys: Sequence[bytes], held: Mapping[bytes, bytes], now: int) -> Records:
         """The records of these subjects of the layer: its answers, added to what is held of them."""
