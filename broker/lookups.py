@@ -3,19 +3,21 @@
 What is wrong with one lookup becomes that lookup's own `Problem`, and the others go on.
 """
 
-from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
+from itertools import accumulate, chain
 from operator import methodcaller
-from typing import TypeVar, overload
+from typing import NamedTuple, TypeVar, overload
 
+import numpy as np
 from google.protobuf.message import DecodeError
 
 from broker.core import wire
 from broker.core.identity import Fault, normalise_names, normalise_numbers
 from broker.core.key import Keyer
-from broker.core.plain import Plain, find_plain
+from broker.core.plain import FORMS, find_plain
 from broker.errors import InvalidRequestError, Violation
 from broker.model import Problem, Subject, SubjectType
 from broker.v1 import investigation_pb2 as pb
@@ -79,42 +81,66 @@ def read_lookups(lookups: Sequence[bytes], keyer: Keyer, *, today: date) -> Colu
     """The lookups, normalised, checked one by one, and keyed. Raises `InvalidRequestError` if one is no `Lookup`."""
     if len(lookups) <= _FEW:
         return _look_closely(lookups, keyer, today)
-    plain = find_plain(lookups, today=today)
-    keys = keyer.keys_of(plain.material)
-    resident = int(SubjectType.RESIDENT_ID)
-    if len(keys) == len(lookups):
-        return Columns(plain.heads, [resident] * len(keys), keys, _Subjects(plain, {}, len(keys)), {})
-    rest = sorted(set(range(len(lookups))).difference(plain.places))
-    others = _look_closely([lookups[place] for place in rest], keyer, today)
-    places = [*plain.places, *rest]
+    return _merged(list(_parts(lookups, keyer, today)))
+
+
+class _Part(NamedTuple):
+    """Some of a batch's lookups, read in one way: aligned columns."""
+
+    places: Sequence[int]
+    """In the batch."""
+    columns: Columns
+    subject: Callable[[int], Subject]
+    """The subject with this index. Those of plain lookups are made when they are needed: for a batch of hits, never."""
+
+
+def _parts(lookups: Sequence[bytes], keyer: Keyer, today: date) -> Iterator[_Part]:
+    """First those that are plain, then what needs a closer look."""
+    rest: Sequence[int] = range(len(lookups))
+    for form in FORMS:
+        plain = find_plain([lookups[place] for place in rest], form, today=today)
+        types = [int(plain.type)] * len(plain.places)
+        columns = Columns(plain.heads, types, keyer.keys_of(plain.material), (), {})
+        yield _Part([rest[index] for index in plain.places], columns, plain.subject)
+        if len(plain.places) == len(rest):
+            return
+        rest = sorted(set(rest).difference([rest[index] for index in plain.places]))
+    columns = _look_closely([lookups[place] for place in rest], keyer, today)
+    yield _Part(rest, columns, columns.subjects.__getitem__)
+
+
+def _merged(parts: Sequence[_Part]) -> Columns:
+    """The parts of a batch as one, in its order."""
+    counts = [len(part.places) for part in parts]
+    places = np.fromiter(chain.from_iterable(part.places for part in parts), np.intp, sum(counts))
+    order = places.argsort().tolist()
+    subjects = _Subjects([part.subject for part in parts], [0, *accumulate(counts)], order)
+    if len(parts) == 1:
+        return replace(parts[0].columns, subjects=subjects)
+
+    def ordered(column: Iterable[Sequence[T]]) -> list[T]:
+        return list(map(list(chain.from_iterable(column)).__getitem__, order))
+
     return Columns(
-        heads=_in_order(places, [*plain.heads, *others.heads]),
-        types=_in_order(places, [*[resident] * len(keys), *others.types]),
-        keys=_in_order(places, [*keys, *others.keys]),
-        subjects=_Subjects(plain, dict(zip(rest, others.subjects, strict=True)), len(lookups)),
-        problems={rest[place]: problem for place, problem in others.problems.items()},
+        heads=ordered(part.columns.heads for part in parts),
+        types=ordered(part.columns.types for part in parts),
+        keys=ordered(part.columns.keys for part in parts),
+        subjects=subjects,
+        problems={part.places[place]: why for part in parts for place, why in part.columns.problems.items()},
     )
 
 
-def _in_order(places: Sequence[int], values: Sequence[T]) -> list[T]:
-    """The values in order of their places, which are all there are."""
-    ordered = [*values]
-    for place, value in zip(places, values, strict=True):
-        ordered[place] = value
-    return ordered
-
-
 class _Subjects(Sequence[Subject]):
-    """Subjects, of which those of plain lookups are made when they are needed: for a batch of hits, none is."""
+    """Subjects of lookups that were read in several ways."""
 
-    def __init__(self, plain: Plain, others: dict[int, Subject], count: int) -> None:
-        """`others` by place."""
-        self._plain = plain
-        self._others = others
-        self._count = count
+    def __init__(self, made: Sequence[Callable[[int], Subject]], bounds: Sequence[int], order: Sequence[int]) -> None:
+        """`bounds` of the parts, all in a row; `order`: where in the row the subject in each place is."""
+        self._made = made
+        self._bounds = bounds
+        self._order = order
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._order)
 
     @overload
     def __getitem__(self, place: int) -> Subject: ...
@@ -122,9 +148,10 @@ class _Subjects(Sequence[Subject]):
     def __getitem__(self, place: slice) -> list[Subject]: ...
     def __getitem__(self, place: int | slice) -> Subject | list[Subject]:
         if isinstance(place, slice):
-            return [self[one] for one in range(*place.indices(self._count))]
-        other = self._others.get(place)
-        return other or self._plain.subject(bisect_left(self._plain.places, place))
+            return [self[one] for one in range(*place.indices(len(self)))]
+        index = self._order[place]
+        part = bisect_right(self._bounds, index) - 1
+        return self._made[part](index - self._bounds[part])
 
 
 def _look_closely(encoded: Sequence[bytes], keyer: Keyer, today: date) -> Columns:

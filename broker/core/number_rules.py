@@ -51,18 +51,26 @@ def _residents(numbers: list[str], today: date) -> Reasons:
     return _first(BAD_LENGTH=fitting, **residents_judged(codes, today))
 
 
+def unified_codes_judged(codes: Places, _today: date) -> dict[str, Mask]:
+    """GB 32100, for codes of 18 characters: which are right in each way."""
+    return _organizations_judged(codes, np.False_)
+
+
+def _organizations_judged(codes: Places, legacy: Mask | np.bool) -> dict[str, Mask]:
+    inner = codes[8:17]
+    return {
+        "BAD_CHARACTER": check.organization_characters(inner) & (legacy | check.unified_characters(codes)),
+        "BAD_CHECK_DIGIT": check.organization_checks(inner) & (legacy | check.unified_checks(codes)),
+    }
+
+
 def _organizations(numbers: list[str], _today: date) -> Reasons:
     """GB 32100, 18 characters, of which 9 to 17 are the code of GB 11714, which older papers give alone."""
     legacy = check.lengths(numbers) == 9
     if legacy.any():  # stand them where they are in the longer code
         numbers = [f"{number:?>17}?" if len(number) == 9 else number for number in numbers]
     fitting, codes = check.places(numbers, 18)
-    inner = codes[8:17]
-    return _first(
-        BAD_LENGTH=fitting,
-        BAD_CHARACTER=check.organization_characters(inner) & (legacy | check.unified_characters(codes)),
-        BAD_CHECK_DIGIT=check.organization_checks(inner) & (legacy | check.unified_checks(codes)),
-    )
+    return _first(BAD_LENGTH=fitting, **_organizations_judged(codes, legacy))
 
 
 def _vins(numbers: list[str], _today: date) -> Reasons:

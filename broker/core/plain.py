@@ -1,9 +1,11 @@
 """Recognises, a batch at a time, lookups that need no second look, from their bytes alone.
 
-A lookup is *plain* if it asks about a person by a resident identity that can exist, under a Chinese name, and is
-encoded the way every protobuf library does it:
+A lookup is *plain* if it asks about somebody by a number of 18 characters that can exist, under a Chinese name, and is
+encoded the way every protobuf library does it. There are two *forms*, persons with a resident identity, and
+organisations with a unified social credit code:
 
     0x0a length ref   0x12 length ( 0x0a length name   0x10 1   0x1a 18 number )
+    0x0a length ref   0x1a length ( 0x0a length name            0x12 18 number )
 
 Nearly all lookups are. They are already in their one spelling, so nothing of them has to become an object of Python's
 before something is missing in the cache. Whatever is not exactly so, faults included, is for a closer look.
@@ -12,7 +14,7 @@ Arrays hold one element or row per lookup; what is read beyond the end of one th
 not used.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -21,11 +23,10 @@ from numpy.typing import NDArray
 
 from broker.core import checkdigits as check
 from broker.core.key import SEPARATOR, Material
-from broker.core.number_rules import residents_judged
+from broker.core.number_rules import residents_judged, unified_codes_judged
 from broker.model import Subject, SubjectType
 
 _NUMBER = 18
-_LONGEST_NAME = 42  # bytes: 14 characters, more than any Chinese name has
 _LONGEST_REF = 64  # characters, as everywhere; bytes here
 _HEAD = 1 + _NUMBER + 1  # of a message that keys are made of: type, number, separator
 _SPARE = bytes(1024)  # after the last lookup: three lengths of one byte each can lead 800 bytes astray
@@ -36,9 +37,31 @@ _FIRST, _LAST, _FIRST_AFTER = 0xE4, 0xE9, 0xB8
 Integers = NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Form:
+    """How lookups of one type of subject are encoded."""
+
+    type: SubjectType
+    tag: int
+    """The byte before the subject."""
+    before_number: bytes
+    """What stands between name and number."""
+    longest_name: int
+    """Bytes. A long name makes the arrays wider for all, and names beyond this are rare."""
+    judged: Callable[[check.Places, date], dict[str, check.Mask]]
+
+
+FORMS = (
+    Form(SubjectType.RESIDENT_ID, 0x12, b"\x10\x01\x1a\x12", 42, residents_judged),
+    Form(SubjectType.ORGANIZATION_CODE, 0x1A, b"\x12\x12", 90, unified_codes_judged),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """The lookups of a batch that are plain."""
+    """The lookups of a batch that are plain, in one form."""
+
+    type: SubjectType
 
     places: list[int]
     """In the batch."""
@@ -51,11 +74,11 @@ class Plain:
         """What the plain lookup with this index is about."""
         row = self.material.rows[index, : self.material.lengths[index]].tobytes()
         number, name = row[1 : 1 + _NUMBER], row[_HEAD:]
-        return Subject(SubjectType.RESIDENT_ID, number.decode("ascii"), name.decode())
+        return Subject(self.type, number.decode("ascii"), name.decode())
 
 
-def find_plain(lookups: Sequence[bytes], *, today: date) -> Plain:
-    """The plain ones among encoded `Lookup`s. Nobody is born after `today`."""
+def find_plain(lookups: Sequence[bytes], form: Form, *, today: date) -> Plain:
+    """Those among encoded `Lookup`s that are plain in this form. Nobody is born after `today`."""
     count = len(lookups)
     lengths = np.fromiter(map(len, lookups), np.int64, count)
     ends = lengths.cumsum()
@@ -63,24 +86,25 @@ def find_plain(lookups: Sequence[bytes], *, today: date) -> Plain:
     data = np.frombuffer(b"".join([*lookups, _SPARE]), np.uint8)
 
     ref_length, is_ref = _field(data, starts, 0x0A)
-    person_at = starts + 2 + ref_length
-    person_length, is_person = _field(data, person_at, 0x12)
-    name_length, is_name = _field(data, person_at + 2, 0x0A)
-    rest_at = person_at + 4 + name_length
-    is_rest = (data[rest_at] == 0x10) & (data[rest_at + 1] == SubjectType.RESIDENT_ID)
-    is_rest &= (data[rest_at + 2] == 0x1A) & (data[rest_at + 3] == _NUMBER)
-    plain = is_ref & is_person & is_name & is_rest & (ref_length <= _LONGEST_REF) & (name_length <= _LONGEST_NAME)
-    plain &= (person_at + 2 + person_length == ends) & (rest_at + 4 + _NUMBER == ends)
+    subject_at = starts + 2 + ref_length
+    subject_length, is_subject = _field(data, subject_at, form.tag)
+    name_length, is_name = _field(data, subject_at + 2, 0x0A)
+    name_end = subject_at + 4 + name_length
+    number_at = name_end + len(form.before_number)
+    plain = is_ref & is_subject & is_name & (ref_length <= _LONGEST_REF) & (name_length <= form.longest_name)
+    plain &= (subject_at + 2 + subject_length == ends) & (number_at + _NUMBER == ends)
+    for offset, byte in enumerate(form.before_number):
+        plain &= data[name_end + offset] == byte
 
     places = np.flatnonzero(plain)
     if len(places) < count:
-        starts, ref_length, name_length, rest_at = (
-            column[places] for column in (starts, ref_length, name_length, rest_at)
+        starts, ref_length, name_length, name_end, number_at = (
+            column[places] for column in (starts, ref_length, name_length, name_end, number_at)
         )
-    codes = data[(rest_at + 4)[:, None] + np.arange(_NUMBER)]
-    names = _texts(data, rest_at - name_length, name_length)
+    codes = data[number_at[:, None] + np.arange(_NUMBER)]
+    names = _texts(data, name_end - name_length, name_length)
     right = _are_chinese(names, name_length) & (_texts(data, starts + 2, ref_length) < 0x80).all(axis=1)
-    for judgement in residents_judged(np.ascontiguousarray(codes.T), today).values():
+    for judgement in form.judged(np.ascontiguousarray(codes.T), today).values():
         right &= judgement
     chosen = np.flatnonzero(right)
     if len(chosen) < len(places):
@@ -88,7 +112,7 @@ def find_plain(lookups: Sequence[bytes], *, today: date) -> Plain:
         ref_length, name_length = ref_length[chosen], name_length[chosen]
     found = places.tolist()
     heads = [lookups[place][:end] for place, end in zip(found, (ref_length + 2).tolist(), strict=True)]
-    return Plain(found, heads, _material(codes, names, name_length))
+    return Plain(form.type, found, heads, _material(form.type, codes, names, name_length))
 
 
 def _field(data: NDArray[np.uint8], at: Integers, tag: int) -> tuple[Integers, check.Mask]:
@@ -117,10 +141,12 @@ def _are_chinese(names: NDArray[np.uint8], lengths: Integers) -> check.Mask:
     return mask
 
 
-def _material(codes: NDArray[np.uint8], names: NDArray[np.uint8], name_lengths: Integers) -> Material:
+def _material(
+    subject_type: int, codes: NDArray[np.uint8], names: NDArray[np.uint8], name_lengths: Integers
+) -> Material:
     count, width = names.shape
     rows = np.zeros((count, _HEAD + width + 1), np.uint8)
-    rows[:, 0] = SubjectType.RESIDENT_ID
+    rows[:, 0] = subject_type
     rows[:, 1 : 1 + _NUMBER] = codes
     rows[:, 1 + _NUMBER] = SEPARATOR
     rows[:, _HEAD : _HEAD + width] = names

@@ -1,5 +1,6 @@
 """Plain lookups: what is taken for plain reads the same when it is looked at closely, and the usual ones are taken."""
 
+from collections.abc import Callable
 from datetime import date
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from broker.core import plain
 from broker.core.key import Keyer
-from broker.core.plain import find_plain
+from broker.core.plain import FORMS, Form, find_plain
 from broker.lookups import Columns, _look_closely, read_lookups
 from broker.model import Subject, SubjectType
 from broker.v1 import asset_pb2
@@ -18,11 +19,17 @@ TODAY = date(2026, 11, 23)
 KEYER = Keyer(b"secret")
 NUMBERS = ["11010519491231002X", "440308199901010012", "540815197006071711", "622827200002294314"]
 RIGHT = NUMBERS[0]
+CODES = ["91350100M000100Y43", "91110108551385082Q", "91310000631696382C"]
+PERSONS, ORGANIZATIONS = FORMS
 
 
 def person(ref: str = "1", name: str = "张三", number: str = RIGHT, document: int = 1) -> bytes:
     subject = pb.Person(name=name, document_type=document, document_number=number)  # type: ignore[arg-type]
     return pb.Lookup(ref=ref, person=subject).SerializeToString()
+
+
+def organization(ref: str = "1", name: str = "一二三四有限公司", code: str = CODES[0]) -> bytes:
+    return pb.Lookup(ref=ref, organization=pb.Organization(name=name, code=code)).SerializeToString()
 
 
 def read(*lookups: bytes) -> Columns:
@@ -31,8 +38,15 @@ def read(*lookups: bytes) -> Columns:
     return read_lookups([*lookups, *filler], KEYER, today=TODAY).pick(range(len(lookups)))
 
 
-def is_plain(lookup: bytes) -> bool:
-    return find_plain([person("a"), lookup, person("b")], today=TODAY).places == [0, 1, 2]
+USUAL: dict[Form, Callable[..., bytes]] = {PERSONS: person, ORGANIZATIONS: organization}
+
+
+def is_plain(lookup: bytes, form: Form) -> bool:
+    """Whether it is, among others that are."""
+    usual = USUAL[form]
+    places = find_plain([usual("a"), lookup, usual("b")], form, today=TODAY).places
+    assert places in ([0, 1, 2], [0, 2])
+    return len(places) == 3
 
 
 @pytest.mark.parametrize(
@@ -45,8 +59,22 @@ def is_plain(lookup: bytes) -> bool:
         person(name="鿿鿿"),
     ],
 )
-def test_the_usual_is_plain(lookup: bytes) -> None:
-    assert is_plain(lookup)
+def test_a_usual_person_is_plain(lookup: bytes) -> None:
+    assert is_plain(lookup, PERSONS)
+    assert not is_plain(lookup, ORGANIZATIONS)
+
+
+@pytest.mark.parametrize(
+    "lookup",
+    [
+        *(organization(code=code) for code in CODES),
+        organization(ref="x" * 64, name="一" * 12),
+        organization(name="一" * 30),
+    ],
+)
+def test_a_usual_organisation_is_plain(lookup: bytes) -> None:
+    assert is_plain(lookup, ORGANIZATIONS)
+    assert not is_plain(lookup, PERSONS)
 
 
 @pytest.mark.parametrize(
@@ -72,20 +100,26 @@ def test_the_usual_is_plain(lookup: bytes) -> None:
         pytest.param(person() + b"\xf8\x07\x01", id="an unknown field"),
         pytest.param(person()[2:], id="cut at the front"),
         pytest.param(b"", id="nothing"),
-        pytest.param(
-            pb.Lookup(ref="1", organization=pb.Organization(name="一", code=RIGHT)).SerializeToString(),
-            id="organisation",
-        ),
+        pytest.param(organization(name="一" * 31), id="an organisation's long name"),
+        pytest.param(organization(name="一（二）"), id="parentheses, which have another spelling"),
+        pytest.param(organization(code=CODES[0].lower()), id="a code in small letters"),
+        pytest.param(organization(code=CODES[0][8:17]), id="a code of 9 characters"),
+        pytest.param(organization(code=RIGHT), id="a person's number"),
+        pytest.param(organization(code=CODES[0][:-1] + "4"), id="a wrong check character"),
+        pytest.param(organization(code="91350100M000100Y3" + "4"), id="a wrong inner check character"),
     ],
 )
 def test_the_unusual_is_left_for_a_closer_look(lookup: bytes) -> None:
-    assert find_plain([person("a"), lookup, person("b")], today=TODAY).places == [0, 2]
+    assert not is_plain(lookup, PERSONS)
+    assert not is_plain(lookup, ORGANIZATIONS)
 
 
-@pytest.mark.parametrize("cut", range(1, len(person())))
-def test_no_piece_of_a_lookup_is_plain(cut: int) -> None:
-    assert find_plain([person()[:cut]], today=TODAY).places == []
-    assert find_plain([person()[cut:], person()[:cut]], today=TODAY).places == []
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("whole", [person(), organization()])
+def test_no_piece_of_a_lookup_is_plain(form: Form, whole: bytes) -> None:
+    for cut in range(1, len(whole)):
+        assert find_plain([whole[:cut]], form, today=TODAY).places == []
+        assert find_plain([whole[cut:], whole[:cut]], form, today=TODAY).places == []
 
 
 names = st.text(st.sampled_from("张三一龥鿿㐀䷿\uf900·A a\u200b é"), max_size=20)
@@ -98,15 +132,29 @@ persons = st.builds(
 )
 
 
+organizations = st.builds(
+    organization,
+    st.text("ab1第 ", max_size=70),
+    names,
+    st.sampled_from([*CODES, CODES[0].lower(), RIGHT, CODES[1][8:17]]),
+)
+
+
 def mutated(lookup: bytes, at: int, value: int) -> bytes:
     at %= max(1, len(lookup))
     return lookup[:at] + bytes((value,)) + lookup[at + 1 :]
 
 
-@given(st.lists(st.builds(mutated, persons, st.integers(0, 200), st.integers(0, 255)) | persons, max_size=8))
-@example([mutated(person(), 6, 0xFF)])
-def test_what_is_plain_reads_the_same_looked_at_closely(lookups: list[bytes]) -> None:
-    found = find_plain(lookups, today=TODAY)
+anything = (
+    persons | organizations | st.builds(mutated, persons | organizations, st.integers(0, 200), st.integers(0, 255))
+)
+
+
+@given(st.sampled_from(FORMS), st.lists(anything, max_size=8))
+@example(PERSONS, [mutated(person(), 6, 0xFF)])
+@example(ORGANIZATIONS, [mutated(organization(), 6, 0xFF)])
+def test_what_is_plain_reads_the_same_looked_at_closely(form: Form, lookups: list[bytes]) -> None:
+    found = find_plain(lookups, form, today=TODAY)
     chosen = [lookups[place] for place in found.places]
     closely = _look_closely(chosen, KEYER, TODAY)
     assert closely.problems == {}
@@ -116,25 +164,37 @@ def test_what_is_plain_reads_the_same_looked_at_closely(lookups: list[bytes]) ->
 
 
 def test_a_mixed_batch_is_read_in_its_order() -> None:
-    lookups = [person("a"), person("b", name="Li Bai"), person("", number="1"), person("d", name="李四")]
+    lookups = [
+        person("a"),
+        organization("b"),
+        person("c", name="Li Bai"),
+        person("", number="1"),
+        organization("e", code=CODES[1]),
+        person("f", name="李四"),
+    ]
     columns = read(*lookups)
     assert columns.subjects == [
         Subject(SubjectType.RESIDENT_ID, RIGHT, "张三"),
+        Subject(SubjectType.ORGANIZATION_CODE, CODES[0], "一二三四有限公司"),
         Subject(SubjectType.RESIDENT_ID, RIGHT, "Li Bai"),
         Subject(SubjectType.RESIDENT_ID, "1", "张三"),
+        Subject(SubjectType.ORGANIZATION_CODE, CODES[1], "一二三四有限公司"),
         Subject(SubjectType.RESIDENT_ID, RIGHT, "李四"),
     ]
-    assert columns.heads == [b"\x0a\x01a", b"\x0a\x01b", b"", b"\x0a\x01d"]
-    assert columns.types == [asset_pb2.DOCUMENT_TYPE_RESIDENT_ID] * 4
+    assert columns.heads == [b"\x0a\x01a", b"\x0a\x01b", b"\x0a\x01c", b"", b"\x0a\x01e", b"\x0a\x01f"]
+    person_type, code_type = asset_pb2.DOCUMENT_TYPE_RESIDENT_ID, asset_pb2.DOCUMENT_TYPE_ORGANIZATION_CODE
+    assert columns.types == [person_type, code_type, person_type, person_type, code_type, person_type]
     assert columns.keys == _look_closely(lookups, KEYER, TODAY).keys
 
 
-def test_an_empty_batch_has_no_plain_lookups() -> None:
-    assert find_plain([], today=TODAY).places == []
+@pytest.mark.parametrize("form", FORMS)
+def test_an_empty_batch_has_no_plain_lookups(form: Form) -> None:
+    assert find_plain([], form, today=TODAY).places == []
 
 
 def test_the_spare_bytes_suffice_for_whatever_the_lengths_say() -> None:
     hostile = [b"\x0a\xff", b"\x0a\x7f" + b"\xff" * 3, b"\xff" * 2, b"\x0a"]
     for lookup in hostile:
-        assert find_plain([lookup], today=TODAY).places == []
+        for form in FORMS:
+            assert find_plain([lookup], form, today=TODAY).places == []
     assert len(plain._SPARE) > 3 * 257 + 4 + 18
