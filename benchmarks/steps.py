@@ -25,7 +25,7 @@ from broker import contract
 from broker.config import load
 from broker.core import wire
 from broker.core.key import Keyer
-from broker.core.plain import find_plain
+from broker.core.plain import FORMS, find_plain
 from broker.core.plan import Lines, plan
 from broker.core.record import institution_key
 from broker.core.selection import select
@@ -93,7 +93,7 @@ def _time_hit(bench: Bench, body: bytes, specs: Sequence[InstitutionSpec], keyer
     today, now = date.today(), int(time.time())  # noqa: DTZ011 - only birth dates are compared with it
     request = bench.step("cut and check the request", _BATCH, lambda: contract.read_request(body, most_lookups=_BATCH))
     selection = select(specs, request.mandate.court)
-    plain = bench.step("read and check the lookups", _BATCH, lambda: find_plain(request.lookups, today=today))
+    plain = bench.step("read and check the lookups", _BATCH, lambda: find_plain(request.lookups, FORMS[0], today=today))
     bench.step("key", _BATCH, lambda: keyer.keys_of(plain.material))
     columns = read_lookups(request.lookups, keyer, today=today)
     keys = columns.keys
