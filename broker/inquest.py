@@ -262,6 +262,7 @@ class Inquest:
 
     def _parcels(self, planned: Plan, batch: Batch, petition: Petition) -> dict[str, Parcel]:
         places, columns = planned.misses, batch.columns
+        subjects = columns.subjects[:]
         first_row = len(self._rows) - len(places)
         missed = Parcel(
             waiter=petition,
@@ -269,7 +270,7 @@ class Inquest:
             mandate=self._request.mandate,
             priority=self._request.priority,
             keys=[columns.keys[place] for place in places],
-            subjects=[columns.subjects[place] for place in places],
+            subjects=[subjects[place] for place in places],
             rows=range(first_row, first_row + len(places)),
         )
         return {

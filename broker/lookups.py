@@ -3,11 +3,10 @@
 What is wrong with one lookup becomes that lookup's own `Problem`, and the others go on.
 """
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from itertools import accumulate, chain
+from itertools import chain
 from operator import methodcaller
 from typing import NamedTuple, TypeVar, overload
 
@@ -64,11 +63,12 @@ class Columns:
 
     def pick(self, places: Sequence[int]) -> "Columns":
         """Some of them, none of which has a problem."""
+        subjects = self.subjects[:]
         return Columns(
             heads=[self.heads[place] for place in places],
             types=[self.types[place] for place in places],
             keys=[self.keys[place] for place in places],
-            subjects=[self.subjects[place] for place in places],
+            subjects=[subjects[place] for place in places],
             problems={},
         )
 
@@ -90,8 +90,8 @@ class _Part(NamedTuple):
     places: Sequence[int]
     """In the batch."""
     columns: Columns
-    subject: Callable[[int], Subject]
-    """The subject with this index. Those of plain lookups are made when they are needed: for a batch of hits, never."""
+    subjects: Callable[[], Sequence[Subject]]
+    """Those of plain lookups are made when one is needed: for a batch of hits, never."""
 
 
 def _parts(lookups: Sequence[bytes], keyer: Keyer, today: date) -> Iterator[_Part]:
@@ -101,12 +101,12 @@ def _parts(lookups: Sequence[bytes], keyer: Keyer, today: date) -> Iterator[_Par
         plain = find_plain([lookups[place] for place in rest], form, today=today)
         types = [int(plain.type)] * len(plain.places)
         columns = Columns(plain.heads, types, keyer.keys_of(plain.material), (), {})
-        yield _Part([rest[index] for index in plain.places], columns, plain.subject)
+        yield _Part([rest[index] for index in plain.places], columns, plain.subjects)
         if len(plain.places) == len(rest):
             return
         rest = sorted(set(rest).difference([rest[index] for index in plain.places]))
     columns = _look_closely([lookups[place] for place in rest], keyer, today)
-    yield _Part(rest, columns, columns.subjects.__getitem__)
+    yield _Part(rest, columns, lambda: columns.subjects)
 
 
 def _merged(parts: Sequence[_Part]) -> Columns:
@@ -114,7 +114,7 @@ def _merged(parts: Sequence[_Part]) -> Columns:
     counts = [len(part.places) for part in parts]
     places = np.fromiter(chain.from_iterable(part.places for part in parts), np.intp, sum(counts))
     order = places.argsort().tolist()
-    subjects = _Subjects([part.subject for part in parts], [0, *accumulate(counts)], order)
+    subjects = _Subjects(parts, order)
     if len(parts) == 1:
         return replace(parts[0].columns, subjects=subjects)
 
@@ -131,13 +131,13 @@ def _merged(parts: Sequence[_Part]) -> Columns:
 
 
 class _Subjects(Sequence[Subject]):
-    """Subjects of lookups that were read in several ways."""
+    """Subjects of a batch that was read in parts. State: the subjects in the batch's order, once one was needed."""
 
-    def __init__(self, made: Sequence[Callable[[int], Subject]], bounds: Sequence[int], order: Sequence[int]) -> None:
-        """`bounds` of the parts, all in a row; `order`: where in the row the subject in each place is."""
-        self._made = made
-        self._bounds = bounds
+    def __init__(self, parts: Sequence[_Part], order: Sequence[int]) -> None:
+        """`order`: of the parts' subjects, all in a row, the one in each place of the batch."""
+        self._parts = parts
         self._order = order
+        self._made: list[Subject] | None = None
 
     def __len__(self) -> int:
         return len(self._order)
@@ -147,11 +147,10 @@ class _Subjects(Sequence[Subject]):
     @overload
     def __getitem__(self, place: slice) -> list[Subject]: ...
     def __getitem__(self, place: int | slice) -> Subject | list[Subject]:
-        if isinstance(place, slice):
-            return [self[one] for one in range(*place.indices(len(self)))]
-        index = self._order[place]
-        part = bisect_right(self._bounds, index) - 1
-        return self._made[part](index - self._bounds[part])
+        if self._made is None:
+            every = list(chain.from_iterable(part.subjects() for part in self._parts))
+            self._made = list(map(every.__getitem__, self._order))
+        return self._made[place]
 
 
 def _look_closely(encoded: Sequence[bytes], keyer: Keyer, today: date) -> Columns:

@@ -6,7 +6,7 @@ call, and may join several parcels in one. Both work on columns; nothing is made
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Protocol
 
@@ -80,14 +80,15 @@ class Batch:
     """The content of one call: whole parcels, one after the other. Item `i` counts through all of them."""
 
     parcels: Sequence[Parcel]
+    keys: Sequence[bytes] = field(init=False)
+    """Of all items."""
+
+    def __post_init__(self) -> None:
+        joined = list(chain.from_iterable([parcel.keys for parcel in self.parcels]))
+        object.__setattr__(self, "keys", joined)  # once: it is asked for at every step
 
     def __len__(self) -> int:
-        return sum(map(len, self.parcels))
-
-    @property
-    def keys(self) -> list[bytes]:
-        """Keys of all items."""
-        return list(chain.from_iterable([parcel.keys for parcel in self.parcels]))
+        return len(self.keys)
 
     @property
     def subjects(self) -> list[Subject]:

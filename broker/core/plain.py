@@ -17,6 +17,7 @@ not used.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ from broker.core.number_rules import residents_judged, unified_codes_judged
 from broker.model import Subject, SubjectType
 
 _NUMBER = 18
+_IDEOGRAPH = 3  # bytes of each character of a name
 _LONGEST_REF = 64  # characters, as everywhere; bytes here
 _HEAD = 1 + _NUMBER + 1  # of a message that keys are made of: type, number, separator
 _SPARE = bytes(1024)  # after the last lookup: three lengths of one byte each can lead 800 bytes astray
@@ -70,11 +72,18 @@ class Plain:
     material: Material
     """What their keys are made of."""
 
-    def subject(self, index: int) -> Subject:
-        """What the plain lookup with this index is about."""
-        row = self.material.rows[index, : self.material.lengths[index]].tobytes()
-        number, name = row[1 : 1 + _NUMBER], row[_HEAD:]
-        return Subject(self.type, number.decode("ascii"), name.decode())
+    def subjects(self) -> list[Subject]:
+        """What they are about."""
+        rows, ends = self.material
+        numbers = rows[:, 1 : 1 + _NUMBER].tobytes().decode("ascii")
+        lengths = ends - _HEAD
+        texts = rows[:, _HEAD:]
+        names = texts[np.arange(texts.shape[1]) < lengths[:, None]].tobytes().decode()  # all in a row
+        bounds = [0, *(lengths // _IDEOGRAPH).cumsum().tolist()]
+        return [
+            Subject(self.type, numbers[at : at + _NUMBER], names[start:end])
+            for at, (start, end) in zip(range(0, len(numbers), _NUMBER), pairwise(bounds), strict=True)
+        ]
 
 
 def find_plain(lookups: Sequence[bytes], form: Form, *, today: date) -> Plain:

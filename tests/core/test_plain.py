@@ -158,7 +158,7 @@ def test_what_is_plain_reads_the_same_looked_at_closely(form: Form, lookups: lis
     chosen = [lookups[place] for place in found.places]
     closely = _look_closely(chosen, KEYER, TODAY)
     assert closely.problems == {}
-    assert [found.subject(index) for index in range(len(chosen))] == closely.subjects
+    assert found.subjects() == closely.subjects
     assert found.heads == closely.heads
     assert KEYER.keys_of(found.material) == closely.keys
 
