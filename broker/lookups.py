@@ -4,7 +4,7 @@ What is wrong with one lookup becomes that lookup's own `Problem`, and the other
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from itertools import chain
 from operator import methodcaller
@@ -89,7 +89,11 @@ class _Part(NamedTuple):
 
     places: Sequence[int]
     """In the batch."""
-    columns: Columns
+    heads: Sequence[bytes]
+    types: Sequence[int]
+    keys: Sequence[bytes]
+    problems: dict[int, Problem]
+    """By index into the columns."""
     subjects: Callable[[], Sequence[Subject]]
     """Those of plain lookups are made when one is needed: for a batch of hits, never."""
 
@@ -99,34 +103,29 @@ def _parts(lookups: Sequence[bytes], keyer: Keyer, today: date) -> Iterator[_Par
     rest: Sequence[int] = range(len(lookups))
     for form in FORMS:
         plain = find_plain([lookups[place] for place in rest], form, today=today)
-        types = [int(plain.type)] * len(plain.places)
-        columns = Columns(plain.heads, types, keyer.keys_of(plain.material), (), {})
-        yield _Part([rest[index] for index in plain.places], columns, plain.subjects)
-        if len(plain.places) == len(rest):
+        places = [rest[index] for index in plain.places]
+        types = [int(plain.type)] * len(places)
+        yield _Part(places, plain.heads, types, keyer.keys_of(plain.material), {}, plain.subjects)
+        if len(places) == len(rest):
             return
-        rest = sorted(set(rest).difference([rest[index] for index in plain.places]))
-    columns = _look_closely([lookups[place] for place in rest], keyer, today)
-    yield _Part(rest, columns, lambda: columns.subjects)
+        rest = sorted(set(rest).difference(places))
+    others = _look_closely([lookups[place] for place in rest], keyer, today)
+    yield _Part(rest, others.heads, others.types, others.keys, others.problems, lambda: others.subjects)
 
 
 def _merged(parts: Sequence[_Part]) -> Columns:
     """The parts of a batch as one, in its order."""
-    counts = [len(part.places) for part in parts]
-    places = np.fromiter(chain.from_iterable(part.places for part in parts), np.intp, sum(counts))
-    order = places.argsort().tolist()
-    subjects = _Subjects(parts, order)
-    if len(parts) == 1:
-        return replace(parts[0].columns, subjects=subjects)
+    order = np.concatenate([np.array(part.places, np.intp) for part in parts]).argsort().tolist()
 
-    def ordered(column: Iterable[Sequence[T]]) -> list[T]:
-        return list(map(list(chain.from_iterable(column)).__getitem__, order))
+    def ordered(columns: Iterable[Sequence[T]]) -> list[T]:
+        return list(map(list(chain.from_iterable(columns)).__getitem__, order))
 
     return Columns(
-        heads=ordered(part.columns.heads for part in parts),
-        types=ordered(part.columns.types for part in parts),
-        keys=ordered(part.columns.keys for part in parts),
-        subjects=subjects,
-        problems={part.places[place]: why for part in parts for place, why in part.columns.problems.items()},
+        heads=ordered(part.heads for part in parts),
+        types=ordered(part.types for part in parts),
+        keys=ordered(part.keys for part in parts),
+        subjects=_Subjects(parts, order),
+        problems={part.places[index]: problem for part in parts for index, problem in part.problems.items()},
     )
 
 

@@ -24,7 +24,7 @@ from broker.lookups import Columns
 from broker.metrics import RequestMeter
 from broker.model import Problem
 
-# Lookups planned at a time: about 3 ms of the loop, between two of which other requests get their turn.
+# Lookups read and planned at a time, in steps of about a millisecond, between which other requests get their turns.
 _CHUNK = 1000
 
 

@@ -51,6 +51,7 @@ class Form:
     longest_name: int
     """Bytes. A long name makes the arrays wider for all, and names beyond this are rare."""
     judged: Callable[[check.Places, date], dict[str, check.Mask]]
+    """Which numbers are right, in each way (`number_rules`). The date is today's."""
 
 
 FORMS = (
@@ -64,7 +65,6 @@ class Plain:
     """The lookups of a batch that are plain, in one form."""
 
     type: SubjectType
-
     places: list[int]
     """In the batch."""
     heads: list[bytes]
