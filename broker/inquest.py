@@ -38,8 +38,9 @@ Write = Callable[[bytes], Awaitable[None]]
 
 # Bytes per message: a quarter of gRPC's default limit for receivers, large enough to cost nothing per message.
 _MESSAGE = 1024 * 1024
-# Records read at a time: one to two milliseconds, between two of which others get their turn of the loop.
-_AT_ONCE = 250
+# Records read at a time: some two milliseconds, after which others get their turns of the loop. Half as many cost hits a
+# tenth of their rate when it was tried.
+_AT_ONCE = 500
 
 
 class LostReportsError(BrokerError):
