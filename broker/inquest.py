@@ -38,8 +38,8 @@ Write = Callable[[bytes], Awaitable[None]]
 
 # Bytes per message: a quarter of gRPC's default limit for receivers, large enough to cost nothing per message.
 _MESSAGE = 1024 * 1024
-# Records read at a time: some two milliseconds, after which others get their turns of the loop. Half as many cost hits a
-# tenth of their rate when it was tried.
+# Records read at a time: some two milliseconds, after which others get their turns of the loop. Half as many cost hits
+# a tenth of their rate when it was tried.
 _AT_ONCE = 500
 
 
