@@ -81,7 +81,11 @@ def read_lookups(lookups: Sequence[bytes], keyer: Keyer, *, today: date) -> Colu
     """The lookups, normalised, checked one by one, and keyed. Raises `InvalidRequestError` if one is no `Lookup`."""
     if len(lookups) <= _FEW:
         return _look_closely(lookups, keyer, today)
-    return _merged(list(_parts(lookups, keyer, today)))
+    first, *others = _parts(lookups, keyer, today)
+    if others:
+        return _merged([first, *others])
+    subjects = _Subjects([first], range(len(lookups)))  # as nearly always, all are in one part, in order
+    return Columns(first.heads, first.types, first.keys, subjects, first.problems)
 
 
 class _Part(NamedTuple):
@@ -101,15 +105,18 @@ class _Part(NamedTuple):
 def _parts(lookups: Sequence[bytes], keyer: Keyer, today: date) -> Iterator[_Part]:
     """First those that are plain, then what needs a closer look."""
     rest: Sequence[int] = range(len(lookups))
+    left = lookups
     for form in FORMS:
-        plain = find_plain([lookups[place] for place in rest], form, today=today)
-        places = [rest[index] for index in plain.places]
+        plain = find_plain(left, form, today=today)
+        is_all = len(plain.places) == len(left)
+        places = rest if is_all else [rest[index] for index in plain.places]
         types = [int(plain.type)] * len(places)
         yield _Part(places, plain.heads, types, keyer.keys_of(plain.material), {}, plain.subjects)
-        if len(places) == len(rest):
+        if is_all:
             return
         rest = sorted(set(rest).difference(places))
-    others = _look_closely([lookups[place] for place in rest], keyer, today)
+        left = [lookups[place] for place in rest]
+    others = _look_closely(left, keyer, today)
     yield _Part(rest, others.heads, others.types, others.keys, others.problems, lambda: others.subjects)
 
 
