@@ -327,6 +327,19 @@ class _Posted:
         return self._reply
 
 
+@pytest.mark.parametrize("dialect", DIALECTS.values())
+def test_encoding_and_decoding_each_wait_for_their_turn(dialect: Dialect) -> None:
+    post = _Posted(b"no reply")
+    turns: list[tuple[int, bool]] = []
+
+    async def turn(size: int) -> None:
+        turns.append((size, bool(post.body)))
+
+    with pytest.raises(BadReplyError):
+        _ask(HttpInstitution(stub_spec(), dialect, post=post, turn=turn, clock=lambda: NOW))
+    assert turns == [(3, False), (3, True)]  # before the question is sent, and after
+
+
 async def _at_once(_: int) -> None:
     """Nobody has to wait."""
 

@@ -2,18 +2,20 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from prometheus_client import CollectorRegistry
 
 from broker import contract
 from broker.admission import Admission
 from broker.bridge import open_bridge
-from broker.colleagues import Colleagues
+from broker.colleagues import ColleagueError, Colleagues
 from broker.core import record, wire
 from broker.core.key import Keyer
+from broker.core.ownership import Ownership
 from broker.core.selection import Selector
 from broker.fanout import FanOut
+from broker.handover import Footer, Handover
 from broker.inquest import Parts
 from broker.institutions.stub import OBSERVED_AT, StubInstitution, stub_spec
 from broker.lane import Lane
@@ -58,7 +60,16 @@ def filled_store(expires: int) -> MemoryStore:
     return store
 
 
-def sources(store: MemoryStore, clock: Callable[[], float]) -> Counter[int]:
+NO_COLLEAGUES = Colleagues()
+
+
+def sources(
+    store: MemoryStore,
+    clock: Callable[[], float],
+    *,
+    colleagues: Colleagues = NO_COLLEAGUES,
+    turnstile: Turnstile | None = None,
+) -> Counter[int]:
     """Where the answers to one request over all accounts come from."""
 
     async def main() -> Counter[int]:
@@ -80,7 +91,7 @@ def sources(store: MemoryStore, clock: Callable[[], float]) -> Counter[int]:
                 keyer=KEYER,
                 admission=Admission(10_000),
                 meter=RequestMeter(CollectorRegistry()),
-                parts=Parts(store, fanout, bridge, Colleagues(), Turnstile(), clock),
+                parts=Parts(store, fanout, bridge, colleagues, turnstile or Turnstile(), clock),
             )
             request = contract.read_request(message().SerializeToString(), most_lookups=10_000)
             await pipeline.investigate(request, 10.0, write)
@@ -115,3 +126,45 @@ def test_what_lands_between_plan_and_submission_is_not_asked_again() -> None:
     assert sources(store, lambda: OBSERVED_AT + 1) == {Source.CACHE: 2_500}
     assert reads[:2] == [500] * 2  # for the plan
     assert reads.count(1_000) == 1  # before submission
+
+
+class Counted(Turnstile):
+    """Remembers the sizes of the steps that came to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    async def turn(self, size: int) -> None:
+        self.sizes.append(size)
+        await super().turn(size)
+
+
+class Gone(Colleagues):
+    """Another worker that owns half of all subjects, and cannot be reached."""
+
+    def __init__(self) -> None:
+        super().__init__(Ownership(0, 2))
+        self.handed = 0
+
+    async def ask(self, owner: int, handover: Handover) -> AsyncIterator[bytes | Footer]:
+        self.handed += len(handover.keys)
+        if self.handed:
+            msg = f"worker {owner} is gone"
+            raise ColleagueError(msg)
+        yield b""
+
+
+def test_every_step_of_a_bulk_request_waits_for_its_turn() -> None:
+    turnstile = Counted()
+    sources(filled_store(OBSERVED_AT + 60), lambda: OBSERVED_AT + 1, turnstile=turnstile)
+    assert turnstile.sizes == [1_000, 1_000, 500] + [500] * 5  # its lookups, and their records
+
+
+def test_handing_over_waits_for_its_turn() -> None:
+    turnstile, colleagues = Counted(), Gone()
+    said = sources(MemoryStore(lambda: OBSERVED_AT), lambda: OBSERVED_AT, colleagues=colleagues, turnstile=turnstile)
+    assert said == {Source.INSTITUTION: 2_500}
+    assert colleagues.handed > 1_000
+    # Lookups and records; then what was handed over, and its records, which are read anew when nobody takes them.
+    assert sum(turnstile.sizes) == 2 * 2_500 + 2 * colleagues.handed

@@ -11,7 +11,11 @@ from broker.turnstile import LITTLE, Turnstile
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(test)
+    async def main() -> None:
+        async with asyncio.timeout(10):
+            await test
+
+    asyncio.run(main())
 
 
 async def turns(count: int) -> None:
@@ -89,7 +93,8 @@ def test_it_can_be_used_again_once_it_was_empty() -> None:
     async def test() -> None:
         turnstile = Turnstile()
         for _ in range(2):
-            await turnstile.turn(LITTLE + 1)
+            step = asyncio.create_task(turnstile.turn(LITTLE + 1))
             await turns(10)
+            assert step.done()
 
     run(test())
