@@ -1,7 +1,7 @@
 """Messages kept to be checked once the clock has stopped, in memory that was taken before it started.
 
-The first touch of a page can cost a virtual machine far more than a fault: where this was written, keeping replies in
-memory of their own took 1.3 µs of the client's CPU per inquiry, which is a tenth of what the broker needs to answer it.
+The first touch of a page can cost a virtual machine far more than a fault, and would be paid by the client while the
+clock runs: on the same cores, it would be counted as the broker's slowness.
 """
 
 import mmap

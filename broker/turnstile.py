@@ -1,18 +1,18 @@
 """Bulk work passes one step at a time, and the loop has a few turns for everybody else between two steps.
 
 A request of thousands of lookups is milliseconds of work in each of its steps, and a loop runs all that is ready before
-it looks up again. Without a turnstile, somebody who asks about one debtor would wait, at each of the half dozen turns
-that takes, for every step of bulk work that happens to be ready; with it, for one step in a few turns.
+it looks up again. Without a turnstile, somebody who asks about one debtor would wait, at each of the turns that takes,
+for every step of bulk work that happens to be ready; with it, for one step in a few turns.
 """
 
 import asyncio
 from collections import deque
 
 LITTLE = 100
-"""Lookups that take so little, less than half a millisecond, that nobody need wait for them to pass."""
+"""Lookups that take so little that nobody need wait for them to pass: a tenth of a step of bulk work."""
 
 
-# Turns between two steps. A request has to pass some eight from socket to socket; an empty one takes 10 µs.
+# Turns between two steps: a request needs several from socket to socket, and an empty one takes next to nothing.
 _TURNS = 4
 
 
