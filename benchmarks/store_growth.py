@@ -196,6 +196,8 @@ def main(
 ) -> None:
     """Run it."""
     deadline = time.monotonic() + 60 * minutes
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         within = stack.enter_context(tempfile.TemporaryDirectory(prefix="broker-benchmark-", dir=folder))
         path = Path(within) / "cache"
