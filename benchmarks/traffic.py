@@ -10,6 +10,7 @@ import grpc
 from rich.console import Console
 from rich.progress import Progress
 
+from benchmarks.outline import part
 from benchmarks.shelf import Shelf
 from broker.v1 import asset_pb2, inquiry_pb2
 from broker.v1 import investigation_pb2 as pb
@@ -158,10 +159,12 @@ async def _one_stream(
     for body in bodies:
         call = investigate(body, timeout=_PATIENCE)
         try:
-            *messages, last = [message async for message in call]  # the summary comes last, and alone
+            *messages, last = [message async for message in call]
         finally:
             call.cancel()
-        summary = pb.InvestigateResponse.FromString(last).summary
+        reports, summary = part(last)
+        if reports:
+            messages.append(reports)
         _add_summary(received, summary)
         if keep(body, messages):
             received.kept.put(messages)

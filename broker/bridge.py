@@ -30,11 +30,20 @@ class Outlet(Generic[T]):
     Several may put: it has ended when all who are expected to have said so.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, weigh: Callable[[list[T]], int] = len) -> None:
+        """`weigh`: how much some items are, for those who wait until there is enough."""
+        self._weigh = weigh
         self._items: list[T] = []
+        self._weight = 0
         self._expected = 1
         self._error: BaseException | None = None
         self._waiting: asyncio.Future[None] | None = None
+        self._enough = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether everything was taken and nothing will come, not even an error."""
+        return not self._items and not self._expected and self._error is None
 
     def expect(self) -> None:
         """One more will put items, beside the one there is from the beginning."""
@@ -43,6 +52,7 @@ class Outlet(Generic[T]):
     def put(self, items: list[T]) -> None:
         """Adds items. Called from either side, as are `end` and `fail`."""
         self._items.extend(items)
+        self._weight += self._weigh(items)
         self._wake()
 
     def end(self, error: BaseException | None = None) -> None:
@@ -56,18 +66,33 @@ class Outlet(Generic[T]):
         self._error = self._error or error
         self._wake()
 
-    async def take(self) -> list[T]:
-        """All items put by now, at least one; none once the outlet has ended. Awaited in asyncio."""
-        while not self._items and self._expected and self._error is None:
-            self._waiting = asyncio.get_running_loop().create_future()
-            await self._waiting
+    async def take(self, enough: int = 0, patience: float = 0.0) -> list[T]:
+        """All items put by now, at least one; none once the outlet has ended. Awaited in asyncio.
+
+        Of less than `enough`, more is waited for, for `patience` seconds.
+        """
+        await self._wait(enough=0)
+        if patience and not self._has(enough):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await self._wait(enough)
         if not self._items and self._error is not None:
             raise self._error
-        items, self._items = self._items, []
+        items, self._items, self._weight = self._items, [], 0
         return items
 
+    async def _wait(self, enough: int) -> None:
+        while not self._has(enough):
+            self._enough = enough
+            self._waiting = asyncio.get_running_loop().create_future()
+            await self._waiting
+
+    def _has(self, enough: int) -> bool:
+        """Whether there is something, and enough of it, or nothing more to wait for."""
+        return bool(self._items and self._weight >= enough) or not self._expected or self._error is not None
+
     def _wake(self) -> None:
-        if self._waiting is not None and not self._waiting.done():
+        if self._waiting is not None and not self._waiting.done() and self._has(self._enough):
             self._waiting.set_result(None)
 
 

@@ -32,13 +32,15 @@ class Petition:
         *,
         incremental: bool,
         put: Callable[[list[bytes]], None],
+        whole: Callable[[], None],
     ) -> None:
-        """`institutions` by column; `put` takes encoded reports."""
+        """`institutions` by column; `put` takes encoded reports; `whole` is called right after the last were put."""
         self.assembly = assembly
         self._institutions = institutions
         self._headers = headers
         self._incremental = incremental
         self._put = put
+        self._say_whole = whole
         self._sealed = False
         self._whole = trio.Event()
         self.open = True
@@ -59,8 +61,13 @@ class Petition:
         self._sealed = True
         self._check_whole()
 
+    @property
+    def whole(self) -> bool:
+        """Whether every row is, and none will come."""
+        return self._whole.is_set()
+
     async def wait_whole(self) -> None:
-        """Waits until all rows are."""
+        """Waits until it is whole."""
         await self._whole.wait()
 
     def repeat(self, row: int, position: int) -> None:
@@ -95,8 +102,9 @@ class Petition:
             self.deliver(column, rows, segments=segments, outcomes=outcomes, source=Source.BROKER)
 
     def _check_whole(self) -> None:
-        if self._sealed and not self.assembly.open_rows:
+        if self._sealed and not self.assembly.open_rows and not self.whole:
             self._whole.set()
+            self._say_whole()
 
     def _report(self, row: int, position: int) -> bytes:
         return self._headers.report(position, self._flags(row), self.assembly.body(row))

@@ -34,6 +34,8 @@ class Handover(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
 class Footer(msgspec.Struct, array_like=True, frozen=True):
     """The end of what a worker says: that all lookups were reported on, and how."""
 
+    last: bytes
+    """The last `InvestigateResponse`; empty if all was said before."""
     counts: bytes
     """`Tally.counts`, in memory order."""
     complete: bool

@@ -52,7 +52,7 @@ class Pipeline:
             inquest = Inquest(self.parts, request, selection, heads, write, ownership=ownership)
             if ownership.workers > 1 and len(batches) > 1:
                 batches = _with_repeats_together(batches)
-            await inquest.run(batches, time_left - (time.perf_counter() - began))
+            last = await inquest.run(batches, time_left - (time.perf_counter() - began))
             summary = contract.write_summary(
                 request,
                 selection,
@@ -61,7 +61,7 @@ class Pipeline:
                 complete=inquest.complete,
                 elapsed=time.perf_counter() - began,
             )
-            await write(summary)
+            await write(last + summary)  # encoded messages are merged by putting one after the other
             self.meter.count(selection, inquest.tally, lookups=len(request.lookups), invalid=inquest.invalid)
 
     async def take_over(self, handover: Handover, write: Write) -> Footer:
@@ -78,8 +78,8 @@ class Pipeline:
         types = [subject.type for subject in handover.subjects]
         columns = Columns(handover.heads, types, handover.keys, handover.subjects, {})
         inquest = Inquest(self.parts, request, selection, heads, write, ownership=ALONE)
-        await inquest.run([Batch(columns, handover.positions)], handover.time_left)
-        return Footer(inquest.tally.counts.tobytes(), inquest.complete)
+        last = await inquest.run([Batch(columns, handover.positions)], handover.time_left)
+        return Footer(last, inquest.tally.counts.tobytes(), inquest.complete)
 
     def _select(self, request: Request) -> Selection:
         return self.selector.select(request.mandate.court, ids=request.institution_ids, kinds=request.kinds)

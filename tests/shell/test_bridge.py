@@ -12,6 +12,9 @@ from broker.bridge import Bridge, BridgeEndedError, Outlet, in_asyncio, open_bri
 T = TypeVar("T")
 
 
+NEVER = 3_600.0  # s; a test that waits so long has failed
+
+
 class OddError(Exception):
     """Raised on one side, expected on the other."""
 
@@ -395,6 +398,57 @@ def test_a_taker_that_left_loses_nothing() -> None:
         return await outlet.take()
 
     assert asyncio.run(main()) == [1, 2]
+
+
+def test_what_is_little_waits_until_there_is_enough() -> None:
+    async def main() -> list[str]:
+        outlet: Outlet[str] = Outlet(weigh=lambda items: sum(map(len, items)))
+        taking = asyncio.create_task(outlet.take(enough=4, patience=NEVER))
+        for item in ("a", "b", "cd"):
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert not taking.done()
+            outlet.put([item])
+        return await taking
+
+    assert asyncio.run(main()) == ["a", "b", "cd"]
+
+
+def test_enough_is_taken_at_once_and_counted_anew() -> None:
+    async def main() -> list[list[int]]:
+        outlet: Outlet[int] = Outlet()
+        outlet.put([1, 2])
+        first = await outlet.take(enough=2, patience=NEVER)
+        outlet.put([3])
+        return [first, await outlet.take(enough=2, patience=0.001)]
+
+    assert asyncio.run(main()) == [[1, 2], [3]]
+
+
+@pytest.mark.parametrize("error", [None, OddError("odd")])
+def test_what_is_little_does_not_wait_for_nothing(error: OddError | None) -> None:
+    async def main() -> tuple[list[int], bool]:
+        outlet: Outlet[int] = Outlet()
+        outlet.put([1])
+        taking = asyncio.create_task(outlet.take(enough=2, patience=NEVER))
+        await asyncio.sleep(0)
+        outlet.end(error)
+        return await taking, outlet.ended
+
+    assert asyncio.run(main()) == ([1], error is None)
+
+
+def test_an_outlet_has_ended_when_all_is_taken() -> None:
+    async def main() -> list[bool]:
+        outlet: Outlet[int] = Outlet()
+        seen = [outlet.ended]
+        outlet.put([1])
+        outlet.end()
+        seen.append(outlet.ended)
+        await outlet.take()
+        return [*seen, outlet.ended]
+
+    assert asyncio.run(main()) == [False, False, True]
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from tests.stage import MANDATE
 
 T = TypeVar("T")
 PATIENCE = 20.0  # s, on a machine with much else to do
-FOOTER = Footer(b"counts", complete=True)
+FOOTER = Footer(b"the last", b"counts", complete=True)
 REPORTS = [b"\x0a\x00", b"\x0a\x02\x18\x01"]
 TakeOver = Callable[[Handover, Write], Awaitable[Footer]]
 

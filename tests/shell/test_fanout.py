@@ -50,7 +50,12 @@ class Court:
             wire.Headers([wire.text_field(1, f"ref-{position}") for position in range(lookups)]),
             incremental=incremental,
             put=self._put,
+            whole=self._end,
         )
+        self.ended_after: list[int] = []
+
+    def _end(self) -> None:
+        self.ended_after.append(len(self.reports))
 
     def _put(self, reports: list[bytes]) -> None:
         for report in reports:
@@ -200,6 +205,7 @@ async def test_a_request_is_attended_until_it_is_sealed() -> None:
         await trio.sleep(1)
         court.petition.seal()
     assert [report.position for report in court.reports] == [0, 1]
+    assert court.ended_after == [2]
 
 
 async def test_a_repeat_is_reported_when_its_row_is() -> None:
@@ -213,6 +219,7 @@ async def test_a_repeat_is_reported_when_its_row_is() -> None:
         court.petition.seal()
     assert [(report.ref, report.position) for report in court.reports] == [("ref-0", 0), ("ref-4", 4), ("ref-5", 5)]
     assert court.tally.by_outcome() == {Outcome.NOT_FOUND: 3}
+    assert court.ended_after == [3]
 
 
 # Increments.

@@ -100,8 +100,9 @@ def test_a_footer_carries_the_counts(
     tally = Tally(3)
     for place, count in counts.items():
         tally.counts[place] = count
-    footer = read_footer(pack_footer(Footer(tally.counts.tobytes(), complete)))
+    footer = read_footer(pack_footer(Footer(b"the last", tally.counts.tobytes(), complete)))
     assert footer is not None
+    assert footer.last == b"the last"
     assert footer.complete is complete
     assert np.array_equal(np.frombuffer(footer.counts, np.int64).reshape(tally.counts.shape), tally.counts)
 
@@ -124,6 +125,6 @@ def test_reports_are_no_footer(response: pb.InvestigateResponse) -> None:
 
 def test_a_footer_is_no_reports() -> None:
     """Whoever passed it on by mistake would be found out."""
-    message = pack_footer(Footer(Tally(1).counts.tobytes(), complete=True))
+    message = pack_footer(Footer(b"", Tally(1).counts.tobytes(), complete=True))
     with pytest.raises(Exception, match="Error parsing message"):
         pb.InvestigateResponse.FromString(message)

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from broker import contract
@@ -14,10 +15,11 @@ from broker.core import record, wire
 from broker.core.key import Keyer
 from broker.core.ownership import Ownership
 from broker.core.selection import Selector
+from broker.core.tally import Tally
 from broker.fanout import FanOut
 from broker.handover import Footer, Handover
 from broker.inquest import Parts
-from broker.institutions.stub import OBSERVED_AT, StubInstitution, stub_spec
+from broker.institutions.stub import OBSERVED_AT, StubInstitution, holds, slow, stub_spec
 from broker.lane import Lane
 from broker.metrics import RequestMeter
 from broker.model import Outcome, Source, SubjectType
@@ -32,13 +34,18 @@ KEYER = Keyer(b"k" * 32)
 ACCOUNTS = [f"6222{number:08}" for number in range(2_500)]
 
 
-def message() -> pb.InvestigateRequest:
-    request = pb.InvestigateRequest()
+def message(
+    accounts: Sequence[str] = ACCOUNTS,
+    *,
+    priority: pb.Priority = pb.PRIORITY_INTERACTIVE,
+    delivery: pb.Delivery = pb.DELIVERY_COMPLETE,
+) -> pb.InvestigateRequest:
+    request = pb.InvestigateRequest(priority=priority, delivery=delivery)
     request.mandate.court_code = "京"
     request.mandate.officer = "officer"
     request.mandate.case_number = "（2026）京执1号"
     request.mandate.legal_document = "ruling"
-    for number, account in enumerate(ACCOUNTS):
+    for number, account in enumerate(accounts):
         request.lookups.add(ref=str(number)).property.bank_account = account
     return request
 
@@ -63,26 +70,27 @@ def filled_store(expires: int) -> MemoryStore:
 NO_COLLEAGUES = Colleagues()
 
 
-def sources(
+def responses(
+    request: pb.InvestigateRequest,
     store: MemoryStore,
-    clock: Callable[[], float],
+    clock: Callable[[], float] = lambda: OBSERVED_AT + 1,
     *,
+    institution: StubInstitution | None = None,
     colleagues: Colleagues = NO_COLLEAGUES,
     turnstile: Turnstile | None = None,
-) -> Counter[int]:
-    """Where the answers to one request over all accounts come from."""
+) -> list[pb.InvestigateResponse]:
+    """All messages of one request's stream."""
 
-    async def main() -> Counter[int]:
-        said: Counter[int] = Counter()
+    async def main() -> list[pb.InvestigateResponse]:
+        said: list[pb.InvestigateResponse] = []
 
         async def write(body: bytes) -> None:
-            for report in pb.InvestigateResponse.FromString(body).reports:
-                said.update(int(answer.source) for answer in report.answers)
+            said.append(pb.InvestigateResponse.FromString(body))
 
         async with open_bridge() as bridge:
 
             async def open_lanes() -> FanOut:
-                return FanOut([Lane(StubInstitution(SPEC), store, clock=clock, random=lambda: 0.5)])
+                return FanOut([Lane(institution or StubInstitution(SPEC), store, clock=clock, random=lambda: 0.5)])
 
             fanout = await bridge.run(open_lanes)
             bridge.start(fanout.run, lambda _: None)
@@ -93,11 +101,23 @@ def sources(
                 meter=RequestMeter(CollectorRegistry()),
                 parts=Parts(store, fanout, bridge, colleagues, turnstile or Turnstile(), clock),
             )
-            request = contract.read_request(message().SerializeToString(), most_lookups=10_000)
-            await pipeline.investigate(request, 10.0, write)
+            read = contract.read_request(request.SerializeToString(), most_lookups=10_000)
+            await pipeline.investigate(read, 10.0, write)
         return said
 
     return asyncio.run(main())
+
+
+def sources(
+    store: MemoryStore,
+    clock: Callable[[], float],
+    *,
+    colleagues: Colleagues = NO_COLLEAGUES,
+    turnstile: Turnstile | None = None,
+) -> Counter[int]:
+    """Where the answers to one request over all accounts come from."""
+    said = responses(message(), store, clock, colleagues=colleagues, turnstile=turnstile)
+    return Counter(int(answer.source) for each in said for report in each.reports for answer in report.answers)
 
 
 def test_what_is_fresh_is_served() -> None:
@@ -168,3 +188,63 @@ def test_handing_over_waits_for_its_turn() -> None:
     assert colleagues.handed > 1_000
     # Lookups and records; then what was handed over, and its records, which are read anew when nobody takes them.
     assert sum(turnstile.sizes) == 2 * 2_500 + 2 * colleagues.handed
+
+
+@pytest.mark.parametrize("store", [filled_store(OBSERVED_AT + 60), MemoryStore(lambda: OBSERVED_AT)])
+def test_what_there_is_to_say_about_one_subject_is_said_in_one_message(store: MemoryStore) -> None:
+    (only,) = responses(message(ACCOUNTS[:1]), store)
+    assert len(only.reports) == only.summary.lookups == 1
+
+
+def test_the_summary_comes_with_the_last_reports() -> None:
+    first, *_, last = responses(message(), filled_store(OBSERVED_AT + 60))
+    assert first.reports
+    assert not first.HasField("summary")
+    assert last.reports
+    assert last.summary.lookups == len(ACCOUNTS)
+
+
+@pytest.mark.parametrize("priority", [pb.PRIORITY_INTERACTIVE, pb.PRIORITY_BULK])
+def test_what_is_known_does_not_wait_for_what_is_asked(priority: pb.Priority) -> None:
+    held = filled_store(OBSERVED_AT + 60)
+    request = message(["6222999999", *ACCOUNTS[:2]], priority=priority)
+    first, last = responses(request, held, institution=StubInstitution(SPEC, slow(0.01, holds({}))))
+    assert [report.position for report in first.reports] == [1, 2]
+    assert [report.position for report in last.reports] == [0]
+
+
+def reports_in_dribs_and_drabs(request: pb.InvestigateRequest) -> list[int]:
+    """How many reports came in each message, from an institution that answers one inquiry at a time."""
+    spec = stub_spec(batch_size=1, concurrency=1)
+    said = responses(request, MemoryStore(lambda: OBSERVED_AT), institution=StubInstitution(spec))
+    assert sum(len(each.reports) for each in said) == len(request.lookups)
+    return [len(each.reports) for each in said]
+
+
+def test_bulk_reports_wait_for_one_another_and_others_do_not() -> None:
+    gathered = reports_in_dribs_and_drabs(message(ACCOUNTS[:60], priority=pb.PRIORITY_BULK))
+    assert len(gathered) <= 10, "a message in a tenth of a second"
+    assert len(reports_in_dribs_and_drabs(message(ACCOUNTS[:60]))) > 30
+    incremental = message(ACCOUNTS[:60], priority=pb.PRIORITY_BULK, delivery=pb.DELIVERY_INCREMENTAL)
+    assert len(reports_in_dribs_and_drabs(incremental)) > 30
+
+
+class Terse(Colleagues):
+    """Another worker that owns half of all subjects, and says all it has to say in its footer."""
+
+    def __init__(self) -> None:
+        super().__init__(Ownership(0, 2))
+
+    async def ask(self, _: int, handover: Handover) -> AsyncIterator[bytes | Footer]:
+        headers = wire.Headers(dict(zip(handover.positions, handover.heads, strict=True)))
+        segment = wire.seal(SPEC.id, [wire.content(Outcome.NOT_FOUND)], Source.INSTITUTION)[0]
+        reports = [headers.report(position, wire.FINAL + wire.COMPLETE, segment) for position in handover.positions]
+        tally = Tally(1)
+        tally.add(0, bytes([Outcome.NOT_FOUND]) * len(reports), Source.INSTITUTION)
+        yield Footer(b"".join(reports), tally.counts.tobytes(), complete=True)
+
+
+def test_what_a_colleague_says_last_is_passed_on() -> None:
+    said = responses(message(ACCOUNTS[:50]), MemoryStore(lambda: OBSERVED_AT), colleagues=Terse())
+    assert sorted(report.position for each in said for report in each.reports) == list(range(50))
+    assert said[-1].summary.inquiries == 50
