@@ -10,8 +10,9 @@ import grpc
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks.outline import part
 from benchmarks.shelf import Shelf
+from broker.core.outline import outline
+from broker.core.wire import varint
 from broker.v1 import asset_pb2, inquiry_pb2
 from broker.v1 import investigation_pb2 as pb
 from mock_institutions import config
@@ -23,6 +24,9 @@ CHANNEL = (("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_
 _MANDATE = inquiry_pb2.Mandate(
     court_code="沪0101", officer="基准测试", case_number="（2026）沪0101执1号", legal_document="协助执行通知书"
 )
+_SUMMARY_NUMBER = pb.InvestigateResponse.SUMMARY_FIELD_NUMBER
+_SUMMARY = varint(_SUMMARY_NUMBER << 3 | 2)
+_Ending = outline(_SUMMARY_NUMBER)
 _PATIENCE = 120.0  # s per request; a benchmark that takes longer has failed
 
 
@@ -162,7 +166,7 @@ async def _one_stream(
             *messages, last = [message async for message in call]
         finally:
             call.cancel()
-        reports, summary = part(last)
+        reports, summary = parted(last)
         if reports:
             messages.append(reports)
         _add_summary(received, summary)
@@ -171,6 +175,20 @@ async def _one_stream(
         else:
             received.spared += summary.lookups
         advance(summary.lookups)
+
+
+def parted(last: bytes) -> tuple[bytes, pb.Summary]:
+    """The last message of a stream: its reports, as a message of their own, and its summary; neither is read here.
+
+    Raises `ValueError` if the summary is not at its end, where the broker puts it.
+    """
+    pieces = _Ending.FromString(last).pieces
+    summary = b"".join(pieces)
+    field = _SUMMARY + varint(len(summary)) + summary
+    if len(pieces) != 1 or not last.endswith(field):
+        msg = "the last message does not end with the summary"
+        raise ValueError(msg)
+    return last[: -len(field)], pb.Summary.FromString(summary)
 
 
 def _add_summary(received: Received, summary: pb.Summary) -> None:

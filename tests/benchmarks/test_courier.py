@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.courier import Reply
+from benchmarks.courier import Outline, Reply
 from broker.v1 import inquiry_pb2
 from broker.v1 import investigation_pb2 as pb
 
@@ -60,6 +60,12 @@ def test_lost_and_surplus_are_what_sets_say(positions: list[int], asked: int) ->
     asked_for = set(positions) & set(range(asked))
     assert reply.lost == asked - len(asked_for)
     assert reply.surplus == len(positions) - len(asked_for)
+
+
+def test_the_outline_has_positions_and_nothing_more() -> None:
+    outline = Outline.FromString(reports(4, 2))
+    assert [(report.position, report.final) for report in outline.reports] == [(4, True), (2, True)]
+    assert not outline.summary
 
 
 def test_the_summary_may_come_with_reports() -> None:

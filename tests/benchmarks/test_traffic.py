@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchmarks.shelf import Shelf
 from benchmarks.stage import FOUR
-from benchmarks.traffic import Checker, Received, sample
+from benchmarks.traffic import Checker, Received, parted, sample
 from broker.v1 import inquiry_pb2
 from broker.v1 import investigation_pb2 as pb
 from mock_institutions import config
@@ -88,3 +90,24 @@ def test_the_answers_to_another_lookup_are_wrong() -> None:
     response.reports[0].ref, response.reports[1].ref = response.reports[1].ref, response.reports[0].ref
     found = {a.outcome for r in response.reports[:2] for a in r.answers}
     assert (wrong_in(response) > 0) == (inquiry_pb2.OUTCOME_FOUND in found)
+
+
+REPORTS = st.lists(
+    st.builds(pb.Report, ref=st.text(max_size=20), position=st.integers(0, 2**32 - 1), final=st.booleans()), max_size=4
+)
+SUMMARIES = st.builds(pb.Summary, lookups=st.integers(0, 2**32 - 1), request_id=st.text(max_size=200))
+
+
+@given(reports=REPORTS, summary=SUMMARIES)
+def test_the_last_message_is_parted(reports: list[pb.Report], summary: pb.Summary) -> None:
+    said = pb.InvestigateResponse(reports=reports).SerializeToString()
+    ending = pb.InvestigateResponse(summary=summary).SerializeToString()
+    assert parted(said + ending) == (said, summary)
+
+
+@pytest.mark.parametrize("summaries", [[], [pb.Summary(lookups=1)], [pb.Summary(lookups=1)] * 2])
+def test_a_summary_that_is_not_once_and_last_is_noticed(summaries: list[pb.Summary]) -> None:
+    said = pb.InvestigateResponse(reports=[pb.Report(ref="\x12\x00")]).SerializeToString()
+    endings = [pb.InvestigateResponse(summary=summary).SerializeToString() for summary in summaries]
+    with pytest.raises(ValueError, match="does not end with the summary"):
+        parted(b"".join(endings) + said)
