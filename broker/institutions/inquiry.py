@@ -1,5 +1,7 @@
 """The inquiries of a question in the contract's words, for dialects to encode."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from broker.model import Question, SubjectType
@@ -17,11 +19,17 @@ class Inquiry(msgspec.Struct, gc=False):
     name: str
 
 
+Columns = tuple[Sequence[int], Sequence[int], Sequence[str], Sequence[str], Sequence[str]]
+"""One for each member of an `Inquiry`."""
+
+
+def columns(question: Question) -> Columns:
+    """The question's inquiries, numbered from 0."""
+    subject_types, numbers, names = zip(*question.subjects, strict=True) if question.subjects else ((), (), ())
+    words = list(map(_SUBJECT_TYPES.__getitem__, subject_types))
+    return range(len(words)), question.mandate_of, words, numbers, names
+
+
 def inquiries(question: Question) -> list[Inquiry]:
-    """All of them, numbered from 0."""
-    return [
-        Inquiry(item, mandate, _SUBJECT_TYPES[subject_type], number, name)
-        for item, (mandate, (subject_type, number, name)) in enumerate(
-            zip(question.mandate_of, question.subjects, strict=True)
-        )
-    ]
+    """The same, one by one."""
+    return list(map(Inquiry, *columns(question)))

@@ -8,8 +8,9 @@ From then on equal bytes mean the same, and looking at bytes is cheaper than at 
 nearly every item says. Whatever it does not recognise is read as a message.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from itertools import repeat
 from operator import attrgetter
 from typing import Any
 
@@ -19,7 +20,7 @@ from broker.core import wire
 from broker.core.outline import outline
 from broker.core.wire import length_at, text_field
 from broker.errors import BadReplyError
-from broker.institutions.inquiry import Inquiry, inquiries
+from broker.institutions.inquiry import Inquiry, columns
 from broker.institutions.statement import (
     DETAILS,
     MOST_PER_ASSET,
@@ -30,12 +31,12 @@ from broker.institutions.statement import (
     check_request,
     garbled,
 )
-from broker.institutions.struct_writer import field_writer
+from broker.institutions.struct_writer import columns_writer
 from broker.model import Kind, Outcome, Problem, Question, Reply, Subject
 from broker.v1 import asset_pb2, inquiry_pb2, institution_pb2
 
 _INQUIRIES: Any = institution_pb2.InquiryBatch.DESCRIPTOR.fields_by_name["inquiries"]
-_write_inquiries = field_writer(_INQUIRIES, list[Inquiry])
+_write_inquiries = columns_writer(_INQUIRIES, Inquiry)
 
 
 class ProtobufDialect:
@@ -59,7 +60,7 @@ class ProtobufDialect:
                 for mandate in question.mandates
             ],
         )
-        return b"".join([batch.SerializeToString(), *_write_inquiries([inquiries(question)])])
+        return batch.SerializeToString() + _write_inquiries(columns(question))
 
     def decode(self, body: bytes, question: Question, *, kind: Kind, now: int) -> Reply:
         """See `Dialect`."""
@@ -77,21 +78,20 @@ def _read(
     reply: institution_pb2.InquiryBatchReply, question: Question, reader: Reader, kind: Kind
 ) -> tuple[list[int], list[Statement]]:
     """The items' numbers, and what is said about each."""
-    pieces = _Cut.FromString(reply.SerializeToString()).pieces
-    known = _Known(question, reader, kind)
-    items: list[int] = []
-    statements: list[Statement] = []
-    for item, (opening, piece) in enumerate(zip(_openings(len(pieces)), pieces, strict=True)):
-        rest = piece[len(opening) :] if piece.startswith(opening) else b""  # not in order, and to be read
-        statement = known.nothing.get(rest) or known.found(item, rest)
+    pieces = list(_Cut.FromString(reply.SerializeToString()).pieces)
+    openings = _openings(len(pieces))
+    rests = list(map(bytes.removeprefix, pieces, openings))
+    if sum(map(len, pieces)) != sum(map(len, openings)) + sum(map(len, rests)):  # some are not in order, and to be read
+        rests = [b"" if len(rest) + len(o) > len(piece) else rest for rest, o, piece in zip(rests, openings, pieces)]  # noqa: B905 - aligned
+    known, unread = _Known(question, reader, kind), garbled()
+    items = list(range(len(pieces)))
+    statements = list(map(known.nothing(rests).get, rests, repeat(unread)))
+    for place in [place for place, statement in enumerate(statements) if statement is unread]:
+        statement = known.found(place, rests[place])
         if statement is None:
-            said = reply.replies[item]
-            items.append(said.item)
-            statements.append(_statement(said, reader))
-            known.learn(rest, statements[-1])
-        else:
-            items.append(item)
-            statements.append(statement)
+            said = reply.replies[place]
+            items[place], statement = said.item, _statement(said, reader)
+        statements[place] = statement
     return items, statements
 
 
@@ -104,20 +104,19 @@ def _openings(count: int) -> list[bytes]:
 class _Known:
     """What items say, by the bytes that follow their number.
 
-    State: the statements NOT_FOUND so far, and the moments of those FOUND, as they were written.
+    State: the moments of statements FOUND, as they were written.
     """
 
     def __init__(self, question: Question, reader: Reader, kind: Kind) -> None:
-        self.nothing: dict[bytes, Statement] = {}
         self._moments: dict[bytes, int | None] = {}
         self._subjects = question.subjects
         self._reader = reader
         self._details = _DETAILS[kind]
 
-    def learn(self, rest: bytes, statement: Statement) -> None:
-        """Remembers a statement NOT_FOUND: other items with these bytes say the same."""
-        if rest.startswith(_NOT_FOUND):
-            self.nothing[rest] = statement
+    def nothing(self, rests: Iterable[bytes]) -> dict[bytes, Statement]:
+        """The statements NOT_FOUND among them: one for all items with the same bytes."""
+        parse = institution_pb2.InquiryReply.FromString
+        return {rest: _statement(parse(rest), self._reader) for rest in set(rests) if rest.startswith(_NOT_FOUND)}
 
     def found(self, item: int, rest: bytes) -> Statement | None:
         """A statement FOUND of assets held by the subject, spelled as it was asked about; None if it may be another."""

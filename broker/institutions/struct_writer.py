@@ -49,6 +49,15 @@ def field_writer(field: FieldDescriptor, hint: Any) -> Callable[[Sequence[Any]],
     return lambda values: _joined(write(values))
 
 
+def columns_writer(field: FieldDescriptor, struct: type[msgspec.Struct]) -> Callable[[Sequence[Sequence[Any]]], bytes]:
+    """A writer of many structs as the given repeated field, one after the other, given by a column for each member.
+
+    Raises as a `Writer`.
+    """
+    write = _members_writer(field, struct)
+    return lambda columns: b"".join(_joined(write(columns)))
+
+
 def _joined(columns: Columns) -> list[bytes]:
     return list(map(b"".join, zip(*columns, strict=True)))
 
@@ -73,17 +82,24 @@ def _each(function: Callable[[Any], bytes]) -> Writer:
 
 
 def _struct_writer(field: FieldDescriptor, struct: type[msgspec.Struct]) -> Writer:
+    write = _members_writer(field, struct)
+    astuple = msgspec.structs.astuple
+    return lambda structs: write(list(zip(*map(astuple, structs), strict=True)))
+
+
+def _members_writer(
+    field: FieldDescriptor, struct: type[msgspec.Struct]
+) -> Callable[[Sequence[Sequence[Any]]], Columns]:
+    """A writer of structs, given by columns: one for each member, or none at all."""
     tag = _tag(field)
     heads = _heads(tag, empty=tag + b"\x00")
     known = _message(field).fields_by_name
     hints = get_type_hints(struct)
     members = [_writer(known[name], hints[name]) for name in struct.__struct_fields__]
-    astuple = msgspec.structs.astuple
 
-    def write(structs: Sequence[msgspec.Struct]) -> Columns:
-        columns = zip(*map(astuple, structs), strict=True)
+    def write(columns: Sequence[Sequence[Any]]) -> Columns:
         parts = [part for member, column in zip(members, columns) if any(column) for part in member(column)]  # noqa: B905 - aligned, or none
-        bodies = _joined(parts) if parts else [b""] * len(structs)
+        bodies = _joined(parts) if parts else [b""] * (len(columns[0]) if columns else 0)
         return heads(bodies), bodies
 
     return write
