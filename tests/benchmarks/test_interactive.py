@@ -44,10 +44,11 @@ def test_cached_visits_ask_about_the_known_and_all_others_about_somebody_new() -
 def test_figures_are_by_kind() -> None:
     request = Request(b"", [0], is_bulk=False)
     visited = [
-        Visited(kind, request, Reply(asked=1, first=last / 2, last=last))
+        Visited(kind, request, Reply(asked=1, first=last / 2, last=last), late=0.001)
         for kind, last in (("cached", 0.004), ("missed", 0.030), ("institution", 0.010))
     ]
     figures = latencies(visited)
     assert figures["cached_p99_ms"] == 4.0
     assert figures["cached_first_p50_ms"] == 2.0
     assert figures["missed_p99_over_institution_ms"] == 20.0
+    assert figures["client_late_p99_ms"] == 1.0
