@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
+from msgspec import MsgspecError
 from msgspec.structs import replace
 
 from broker.core.ownership import ALONE, Ownership
@@ -64,6 +65,9 @@ class Colleagues:
                     return
         except grpc.aio.AioRpcError as error:
             msg = f"worker {owner} failed: {error.code().name}"
+            raise ColleagueError(msg) from None
+        except MsgspecError:  # a worker of another version: they are replaced one by one
+            msg = f"worker {owner} ended with a footer of another version"
             raise ColleagueError(msg) from None
         finally:
             call.cancel()  # an abandoned call is never collected (grpc/grpc#43462)

@@ -38,8 +38,8 @@ Write = Callable[[bytes], Awaitable[None]]
 
 # Bytes per message: a quarter of gRPC's default limit for receivers, large enough to cost nothing per message.
 _MESSAGE = 1024 * 1024
-# Reports on bulk work wait for others to go with: a message costs as much to send, and to receive, as a hundred reports
-# cost to make, and answers come in dribs and drabs (a request's lookups that others ask about at that moment, things).
+# Reports on bulk work wait for others to go with: a message costs far more to send, and to receive, than a report does,
+# and answers come in dribs and drabs (to lookups that others ask about at that moment, to things).
 _WORTH_SENDING = 32 * 1024  # bytes: a hundred reports
 _PATIENCE = 0.1  # s; a fifth of what a request of a thousand lookups takes when the machine is busy
 # Records read at a time: some two milliseconds, after which others get their turns of the loop. Half as many cost hits

@@ -203,6 +203,19 @@ def test_what_is_no_handover_is_refused(folder: Path, monkeypatch: pytest.Monkey
     play(folder, main)
 
 
+def test_the_footer_of_another_version_is_no_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("broker.colleague_service.pack_footer", lambda _: b"\xff\x91\xc3")  # [true]
+
+    async def main(colleagues: Colleagues) -> None:
+        async with colleague(folder, saying(REPORTS)):
+            answer = colleagues.ask(1, handover())
+            assert [await anext(answer) for _ in REPORTS] == REPORTS
+            with pytest.raises(ColleagueError, match="another version"):
+                await anext(answer)
+
+    play(folder, main)
+
+
 def test_who_hangs_is_given_up_within_the_time_there_is(folder: Path) -> None:
     """Beyond it the caller's stream could not be ended properly any more."""
 
