@@ -35,7 +35,7 @@ class Footer(msgspec.Struct, array_like=True, frozen=True):
     """The end of what a worker says: that all lookups were reported on, and how."""
 
     last: bytes
-    """The last `InvestigateResponse`; empty if all was said before."""
+    """The last `InvestigateResponse`, if it is small; empty if all was said before."""
     counts: bytes
     """`Tally.counts`, in memory order."""
     complete: bool

@@ -40,6 +40,7 @@ Write = Callable[[bytes], Awaitable[None]]
 _MESSAGE = 1024 * 1024
 # Reports on bulk work wait for others to go with: a message costs far more to send, and to receive, than a report does,
 # and answers come in dribs and drabs (to lookups that others ask about at that moment, to things).
+# The last message of a call is not given back before the next collection of garbage, so it had better be small, too.
 _WORTH_SENDING = 32 * 1024  # bytes: a hundred reports
 _PATIENCE = 0.1  # s; a fifth of what a request of a thousand lookups takes when the machine is busy
 # Records read at a time: some two milliseconds, after which others get their turns of the loop. Half as many cost hits
@@ -121,9 +122,9 @@ class Inquest:
         return self._assembly.all_complete and self._others_complete
 
     async def run(self, batches: Iterable[Batch], time_left: float) -> bytes:
-        """Streams reports within `time_left` seconds. Returns the last message, to be sent with what ends the stream.
+        """Streams reports within `time_left` seconds. Returns what ends the stream is to be sent with.
 
-        It is empty if everything was sent before.
+        That are the last reports, joined, if they are too few to be worth a message of their own.
         """
         self._deadline = time.monotonic() + time_left
         reports: list[bytes] = []
@@ -139,7 +140,7 @@ class Inquest:
                 self._sent += self._petition.reported
             if self._sent != self._lookups:
                 raise LostReportsError
-            return await self._send_but_last(reports)
+            return await self._send_last(reports)
         finally:
             if self._errand is not None:
                 self._errand.cancel()
@@ -203,18 +204,16 @@ class Inquest:
         self._sent += len(reports)
         return reports
 
-    async def _send(self, reports: list[bytes]) -> None:
-        if last := await self._send_but_last(reports):
-            await self._write(last)
-
-    async def _send_but_last(self, reports: list[bytes]) -> bytes:
-        """Sends all messages of these reports but the last, and returns that: empty if there are no reports."""
-        last = b""
+    async def _send(self, reports: Sequence[bytes]) -> None:
         for message in wire.messages(reports, _MESSAGE):
-            if last:
-                await self._write(last)
-            last = message
-        return last
+            await self._write(message)
+
+    async def _send_last(self, reports: Sequence[bytes]) -> bytes:
+        """Sends reports that are worth it, and returns those that are not, joined."""
+        if _size(reports) < _WORTH_SENDING:
+            return b"".join(reports)
+        await self._send(reports)
+        return b""
 
     # What this worker asks itself.
 

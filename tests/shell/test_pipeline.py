@@ -196,12 +196,18 @@ def test_what_there_is_to_say_about_one_subject_is_said_in_one_message(store: Me
     assert len(only.reports) == only.summary.lookups == 1
 
 
-def test_the_summary_comes_with_the_last_reports() -> None:
-    first, *_, last = responses(message(), filled_store(OBSERVED_AT + 60))
+def test_the_summary_comes_with_the_last_few_reports() -> None:
+    first, *_, last = responses(message(ACCOUNTS[:1_100]), filled_store(OBSERVED_AT + 60))
     assert first.reports
     assert not first.HasField("summary")
     assert last.reports
-    assert last.summary.lookups == len(ACCOUNTS)
+    assert last.summary.lookups == 1_100
+
+
+def test_many_last_reports_have_a_message_of_their_own() -> None:
+    *_, last = responses(message(ACCOUNTS[:1_000]), filled_store(OBSERVED_AT + 60))
+    assert not last.reports
+    assert last.summary.lookups == 1_000
 
 
 @pytest.mark.parametrize("priority", [pb.PRIORITY_INTERACTIVE, pb.PRIORITY_BULK])
