@@ -6,7 +6,7 @@ from benchmarks.courier import Reply
 from benchmarks.crowd import Crowd
 from benchmarks.interactive import Plan, latencies, plan_visits
 from benchmarks.pool import Request
-from benchmarks.visits import Visited
+from benchmarks.visits import Visited, ready
 
 PLAN = Plan(
     seconds=20.0,
@@ -52,3 +52,11 @@ def test_figures_are_by_kind() -> None:
     assert figures["cached_first_p50_ms"] == 2.0
     assert figures["missed_p99_over_institution_ms"] == 20.0
     assert figures["client_late_p99_ms"] == 1.0
+
+
+def test_a_system_that_lets_nobody_go_ahead_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("os.sched_setscheduler", refuse)
+    assert not ready()
