@@ -177,6 +177,11 @@ class Question:
     mandate_of: Sequence[int]
     subjects: Sequence[Subject]
 
+    def __post_init__(self) -> None:
+        if len(self.mandate_of) != len(self.subjects):
+            msg = f"{len(self.subjects)} subjects, and mandates of {len(self.mandate_of)}"
+            raise ValueError(msg)
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:

@@ -6,6 +6,7 @@ Replies are written down once, as protobuf messages, and brought into each diale
 import json
 import tracemalloc
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -894,3 +895,8 @@ def test_the_stubs_contents_are_answers_as_well() -> None:
         assets = [account()] if outcome is Outcome.FOUND else []
         parsed = investigation_pb2.Answer.FromString(content(outcome, assets))
         assert (int(parsed.outcome), parsed.institution_id, int(parsed.source)) == (outcome, "", 0)
+
+
+def test_a_subject_without_a_mandate_makes_no_question() -> None:
+    with pytest.raises(ValueError, match="mandates of"):
+        replace(PEOPLE, mandate_of=PEOPLE.mandate_of[1:])
