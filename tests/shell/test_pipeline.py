@@ -19,7 +19,7 @@ from broker.core.tally import Tally
 from broker.fanout import FanOut
 from broker.handover import Footer, Handover
 from broker.inquest import Parts
-from broker.institutions.stub import OBSERVED_AT, StubInstitution, holds, slow, stub_spec
+from broker.institutions.stub import OBSERVED_AT, StubInstitution, stub_spec
 from broker.lane import Lane
 from broker.metrics import RequestMeter
 from broker.model import Outcome, Source, SubjectType
@@ -214,7 +214,7 @@ def test_many_last_reports_have_a_message_of_their_own() -> None:
 def test_what_is_known_does_not_wait_for_what_is_asked(priority: pb.Priority) -> None:
     held = filled_store(OBSERVED_AT + 60)
     request = message(["6222999999", *ACCOUNTS[:2]], priority=priority)
-    first, last = responses(request, held, institution=StubInstitution(SPEC, slow(0.01, holds({}))))
+    first, last = responses(request, held)
     assert [report.position for report in first.reports] == [1, 2]
     assert [report.position for report in last.reports] == [0]
 
