@@ -1,5 +1,5 @@
 # Every target sets up what it needs. `make help` lists them.
-PYTHON ?= python3
+PYTHON ?= $(shell sh scripts/python)
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready

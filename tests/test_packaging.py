@@ -2,8 +2,14 @@
 
 import fnmatch
 import re
+import subprocess
 import tomllib
+from importlib.metadata import requires
 from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
@@ -52,3 +58,22 @@ def test_locks_hold_every_dependency_at_one_version_with_hashes_and_no_host() ->
         assert "://" not in text
         assert "--index" not in text
         assert text.count("==") <= text.count("--hash=sha256:")
+
+
+# Debian 12 has 3.11.2, for which redis wants a package that it does not from 3.11.3 on.
+@pytest.mark.parametrize("version", ["3.11.0", "3.11.2", "3.11.99"])
+def test_locks_are_whole_for_every_python_3_11_whichever_made_them(version: str) -> None:
+    environment = {"python_version": "3.11", "python_full_version": version, "extra": ""}
+    for name in ("runtime", "dev"):
+        locked = set(map(canonicalize_name, lock(name)))
+        for package in locked:
+            for line in requires(package) or ():
+                wanted = Requirement(line)
+                if wanted.marker is None or wanted.marker.evaluate(environment):
+                    assert canonicalize_name(wanted.name) in locked, f"{package} wants {line}"
+
+
+def test_the_interpreter_chosen_can_make_an_environment() -> None:
+    chosen = subprocess.run(["/bin/sh", ROOT / "scripts" / "python"], check=True, capture_output=True, text=True)  # noqa: S603
+    can = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))"
+    assert subprocess.run([chosen.stdout.strip(), "-c", can], check=False).returncode == 0  # noqa: S603

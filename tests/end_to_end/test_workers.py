@@ -586,7 +586,10 @@ KNOWN = sample(300, rng_seed=3, mix="all")
 
 
 def test_workers_share_what_they_know_and_go_on_while_they_are_replaced(crew: Crew) -> None:
-    for part in (share, refuse_to_reload, reload_under_load):
+    run(partial(share, crew), seconds=60)
+    for pid in crew.pids():
+        assert os.sched_getscheduler(pid) == os.SCHED_BATCH
+    for part in (refuse_to_reload, reload_under_load):
         run(partial(part, crew), seconds=60)
     crew.stop()
     crew.start()
