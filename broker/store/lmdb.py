@@ -29,6 +29,7 @@ from broker.store.base import Statements, StoreStatistics
 from broker.store.layers import Layer
 from broker.store.lmdb_file import DAMAGE, StoreFile
 from broker.store.log import Log
+from broker.store.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +56,8 @@ class LmdbStore:
         self._file = StoreFile(path, master_key=master_key, map_size=map_size)
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
-        self._guard = threading.Lock()  # held while reading the file, and while replacing it; never taken under _lock
-        self._log = Log(self._file)
+        self._turns = Turns()  # at the file: to read it, to prepare a commit, to replace it; never taken under _lock
+        self._log = Log(self._file, self._turns)
         self._pending = Layer()
         self._waiting = Layer()
         self._committing = Layer()
@@ -144,17 +145,17 @@ class LmdbStore:
     def _measure(self) -> tuple[int, int]:
         """Records and bytes used; nothing while the file is damaged."""
         try:
-            with self._guard, self._file.env.begin():
+            with self._turns, self._file.env.begin():
                 return self._file.index.subjects, self._file.bytes_used()
         except lmdb.Error:
             return 0, 0
 
     def _read(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        with self._guard:
+        with self._turns:
             try:
                 return self._log.read(keys)
             except lmdb.Error as error:  # nothing is known until the writer has begun a new file
-                self._report(error)  # within the guard: later, it could be taken for that of the new file
+                self._report(error)  # within the turn: later, it could be taken for that of the new file
                 return [None] * len(keys)
 
     def _report(self, error: lmdb.Error | OSError) -> None:
@@ -220,7 +221,7 @@ class LmdbStore:
         """Begins a new file in place of a damaged one. What fails of that is tried again in the next round."""
         if self._file.is_open and self._file.is_current() and not self._damage:
             return
-        with self._guard:
+        with self._turns:
             if self._damage:
                 self._file.set_aside(self._damage)
                 self._damage = None
