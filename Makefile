@@ -45,6 +45,8 @@ bench: $(READY) ## the short benchmarks, under ten minutes
 	$(BIN)/python -m benchmarks.interactive
 	$(BIN)/python -m benchmarks.store_growth --records 2_000_000
 	$(BIN)/python -m benchmarks.steps
+	$(BIN)/python -m benchmarks.inside
+	$(BIN)/python -m benchmarks.inside --path hits
 
 bench-peers: $(READY) ## beside Varnish, Redis and a straightforward broker; needs `make peers-system`
 	$(BIN)/python -m benchmarks.peers

@@ -55,7 +55,7 @@ def shape_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--dialect", type=click.Choice(["mixed", "json", "protobuf"]), default="mixed", show_default=True)
 @click.option("--workers", type=int, help="Of the broker. [default: as its configuration says]")
 @click.option("--streams", default=16, show_default=True, help="Portions under way at a time.")
-@click.option("--channels", default=16, show_default=True, help="Connections they are spread over.")
+@click.option("--channels", default=64, show_default=True, help="Connections they are spread over, as of many courts.")
 @click.option("--checked", default=100, show_default=True, help="About so many portions are recomputed.")
 def main(*, folder: Path, lifetime: float, dialect: str, workers: int | None, **rest: Any) -> None:
     """Run it."""

@@ -116,7 +116,12 @@ class Stage:
 
 @contextmanager
 def stage(
-    *, seed: int, institutions: Sequence[str] = FOUR, dialect: str = "json", national: int | None = None
+    *,
+    seed: int,
+    institutions: Sequence[str] = FOUR,
+    dialect: str = "json",
+    national: int | None = None,
+    program: Sequence[str] = ("broker", "serve"),
 ) -> Iterator[Stage]:
     """Mocks and a broker that knows some of the default ones, or so many national ones instead, in one dialect."""
     with tempfile.TemporaryDirectory(prefix="broker-benchmark-") as name:
@@ -127,7 +132,7 @@ def stage(
         try:
             text = _configuration(folder, mocks.said["institutions"], dialect, institutions if national is None else ())
             (folder / "broker.toml").write_text(text, encoding="utf-8")
-            broker = Program("broker", "serve", "--config", "broker.toml", log=folder / "broker.log")
+            broker = Program(*program, "--config", "broker.toml", log=folder / "broker.log")
             try:
                 yield Stage(folder, mocks, broker)
             finally:
