@@ -30,7 +30,7 @@ from broker.store.turns import Turns
 _SEGMENT = 10  # bits of a block's number below that of its segment: 1,024 blocks, some 10,000 records
 _SWEEP = 5_000  # records looked at in one sweep, at least, if there are as many to look at: some 2 ms
 _PACE = 3  # and for each record appended since the last one: a log left behind by others is soon gone round
-_AT_ONCE = 1_000  # subjects packed, or blocks taken into the index, in one step: some 4 ms, which readers wait for
+_AT_ONCE = 1_000  # subjects packed, or blocks taken into the index, in one step, for which a reader waits
 _NAME = 8  # bytes of a block's number as LMDB's key, big-endian: in order of numbers
 
 
