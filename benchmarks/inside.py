@@ -3,8 +3,9 @@
     python -m benchmarks.inside [--path misses|hits] [--dialect json|protobuf] [--subjects 100000]
 
 `benchmarks.steps` times pure functions alone on the machine, again and again on the same data. Here the same functions
-are timed in a broker of one worker that answers real requests, each by the CPU clock of the thread it runs in and
-without the steps it calls. A step may so be told from what it costs to get there: gRPC, the loops, other threads.
+are timed in a broker that answers real requests, each by the CPU clock of the thread it runs in and without the steps
+it calls, so that a step is told from what it costs to get there: gRPC, the loops, other threads. The broker has one
+worker, which hands nothing over.
 """
 
 import json
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.hits import uvloop_runner
+from benchmarks.hits import References, uvloop_runner
 from benchmarks.stage import Stage, Stopwatch, report, stage
 from benchmarks.timed_worker import ACCOUNT
 from benchmarks.traffic import drive, requests, sample
@@ -44,7 +45,9 @@ def main(*, kind: str, dialect: str, subjects: int, batch: int, streams: int, se
         if kind == "hits":
             runner.run(drive(scene.address, iter(fresh), streams=streams))
             mixed = requests(random.Random(seed).sample(lookups, len(lookups)), batch)
-            runner.run(drive(scene.address, iter(mixed), streams=streams))  # until all is committed
+            references = References()
+            while runner.run(drive(scene.address, iter(mixed), streams=streams, keep=references.learn)).kept:
+                pass  # until all is committed, as in benchmarks.hits
             bodies: Sequence[bytes] = mixed * _ROUNDS
         else:
             bodies = fresh

@@ -20,7 +20,6 @@ from typing import Any
 
 from broker import contract, inquest, lookups
 from broker.cli import main
-from broker.colleague_service import ColleagueService
 from broker.fanout import Petition
 from broker.institutions.dialects import DIALECTS
 from broker.institutions.http import HttpInstitution
@@ -42,9 +41,8 @@ STEPS: list[tuple[str, Any, tuple[str, ...]]] = [
     ("plan", inquest, ("plan",)),
     ("take up hits and misses", inquest.Inquest, ("_take_up", "run", "_read")),
     ("send", inquest.Inquest, ("_send", "_send_last")),
-    ("the request, around all that", Pipeline, ("investigate", "_read", "take_over")),
+    ("the request, around all that", Pipeline, ("investigate", "_read")),
     ("the request, around all that", InvestigationService, ("investigate",)),
-    ("the request, around all that", ColleagueService, ("take_over",)),
     *(("encode questions", type(dialect), ("encode",)) for dialect in DIALECTS.values()),
     *(("decode replies", type(dialect), ("decode",)) for dialect in DIALECTS.values()),
     ("HTTP", HttpTransport, ("post",)),
