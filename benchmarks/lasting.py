@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from benchmarks.stage import FOUR, Program, Stage
-from broker.demo.stage import configuration
+from broker.demo.testbed import configuration
 
 _MAP_SIZE = 1 << 36  # 64 GiB; takes no room before it is filled
 # Answers are dated in whole seconds and can expire that much sooner for the broker than for the mock that gave them.
@@ -29,8 +29,8 @@ def lasting_stage(folder: Path, *, seed: int, dialect: str, lifetime: float, wor
     try:
         text = broker_text(configuration(folder, mocks.said["institutions"]), dialect, lifetime)
         (folder / "broker.toml").write_text(text, encoding="utf-8")
-        crew = () if workers is None else ("--workers", str(workers))
-        broker = Program("broker", "serve", "--config", "broker.toml", *crew, log=folder / "broker.log")
+        pool = () if workers is None else ("--workers", str(workers))
+        broker = Program("broker", "serve", "--config", "broker.toml", *pool, log=folder / "broker.log")
         try:
             yield Stage(folder, mocks, broker)
         finally:
@@ -48,7 +48,7 @@ def mocks_text(lifetime: float) -> str:
 
 def broker_text(text: str, dialect: str, lifetime: float) -> str:
     """A broker's configuration with only the four institutions, and their answers good for `lifetime` seconds."""
-    text = re.sub(r"^((?:not_)?found_lifetime) = .*", rf"\1 = {lifetime}", text, flags=re.MULTILINE)
+    text = re.sub(r"^((?:not_)?found_ttl) = .*", rf"\1 = {lifetime}", text, flags=re.MULTILINE)
     text = re.sub(r"^map_size = .*", f"map_size = {_MAP_SIZE}", text, flags=re.MULTILINE)
     if dialect != "mixed":
         text = re.sub(r"^dialect = .*", f'dialect = "{dialect}"', text, flags=re.MULTILINE)

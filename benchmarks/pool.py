@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from benchmarks.stage import FOUR
 from benchmarks.workload import ORGANISATION, PERSON, THING, Schedule, Shape, draw
-from broker.core.court import PROVINCES, SUPREME, XPCC
+from broker.core.subjects.court import PROVINCES, SUPREME, XPCC
 from broker.v1 import inquiry_pb2
 from broker.v1 import investigation_pb2 as pb
 from mock_institutions import config

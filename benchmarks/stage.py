@@ -23,7 +23,7 @@ from urllib.request import urlopen
 from rich.console import Console
 from rich.table import Table
 
-from broker.demo.stage import configuration
+from broker.demo.testbed import configuration
 
 FOUR = ("mock-bank", "mock-vehicle", "mock-securities", "mock-real-estate")
 """The four national institutions of the default configurations."""

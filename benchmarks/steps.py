@@ -21,20 +21,21 @@ import click
 
 from benchmarks.stage import FOUR, report
 from benchmarks.traffic import requests, sample
-from broker import contract
 from broker.config import load
-from broker.core import wire
-from broker.core.key import Keyer
-from broker.core.plain import FORMS, find_plain
-from broker.core.plan import Lines, plan
-from broker.core.record import institution_key
-from broker.core.selection import select
-from broker.core.tally import Tally
+from broker.core.planning.chunk import LookupColumns
+from broker.core.planning.plan import Lines, plan
+from broker.core.planning.selection import select
+from broker.core.planning.tally import Tally
+from broker.core.subjects.key import Keyer
+from broker.core.subjects.plain import FORMS, find_plain
+from broker.core.wire import encoding
+from broker.core.wire.record import institution_key
 from broker.institutions.dialects import DIALECTS
-from broker.lookups import Columns, read_lookups
 from broker.model import InstitutionSpec, Outcome, Question, Reply, Source
+from broker.serving import contract
+from broker.serving.lookups import read_lookups
 from broker.store.base import Statements
-from broker.store.lmdb import LmdbStore
+from broker.store.lmdb_store import LmdbStore
 from mock_institutions import config as mocks
 from mock_institutions import json_dialect, protobuf_dialect
 from mock_institutions.population import Population
@@ -91,11 +92,13 @@ def main(*, subjects: int, rounds: int, seed: int) -> None:
 
 def _time_hit(bench: Bench, body: bytes, specs: Sequence[InstitutionSpec], keyer: Keyer, store: LmdbStore) -> None:
     today, now = date.today(), int(time.time())  # noqa: DTZ011 - only birth dates are compared with it
-    request = bench.step("cut and check the request", _BATCH, lambda: contract.read_request(body, most_lookups=_BATCH))
+    request, lookups = bench.step(
+        "cut and check the request", _BATCH, lambda: contract.read_request(body, max_lookups=_BATCH)
+    )
     selection = select(specs, request.mandate.court)
-    plain = bench.step("read and check the lookups", _BATCH, lambda: find_plain(request.lookups, FORMS[0], today=today))
+    plain = bench.step("read and check the lookups", _BATCH, lambda: find_plain(lookups, FORMS[0], today=today))
     bench.step("key", _BATCH, lambda: keyer.keys_of(plain.material))
-    columns = read_lookups(request.lookups, keyer, today=today)
+    columns = read_lookups(lookups, keyer, today=today)
     keys = columns.keys
     records = bench.step("read and open the records", _BATCH, lambda: store.get_many(keys))
     choices = [selection.choices[subject_type] for subject_type in columns.types]
@@ -103,10 +106,10 @@ def _time_hit(bench: Bench, body: bytes, specs: Sequence[InstitutionSpec], keyer
     planned = bench.step("plan", _BATCH, lambda: plan(lines, {}, now=now, oldest=0))
     tally = Tally(len(specs))
     bench.step("count", _BATCH, lambda: tally.add_rows(planned.outcomes, Source.CACHE))
-    headers = wire.Headers(columns.heads)
-    flags = wire.FINAL + wire.COMPLETE
+    headers = encoding.Headers(columns.heads)
+    flags = encoding.FINAL + encoding.COMPLETE
     reports = bench.step("write the reports", _BATCH, lambda: headers.reports(planned.hits, flags, planned.bodies))
-    bench.step("join the message", _BATCH, lambda: list(wire.messages(reports, 1 << 20)))
+    bench.step("join the message", _BATCH, lambda: list(encoding.messages(reports, 1 << 20)))
 
 
 def _time_dialect(bench: Bench, name: str, spec: InstitutionSpec, body: bytes, seed: int) -> None:
@@ -140,12 +143,12 @@ def _time_store(
 
 def _answers(body: bytes, specs: Sequence[InstitutionSpec], keyer: Keyer, seed: int) -> list[Statements]:
     """What the institutions say about the lookups of one request, ready for the store."""
-    keys = _columns(contract.read_request(body, most_lookups=_BATCH), keyer).keys
+    keys = _columns(contract.read_request(body, max_lookups=_BATCH)[1], keyer).keys
     return [_statements(spec, keys, _said(spec, body, seed)) for spec in specs]
 
 
-def _columns(request: contract.Request, keyer: Keyer) -> Columns:
-    return read_lookups(request.lookups, keyer, today=date.today())  # noqa: DTZ011
+def _columns(lookups: Sequence[bytes], keyer: Keyer) -> LookupColumns:
+    return read_lookups(lookups, keyer, today=date.today())  # noqa: DTZ011
 
 
 def _said(spec: InstitutionSpec, body: bytes, seed: int) -> Reply:
@@ -163,13 +166,13 @@ def _statements(spec: InstitutionSpec, keys: Sequence[bytes], reply: Reply) -> S
         outcomes=reply.outcomes,
         observed=reply.observed_at,
         expires=[at + _LIFETIME for at in reply.observed_at],
-        segments=wire.seal(spec.id, reply.contents, Source.INSTITUTION),
+        segments=encoding.seal(spec.id, reply.contents, Source.INSTITUTION),
     ).pick(facts)
 
 
 def _question(body: bytes, spec: InstitutionSpec) -> Question:
-    request = contract.read_request(body, most_lookups=_BATCH)
-    subjects = list(_columns(request, Keyer(b"k")).subjects)
+    request, lookups = contract.read_request(body, max_lookups=_BATCH)
+    subjects = list(_columns(lookups, Keyer(b"k")).subjects)
     return Question("r", spec.id, 1, [request.mandate], [0] * len(subjects), subjects)
 
 

@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 
 from benchmarks.stage import FOUR, report, rss_mib
 from benchmarks.traffic import progress, sample
-from broker.core import record, wire
+from broker.core.wire import encoding, record
 from broker.model import Outcome, Source
 from broker.store.base import Statements
-from broker.store.lmdb import LmdbStore
+from broker.store.lmdb_store import LmdbStore
 from broker.v1 import investigation_pb2 as pb
 from mock_institutions import config
 from mock_institutions.population import Population
@@ -110,7 +110,7 @@ class Subjects:
         return observed
 
     def _expected(self) -> list[bytes]:
-        ordered = [wire.resource(self._said[name][1], Source.CACHE) for name in sorted(FOUR)]
+        ordered = [encoding.resource(self._said[name][1], Source.CACHE) for name in sorted(FOUR)]
         return [b"".join(segments) for segments in zip(*ordered, strict=True)]
 
 
@@ -124,7 +124,7 @@ def _say(seed: int, name: str, share: float, rng: random.Random) -> tuple[bytes,
         answer.observed_at.seconds = int(time.time())
         contents[answer.outcome].append(answer.SerializeToString())
     outcomes = bytes(Outcome.FOUND if rng.random() < share else Outcome.NOT_FOUND for _ in range(_PEOPLE))
-    return outcomes, wire.seal(name, [rng.choice(contents[outcome]) for outcome in outcomes], Source.INSTITUTION)
+    return outcomes, encoding.seal(name, [rng.choice(contents[outcome]) for outcome in outcomes], Source.INSTITUTION)
 
 
 class Course:

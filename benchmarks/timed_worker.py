@@ -18,16 +18,17 @@ from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any
 
-from broker import contract, inquest, lookups
 from broker.cli import main
-from broker.fanout import Petition
 from broker.institutions.dialects import DIALECTS
 from broker.institutions.http import HttpInstitution
 from broker.institutions.transport import HttpTransport
-from broker.lane import Lane
-from broker.pipeline import Pipeline
-from broker.service import InvestigationService
-from broker.store.lmdb import LmdbStore
+from broker.investigation import execution
+from broker.lanes.fan_out import Aggregator
+from broker.lanes.lane import Lane
+from broker.serving import contract, lookups
+from broker.serving.pipeline import Pipeline
+from broker.serving.service import InvestigationService
+from broker.store.lmdb_store import LmdbStore
 
 ACCOUNT = "costs.json"
 COLLECTOR = "garbage collector"
@@ -38,9 +39,9 @@ STEPS: list[tuple[str, Any, tuple[str, ...]]] = [
     ("cut and check the request", contract, ("read_request",)),
     ("read and check the lookups, keys", lookups, ("read_lookups",)),
     ("read the store", LmdbStore, ("get_many",)),
-    ("plan", inquest, ("plan",)),
-    ("take up hits and misses", inquest.Inquest, ("_take_up", "run", "_read")),
-    ("send", inquest.Inquest, ("_send", "_send_last")),
+    ("plan", execution, ("plan",)),
+    ("take up hits and misses", execution.Execution, ("_take_up", "run", "_read")),
+    ("send", execution.Execution, ("_send", "_send_last")),
     ("the request, around all that", Pipeline, ("investigate", "_read")),
     ("the request, around all that", InvestigationService, ("investigate",)),
     *(("encode questions", type(dialect), ("encode",)) for dialect in DIALECTS.values()),
@@ -49,7 +50,7 @@ STEPS: list[tuple[str, Any, tuple[str, ...]]] = [
     ("HTTP", HttpInstitution, ("ask",)),
     ("lanes: cut batches, follow flights, settle", Lane, ("submit", "_travel", "_settle", "_finish")),
     ("put into the store", Lane, ("_remember",)),
-    ("assemble and write reports", Petition, ("add", "deliver")),
+    ("assemble and write reports", Aggregator, ("add", "deliver")),
 ]
 """What each step is called, and the functions it is made of: a module or class, and names in it."""
 
@@ -123,14 +124,14 @@ class _Charged:
     def __init__(self, account: Account, name: str, coroutine: Awaitable[Any]) -> None:
         self._account = account
         self._name = name
-        self._turns = coroutine.__await__()
+        self._fair_lock = coroutine.__await__()
 
     def __await__(self) -> Generator[Any, Any, Any]:
         value, error = None, None
         while True:
             self._account.begin(self._name)
             try:
-                waits_for = self._turns.throw(error) if error else self._turns.send(value)
+                waits_for = self._fair_lock.throw(error) if error else self._fair_lock.send(value)
             except StopIteration as end:
                 return end.value
             finally:

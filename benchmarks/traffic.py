@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks.shelf import Shelf
-from broker.core.outline import outline
-from broker.core.wire import varint
+from broker.core.wire.encoding import varint
+from broker.core.wire.outline import outline
 from broker.v1 import asset_pb2, inquiry_pb2
 from broker.v1 import investigation_pb2 as pb
 from mock_institutions import config

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from broker.core.court import PROVINCES, XPCC, parse_court
+from broker.core.subjects.court import PROVINCES, XPCC, parse_court
 from broker.errors import ConfigError
 from broker.model import InstitutionSpec, Kind
 
@@ -32,11 +32,11 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     listen: str = "127.0.0.1:50051"
     metrics: str = "127.0.0.1:9464"
     workers: int = 0
-    most_lookups: int = 10_000
+    max_lookups: int = 10_000
     lookups_under_way: int = 100_000
-    longest_message: int = 4 * 1024 * 1024
+    max_message_bytes: int = 4 * 1024 * 1024
     default_timeout: float = 30.0
-    longest_timeout: float = 600.0
+    max_timeout: float = 600.0
     grace: float = 30.0
     stall_timeout: float = 30.0
 
@@ -45,8 +45,8 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         _require_address("metrics", self.metrics)
         if not 0 <= self.workers <= _MOST_WORKERS:
             _refuse("workers", f"must be 1 to {_MOST_WORKERS}, or 0 for one per core")
-        _require_positive(self, "most_lookups", "lookups_under_way", "longest_message")
-        _require_positive(self, "default_timeout", "longest_timeout", "grace", "stall_timeout")
+        _require_positive(self, "max_lookups", "lookups_under_way", "max_message_bytes")
+        _require_positive(self, "default_timeout", "max_timeout", "grace", "stall_timeout")
 
 
 class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -74,8 +74,8 @@ class _InstitutionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     concurrency: int = 8
     rate: float = 1000.0
     timeout: float = 10.0
-    found_lifetime: float = 3600.0
-    not_found_lifetime: float = 900.0
+    found_ttl: float = 3600.0
+    not_found_ttl: float = 900.0
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):
@@ -86,7 +86,7 @@ class _InstitutionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True
             _refuse("region", f"must be one of {PROVINCES}{XPCC}, with which court codes begin, or 内, which is 蒙")
         _require_url("url", self.url)
         _require_positive(self, "batch_size", "concurrency", "rate", "timeout")
-        for field in ("found_lifetime", "not_found_lifetime"):
+        for field in ("found_ttl", "not_found_ttl"):
             if not 0 <= getattr(self, field) <= _LONGEST_LIFETIME:
                 _refuse(field, "must not be negative, nor over ten years")
 
@@ -132,10 +132,10 @@ def load(path: Path | None = None, *, dialects: frozenset[str]) -> Config:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         msg = f"{path}: cannot be read: {error}"
         raise ConfigError(msg) from error
-    return _Reading(path, content).config(dialects)
+    return _FileReader(path, content).config(dialects)
 
 
-class _Reading:
+class _FileReader:
     """One file being read: knows its name for messages."""
 
     def __init__(self, path: Path, content: dict[str, Any]) -> None:

@@ -136,7 +136,7 @@ class StoreError(BrokerError):
     """The store cannot be used: the message says what to do."""
 
 
-def place(error: BaseException) -> str:
+def origin(error: BaseException) -> str:
     """What kind of error, and where: for the log, since an unforeseen error's own text could hold a subject."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

@@ -133,6 +133,22 @@ class Subject(NamedTuple):
     """Empty for a thing."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a court asks for and on what terms, checked as a whole. Its lookups travel beside it."""
+
+    mandate: Mandate
+    institution_ids: tuple[str, ...]
+    """Those to ask; none: all that the court can reach."""
+    kinds: frozenset[Kind]
+    """Kinds of institution to ask; none: all."""
+    max_age: float | None
+    """Seconds; None: whatever is still valid."""
+    priority: Priority
+    delivery: Delivery
+    request_id: str
+
+
 class Problem(NamedTuple):
     """Why an outcome is not FOUND or NOT_FOUND. Goes to the caller; never holds the subject's data."""
 
@@ -159,8 +175,8 @@ class InstitutionSpec:
     rate: float
     """Most inquiries per second it takes, in the long run."""
     timeout: float
-    found_lifetime: float
-    not_found_lifetime: float
+    found_ttl: float
+    not_found_ttl: float
 
 
 @dataclass(frozen=True, slots=True)

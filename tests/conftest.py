@@ -5,7 +5,7 @@ from inspect import iscoroutinefunction
 import pytest
 from hypothesis import settings
 
-from tests.stage import run_in_virtual_time
+from tests.fakes import run_in_virtual_time
 
 # How long an example takes says something about the machine's other tenants, and nothing about the code.
 settings.register_profile("patient", deadline=None)

@@ -12,19 +12,16 @@ LAYERS = """
 broker.__main__
 broker.cli
 broker.demo
-broker.render  broker.cli.lookup_file
+broker.formats
 broker.client
-broker.app  broker.supervisor
-broker.service  broker.colleague_service
-broker.pipeline
-broker.inquest
-broker.metrics  broker.colleagues
-broker.handover
-broker.fanout  broker.admission  broker.bridge  broker.turnstile
-broker.lane
-broker.controls
-broker.store  broker.institutions  broker.failures
-broker.contract  broker.config  broker.lookups
+broker.runtime
+broker.serving
+broker.investigation
+broker.peers
+broker.metrics
+broker.lanes
+broker.store  broker.institutions  broker.loops
+broker.config
 broker.core
 broker.model  broker.errors
 broker.v1
@@ -35,7 +32,7 @@ the lines below its own and from its own package, and never a sibling on its lin
 PURE = {"trio", "asyncio", "grpc", "aiohttp", "lmdb", "prometheus_client", "time", "random", "socket", "threading"}
 """What the core never sees: loops, sockets, disks, clocks and chance come to it as arguments."""
 
-BOTH_LOOPS = {"broker.bridge"}
+BOTH_LOOPS = {"broker.loops.bridge"}
 """Modules that know trio and asyncio."""
 
 LONGEST = 400
@@ -149,5 +146,5 @@ def test_the_rules_see_what_they_are_to_see() -> None:
     """Should the sources move, no rule may pass for lack of anything to look at."""
     assert len(BROKER) > 30
     assert len(MOCKS) > 10
-    assert "broker.core.wire" in imports("broker.lane")
-    assert {"trio", "asyncio"} <= imports("broker.bridge")
+    assert "broker.core.wire.encoding" in imports("broker.lanes.lane")
+    assert {"trio", "asyncio"} <= imports("broker.loops.bridge")

@@ -29,7 +29,7 @@ _EXIT_MISSING = 2
 @click.option("--subjects", default=10_000, show_default=True, help="Different persons everybody holds.")
 @click.option("--fresh", default=25_000, show_default=True, help="Persons nobody holds, per round of misses.")
 @click.option("--seconds", default=4, show_default=True, help="Of hits, per contender and round.")
-@click.option("--rounds", default=3, show_default=True, help="Turns of each contender, at most.")
+@click.option("--rounds", default=3, show_default=True, help="FairLock of each contender, at most.")
 @click.option("--limit", default=200, show_default=True, help="Seconds within which the last round has to end.")
 @click.option("--batch", default=1000, show_default=True, help="Lookups per request.")
 @click.option("--streams", default=8, show_default=True, help="Requests at a time.")

@@ -9,9 +9,9 @@ import click
 
 from broker.cli.exits import Exit, fail
 from broker.client import Client, ClientError
-from broker.demo.play import Play
-from broker.demo.stage import DemoFailedError, running, stage
-from broker.render import console
+from broker.demo.scenario import Play
+from broker.demo.testbed import DemoFailedError, running, stage
+from broker.formats.tables import console
 
 
 @click.command()

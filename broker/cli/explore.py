@@ -9,7 +9,7 @@ from google.protobuf.json_format import MessageToJson
 
 from broker.cli.exits import Exit, fail, fail_because
 from broker.client import Client, ClientError
-from broker.render import console, institutions_table
+from broker.formats.tables import console, institutions_table
 
 T = TypeVar("T")
 

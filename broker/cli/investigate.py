@@ -13,9 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from broker.cli.exits import EXIT_CODES, Exit, fail, fail_because
 from broker.cli.explore import broker_option
-from broker.cli.lookup_file import TYPES, LookupFileError, parse_type, read_lookups
 from broker.client import Client, ClientError, Kind, Lookup, Mandate, Outcome, Report, Terms, Totals, lookup
-from broker.render import console, reports_table, totals_line
+from broker.formats.lookup_file import TYPES, LookupFileError, parse_type, read_lookups
+from broker.formats.tables import console, reports_table, totals_line
 
 _MOST_SHOWN = 100  # lookups in the table; who wants more reads JSON
 _LONG = 500  # lookups from which on a progress bar is worth its flicker; fewer are done in a blink

@@ -18,14 +18,14 @@ import uvloop
 from msgspec import Struct
 from msgspec.structs import replace
 
-from broker.app import ONLY_SEAT, Addresses, Seat
-from broker.app import serve as serve_until
 from broker.cli.exits import Exit, fail
 from broker.config import DEFAULT, Config, load
-from broker.core.ownership import Ownership
+from broker.core.planning.ownership import Ownership
 from broker.errors import ConfigError, StoreError
 from broker.institutions.dialects import DIALECTS
-from broker.supervisor import Crew, WorkerFailedError, reserve, supervise
+from broker.runtime.app import serve as serve_until
+from broker.runtime.supervisor import WorkerFailedError, WorkerPool, reserve, supervise
+from broker.runtime.worker import ONLY_SLOT, Addresses, WorkerSlot
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +63,9 @@ def serve(path: Path | None, **overrides: str | int | None) -> None:
         config = _configure(path, overrides)
         workers = config.workers(os.cpu_count() or 1)
         if workers == 1:
-            _run_worker(config, ONLY_SEAT)
+            _run_worker(config, ONLY_SLOT)
         else:
-            _run_crew(config, workers, path, overrides)
+            _run_pool(config, workers, path, overrides)
     except (ConfigError, StoreError) as error:
         fail(str(error), Exit.USAGE)
     except WorkerFailedError as error:
@@ -84,7 +84,7 @@ def worker(slot: int, workers: int, folder: Path, path: Path | None, **overrides
     """Run one worker of a broker, until SIGTERM, or standard input closes. For `broker serve`."""
     _log_to_stderr()
     try:
-        _run_worker(_configure(path, overrides), Seat(Ownership(slot, workers), folder))
+        _run_worker(_configure(path, overrides), WorkerSlot(Ownership(slot, workers), folder))
     except (ConfigError, StoreError) as error:
         fail(str(error), Exit.USAGE)
 
@@ -113,12 +113,12 @@ def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
-def _run_worker(config: Config, seat: Seat) -> None:
+def _run_worker(config: Config, slot: WorkerSlot) -> None:
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # a second time series per counter, which nobody reads
     sys.setswitchinterval(_SWITCH)
     _be_left_at_work()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_work(config, seat))
+        runner.run(_work(config, slot))
 
 
 def _be_left_at_work() -> None:
@@ -131,15 +131,15 @@ def _be_left_at_work() -> None:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
-async def _work(config: Config, seat: Seat) -> None:
+async def _work(config: Config, slot: WorkerSlot) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    if seat.folder is not None:  # the supervisor holds the other end, and tells by letting go that it has gone
+    if slot.folder is not None:  # the supervisor holds the other end, and tells by letting go that it has gone
         loop.add_signal_handler(signal.SIGHUP, lambda: None)
         loop.add_reader(sys.stdin.fileno(), _orphaned, stop)
-    await serve_until(config, stop=stop, ready=_tell, seat=seat)
+    await serve_until(config, stop=stop, ready=_tell, slot=slot)
 
 
 def _orphaned(stop: asyncio.Event) -> None:
@@ -147,15 +147,15 @@ def _orphaned(stop: asyncio.Event) -> None:
     stop.set()
 
 
-def _run_crew(config: Config, workers: int, path: Path | None, overrides: Mapping[str, str | int | None]) -> None:
+def _run_pool(config: Config, workers: int, path: Path | None, overrides: Mapping[str, str | int | None]) -> None:
     reservation, address = reserve(config.server.listen)
     own = {**overrides, "config": str(path) if path else None, "listen": address, "workers": None}
     arguments = [part for name, value in own.items() if value is not None for part in (f"--{name}", str(value))]
     with reservation, tempfile.TemporaryDirectory(prefix="broker-") as folder:
 
         def command(slot: int) -> list[str]:
-            seat = ["--slot", str(slot), "--of", str(workers), "--folder", folder]
-            return [sys.executable, "-m", "broker", "worker", *seat, *arguments]
+            place = ["--slot", str(slot), "--of", str(workers), "--folder", folder]
+            return [sys.executable, "-m", "broker", "worker", *place, *arguments]
 
         def may_reload() -> bool:
             try:
@@ -165,8 +165,8 @@ def _run_crew(config: Config, workers: int, path: Path | None, overrides: Mappin
                 return False
             return True
 
-        crew = Crew(size=workers, command=command, grace=config.server.grace)
-        supervise(crew, ready=_tell_all, may_reload=may_reload)
+        pool = WorkerPool(size=workers, command=command, grace=config.server.grace)
+        supervise(pool, ready=_tell_all, may_reload=may_reload)
 
 
 def _tell(addresses: Addresses) -> None:

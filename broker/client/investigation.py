@@ -15,8 +15,8 @@ from itertools import islice
 from random import uniform
 from typing import Self
 
-from broker.client.batch import Batch
 from broker.client.errors import BrokerUnavailableError, ClientError, OutOfTimeError
+from broker.client.open_lookups import OpenLookups
 from broker.client.totals import Count, Totals
 from broker.model import Kind
 from broker.v1 import inquiry_pb2
@@ -150,7 +150,7 @@ class Investigation:
         for batch in self._batches:
             await self._settle(batch)
 
-    async def _settle(self, batch: Batch) -> None:
+    async def _settle(self, batch: OpenLookups) -> None:
         """Asks until nothing of the batch is open."""
         attempt = 1
         while failure := await self._try(batch):
@@ -161,7 +161,7 @@ class Investigation:
             await self._pause(pause)
             attempt += 1
 
-    async def _try(self, batch: Batch) -> BrokerUnavailableError | None:
+    async def _try(self, batch: OpenLookups) -> BrokerUnavailableError | None:
         """Asks once. Returns why some of the batch is still open, if it is."""
         request = pb.InvestigateRequest(lookups=batch.ask())
         request.MergeFrom(self._template)
@@ -208,11 +208,11 @@ def _template(mandate: inquiry_pb2.Mandate, terms: Terms) -> pb.InvestigateReque
     return request
 
 
-def _split(lookups: Iterable[pb.Lookup], size: int) -> Iterator[Batch]:
+def _split(lookups: Iterable[pb.Lookup], size: int) -> Iterator[OpenLookups]:
     remaining = iter(lookups)
     start = 0
     while part := list(islice(remaining, size)):
-        yield Batch(start, part)
+        yield OpenLookups(start, part)
         start += len(part)
 
 

@@ -19,11 +19,11 @@ class Inquiry(msgspec.Struct, gc=False):
     name: str
 
 
-Columns = tuple[Sequence[int], Sequence[int], Sequence[str], Sequence[str], Sequence[str]]
+InquiryColumns = tuple[Sequence[int], Sequence[int], Sequence[str], Sequence[str], Sequence[str]]
 """One for each member of an `Inquiry`."""
 
 
-def columns(question: Question) -> Columns:
+def columns(question: Question) -> InquiryColumns:
     """The question's inquiries, numbered from 0."""
     subject_types, numbers, names = zip(*question.subjects, strict=True) if question.subjects else ((), (), ())
     words = list(map(_SUBJECT_TYPES.__getitem__, subject_types))

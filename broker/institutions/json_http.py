@@ -13,7 +13,7 @@ import msgspec
 
 from broker.errors import BadReplyError
 from broker.institutions.inquiry import Inquiry, inquiries
-from broker.institutions.statement import (
+from broker.institutions.reply_check import (
     MOST_ASSETS,
     MOST_PER_ASSET,
     Holder,
@@ -176,7 +176,7 @@ class JsonDialect:
             msg = "the reply is not JSON: it is no UTF-8, or nested too deeply"
             raise BadReplyError(msg) from None
         check_request(reply.request_id, question, replies=len(reply.replies))
-        statements = _Reading(Reader(question, kind=kind, now=now)).read(reply.replies)
+        statements = _ReplyReader(Reader(question, kind=kind, now=now)).read(reply.replies)
         return arrange([said.item for said in reply.replies], statements, question)
 
 
@@ -199,7 +199,7 @@ def _seconds(moment: str) -> int:
 _UNUSABLE = (KeyError, ValueError, OverflowError)  # no assets, a word that is none of ours, a number out of range
 
 
-class _Reading:
+class _ReplyReader:
     """The statements of one reply, added item by item.
 
     State: those made so far; moments, and NOT_FOUND by its moment, since nearly all are the same; and the assets that

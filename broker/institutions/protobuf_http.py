@@ -16,12 +16,12 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from broker.core import wire
-from broker.core.outline import outline
-from broker.core.wire import length_at, text_field
+from broker.core.wire import encoding
+from broker.core.wire.encoding import length_at, text_field
+from broker.core.wire.outline import outline
 from broker.errors import BadReplyError
 from broker.institutions.inquiry import Inquiry, columns
-from broker.institutions.statement import (
+from broker.institutions.reply_check import (
     DETAILS,
     MOST_PER_ASSET,
     Holder,
@@ -98,7 +98,7 @@ def _read(
 @lru_cache(maxsize=16)
 def _openings(count: int) -> list[bytes]:
     """How items begin that come in order: with their number. Zero, the default, is not written."""
-    return [wire.varint(_ITEM) + wire.varint(item) if item else b"" for item in range(count)]
+    return [encoding.varint(_ITEM) + encoding.varint(item) if item else b"" for item in range(count)]
 
 
 class _Known:
@@ -205,6 +205,6 @@ _HOLDER = _tag(asset_pb2.Asset.HOLDERS_FIELD_NUMBER)
 _BEFORE_DETAILS = bytes((_HOLDER, _tag(asset_pb2.Asset.MEASURES_FIELD_NUMBER)))
 _DETAILS = {kind: _tag(asset_pb2.Asset.DESCRIPTOR.fields_by_name[name].number) for kind, name in DETAILS.items()}
 _DOCUMENT_TYPE = asset_pb2.Holder.DOCUMENT_TYPE_FIELD_NUMBER << 3
-_FOUND, _NOT_FOUND = wire.content(Outcome.FOUND), wire.content(Outcome.NOT_FOUND)
+_FOUND, _NOT_FOUND = encoding.content(Outcome.FOUND), encoding.content(Outcome.NOT_FOUND)
 # Bytes of an item that need not be counted: holders and measures take two each, and lengths two at most.
 _PLAIN = 2 * MOST_PER_ASSET

@@ -18,7 +18,7 @@ from typing import Any, NewType, get_args, get_type_hints
 import msgspec
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
-from broker.core.wire import varint
+from broker.core.wire.encoding import varint
 
 Word = NewType("Word", str)
 """A text with few values, such as a branch or a brand: remembered once written."""
@@ -27,9 +27,9 @@ _LONGEST_WORD = 64  # characters; whoever sends longer ones must not fill our me
 _DAYS = 1 << 16  # 180 years
 _SHORT = 1 << 10  # bytes; heads of what is shorter are made beforehand
 
-Columns = Sequence[Sequence[bytes]]
-"""Parts of each value, to be joined across the columns."""
-Writer = Callable[[Sequence[Any]], Columns]
+EncodedColumns = Sequence[Sequence[bytes]]
+"""ExecutionContext of each value, to be joined across the columns."""
+Writer = Callable[[Sequence[Any]], EncodedColumns]
 """Writes a column of values, each with its tag, and fields' defaults as nothing.
 
 Raises `KeyError` for a word and `OverflowError` for a number the contract has no room for.
@@ -58,7 +58,7 @@ def columns_writer(field: FieldDescriptor, struct: type[msgspec.Struct]) -> Call
     return lambda columns: b"".join(_joined(write(columns)))
 
 
-def _joined(columns: Columns) -> list[bytes]:
+def _joined(columns: EncodedColumns) -> list[bytes]:
     return list(map(b"".join, zip(*columns, strict=True)))
 
 
@@ -89,7 +89,7 @@ def _struct_writer(field: FieldDescriptor, struct: type[msgspec.Struct]) -> Writ
 
 def _members_writer(
     field: FieldDescriptor, struct: type[msgspec.Struct]
-) -> Callable[[Sequence[Sequence[Any]]], Columns]:
+) -> Callable[[Sequence[Sequence[Any]]], EncodedColumns]:
     """A writer of structs, given by columns: one for each member, or none at all."""
     tag = _tag(field)
     heads = _heads(tag, empty=tag + b"\x00")
@@ -97,7 +97,7 @@ def _members_writer(
     hints = get_type_hints(struct)
     members = [_writer(known[name], hints[name]) for name in struct.__struct_fields__]
 
-    def write(columns: Sequence[Sequence[Any]]) -> Columns:
+    def write(columns: Sequence[Sequence[Any]]) -> EncodedColumns:
         parts = [part for member, column in zip(members, columns) if any(column) for part in member(column)]  # noqa: B905 - aligned, or none
         bodies = _joined(parts) if parts else [b""] * (len(columns[0]) if columns else 0)
         return heads(bodies), bodies
@@ -125,7 +125,7 @@ def _repeated(write: Writer) -> Writer:
     return lambda column: _regrouped(write(list(chain.from_iterable(column))), list(map(len, column)))
 
 
-def _regrouped(columns: Columns, sizes: Sequence[int]) -> Columns:
+def _regrouped(columns: EncodedColumns, sizes: Sequence[int]) -> EncodedColumns:
     """The first `sizes[0]` values as one, the next `sizes[1]` values as one, and so on."""
     if sizes.count(1) == len(sizes):
         return columns
@@ -143,7 +143,7 @@ def _message(field: FieldDescriptor) -> Descriptor:
 def _text_writer(tag: bytes) -> Writer:
     heads = _heads(tag, empty=b"")
 
-    def write(texts: Sequence[str]) -> Columns:
+    def write(texts: Sequence[str]) -> EncodedColumns:
         encoded = list(map(str.encode, texts))
         return heads(encoded), encoded
 
@@ -177,7 +177,7 @@ def _integer_writer(tag: bytes, bounds: range) -> Writer:
     if bounds.stop <= 1 << 32:  # ranks and hundredths, of which there are few; not sums of money
         written = lru_cache(maxsize=_WORDS)(written)
 
-    def write(numbers: Sequence[int]) -> Columns:
+    def write(numbers: Sequence[int]) -> EncodedColumns:
         if min(numbers) not in bounds or max(numbers) not in bounds:
             msg = "a number the contract has no room for"
             raise OverflowError(msg)

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import trio
 
-from broker.core import wire
+from broker.core.wire import encoding
 from broker.model import InstitutionSpec, Kind, Outcome, Problem, Question, Reply, Subject
 from broker.v1 import asset_pb2, investigation_pb2
 
@@ -42,8 +42,8 @@ _SPEC = InstitutionSpec(
     concurrency=4,
     rate=1e6,
     timeout=5.0,
-    found_lifetime=3600.0,
-    not_found_lifetime=900.0,
+    found_ttl=3600.0,
+    not_found_ttl=900.0,
 )
 
 
@@ -55,9 +55,9 @@ def stub_spec(institution_id: str = "stub", **changes: Any) -> InstitutionSpec:
 def content(outcome: Outcome, assets: Iterable[asset_pb2.Asset] = (), *, observed_at: int = OBSERVED_AT) -> bytes:
     """One item of a reply, encoded: with a problem where the outcome calls for one."""
     if outcome is Outcome.UNAVAILABLE:
-        return wire.content(outcome, problem=_PASSED_OVER)
+        return encoding.content(outcome, problem=_PASSED_OVER)
     problem = _REFUSED if outcome in (Outcome.REFUSED, Outcome.INVALID) else None
-    said = wire.content(outcome, observed_at=observed_at, problem=problem)
+    said = encoding.content(outcome, observed_at=observed_at, problem=problem)
     return said + investigation_pb2.Answer(assets=assets).SerializeToString()
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from broker.core.record import Entry
+from broker.core.wire.record import Entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

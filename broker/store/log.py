@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from broker.store import block
 from broker.store.block import Rows
 from broker.store.cipher import Buffer
+from broker.store.fair_lock import FairLock
 from broker.store.index import Places, Tags, tags_of
-from broker.store.layers import Layer
 from broker.store.lmdb_file import StoreFile
-from broker.store.turns import Turns
+from broker.store.memtable import Memtable
 
 _SEGMENT = 10  # bits of a block's number below that of its segment: 1,024 blocks, some 10,000 records
 _SWEEP = 5_000  # records looked at in one sweep, at least, if there are as many to look at: some 2 ms
@@ -41,10 +41,10 @@ class Log:
     replaced before that; how many records were appended since the last sweep, and how many proved damaged.
     """
 
-    def __init__(self, file: StoreFile, turns: Turns) -> None:
+    def __init__(self, file: StoreFile, turns: FairLock) -> None:
         """`turns`: taken by whoever reads, and here for each step of a commit."""
         self._file = file
-        self._turns = turns
+        self._fair_lock = turns
         self._swept = -1
         self._due: dict[int, int] = {}
         self._to_replace: dict[int, int] = {}
@@ -65,17 +65,17 @@ class Log:
                 records[index] = held
         return records
 
-    def commit(self, layer: Layer, now: int) -> None:
-        """Adds a layer's answers. Raises `lmdb.MapFullError` when no more may be added, and other `lmdb.Error`."""
-        index, subjects = self._file.index, layer.subjects()
+    def commit(self, memtable: Memtable, now: int) -> None:
+        """Adds a memtable's answers. Raises `lmdb.MapFullError` when no more may be added, and other `lmdb.Error`."""
+        index, subjects = self._file.index, memtable.subjects()
         pointers: list[tuple[Tags, Places]] = []
         with self._writing() as txn:
             if self._file.is_full(txn):
                 raise lmdb.MapFullError("no more than what deleting needs is left")
             number = max(_last(txn), index.covered) + 1
             for start in range(0, len(subjects), _AT_ONCE):
-                with self._turns:
-                    tags, places, written = self._append(txn, number, layer, subjects[start : start + _AT_ONCE], now)
+                with self._fair_lock:
+                    tags, places, written = self._append(txn, number, memtable, subjects[start : start + _AT_ONCE], now)
                 number += written
                 pointers.append((tags, places))
         for tags, places in pointers:
@@ -84,10 +84,10 @@ class Log:
         self._appended += len(subjects)
 
     def _append(
-        self, txn: lmdb.Transaction, number: int, layer: Layer, keys: Sequence[bytes], now: int
+        self, txn: lmdb.Transaction, number: int, memtable: Memtable, keys: Sequence[bytes], now: int
     ) -> tuple[Tags, Places, int]:
-        """Writes the records of some of a layer's subjects in blocks from `number` on. Returns where, and how many."""
-        keys, records, expires = layer.records(keys, self._held(txn, keys), now)
+        """Writes records of some of a memtable's subjects in blocks from `number` on. Returns where, and how many."""
+        keys, records, expires = memtable.records(keys, self._held(txn, keys), now)
         tags = tags_of(b"".join(keys))
         blocks, places = block.build(number, tags, expires, self._file.cipher.seal_many(keys, records))
         names = _names(np.arange(number, number + len(blocks)))

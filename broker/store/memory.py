@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from broker.core import record, wire
+from broker.core.wire import encoding, record
 from broker.model import Source
 from broker.store.base import Statements, StoreStatistics
 
@@ -31,7 +31,7 @@ class MemoryStore:
         """See `Store`."""
         now = int(self._clock())
         self._sweep(_SWEEP * len(statements.keys), now)
-        cached = wire.resource(statements.segments, Source.CACHE)
+        cached = encoding.resource(statements.segments, Source.CACHE)
         for key, entry, segment in zip(statements.keys, statements.entries(), cached, strict=True):
             self._records[key] = record.merge(self._records.get(key), [entry._replace(segment=segment)], now)
 

@@ -7,7 +7,7 @@ import pytest
 from benchmarks import lasting
 from benchmarks.stage import FOUR
 from broker import config
-from broker.demo.stage import configuration
+from broker.demo.testbed import configuration
 from broker.institutions.dialects import DIALECTS
 from mock_institutions import config as mocks
 
@@ -20,8 +20,8 @@ def test_the_broker_knows_four_institutions_for_a_lifetime(tmp_path: Path, diale
     read = config.load(path, dialects=frozenset(DIALECTS))
     assert {spec.id for spec in read.institutions} == set(FOUR)
     assert {spec.dialect for spec in read.institutions} == dialects
-    assert {spec.found_lifetime for spec in read.institutions} == {60.0}
-    assert {spec.not_found_lifetime for spec in read.institutions} == {60.0}
+    assert {spec.found_ttl for spec in read.institutions} == {60.0}
+    assert {spec.not_found_ttl for spec in read.institutions} == {60.0}
     assert Path(read.store.path) == tmp_path / "cache"
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from benchmarks.crowd import Crowd
 from benchmarks.pool import Encoder, Pool, Portions, courts, head, prepare
 from benchmarks.workload import ORGANISATION, PERSON, THING, Shape
-from broker.core.court import parse_court, read_mandate
-from broker.core.identity import normalise_names, normalise_numbers
+from broker.core.subjects.court import parse_court, read_mandate
+from broker.core.subjects.identity import normalise_names, normalise_numbers
 from broker.model import Level, Subject, SubjectType
 from broker.v1 import investigation_pb2 as pb
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from broker.demo.stage import configuration
+from broker.demo.testbed import configuration
 
 SEED = 1
 _PATIENCE = 30.0  # s for a program to start or stop; it takes one

@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from broker.cli import main
-from broker.cli.lookup_file import LookupFileError, read_lookups
 from broker.client import Report
-from broker.render import asset_line, reports_table
+from broker.formats.lookup_file import LookupFileError, read_lookups
+from broker.formats.tables import asset_line, reports_table
 from broker.v1 import asset_pb2
 from broker.v1 import investigation_pb2 as pb
 from tests.end_to_end.conftest import Broker, Mocks, Program, StartBroker

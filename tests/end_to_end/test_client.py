@@ -32,9 +32,9 @@ from broker.client import (
     person,
     vehicle_plate,
 )
-from broker.core.key import Keyer
-from broker.lookups import read_lookups
+from broker.core.subjects.key import Keyer
 from broker.model import Outcome, Source
+from broker.serving.lookups import read_lookups
 from broker.v1 import investigation_pb2 as pb
 
 T = TypeVar("T")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from broker.client import SubjectType, lookup
-from broker.demo.proof import plain, prove
-from broker.demo.stage import DemoFailedError, running
+from broker.demo.testbed import DemoFailedError, running
+from broker.demo.verification import plain, prove
 from broker.v1 import investigation_pb2 as pb
 
 LAST = re.compile(

@@ -12,8 +12,8 @@ from click import Context
 
 from broker.cli.investigate import investigate
 from broker.config import load
-from broker.core.identity import normalise_numbers
-from broker.institutions.statement import Reader, arrange, check_request, garbled
+from broker.core.subjects.identity import normalise_numbers
+from broker.institutions.reply_check import Reader, arrange, check_request, garbled
 from broker.model import Court, Kind, Level, Mandate, Outcome, Question, Subject, SubjectType
 from tests.end_to_end.conftest import Broker
 

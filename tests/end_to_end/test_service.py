@@ -16,10 +16,10 @@ from grpc_health.v1 import health_pb2
 from prometheus_client.parser import text_string_to_metric_families
 
 from broker.errors import ConfigError
-from broker.fanout import FanOut
+from broker.lanes.fan_out import FanOut
 from broker.v1 import asset_pb2
 from broker.v1 import investigation_pb2 as pb
-from tests.end_to_end.in_process import (
+from tests.end_to_end.testbed import (
     FOUND,
     INVALID,
     NATIONAL,
@@ -276,7 +276,7 @@ def test_a_request_that_is_wrong_as_a_whole_is_refused_field_by_field_and_nobody
         assert (await opened.stats())["calls"] == 0
         assert len((await opened.ask(pb.InvestigateRequest(mandate=_MANDATE, lookups=[GOOD] * 50))).reports) == 50
 
-    on_stage(tmp_path, play, server={"most_lookups": 50})
+    on_stage(tmp_path, play, server={"max_lookups": 50})
 
 
 def test_what_is_no_request_at_all_is_refused(tmp_path: Path) -> None:
@@ -345,7 +345,7 @@ def test_a_message_above_the_limit_is_refused_with_the_limit(tmp_path: Path) -> 
         assert (await opened.stats())["calls"] == 0
         await opened.ask(asking(sample(50)))
 
-    on_stage(tmp_path, play, server={"longest_message": 20_000})
+    on_stage(tmp_path, play, server={"max_message_bytes": 20_000})
 
 
 def test_more_than_there_is_room_for_is_refused_with_a_hint_when_to_come_back(tmp_path: Path) -> None:
@@ -495,7 +495,7 @@ def test_a_slow_reader_is_held_back(tmp_path: Path) -> None:
         check_shape(request, said)
         assert all(_said(report) == _said(largest) for report in said.reports)
 
-    on_stage(tmp_path, play, server={"most_lookups": 20_000})
+    on_stage(tmp_path, play, server={"max_lookups": 20_000})
 
 
 def _said(report: pb.Report) -> list[tuple[str, int, list[asset_pb2.Asset]]]:
@@ -520,7 +520,7 @@ def test_a_reader_that_takes_nothing_loses_its_place(tmp_path: Path) -> None:
                 pass
         assert ended.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
 
-    on_stage(tmp_path, play, server={"most_lookups": 20_000, "stall_timeout": 0.5})
+    on_stage(tmp_path, play, server={"max_lookups": 20_000, "stall_timeout": 0.5})
 
 
 def test_a_reader_that_leaves_while_held_back_is_no_fault_of_the_broker(
@@ -538,7 +538,7 @@ def test_a_reader_that_leaves_while_held_back_is_no_fault_of_the_broker(
         await opened.is_idle()
         assert 'status="INTERNAL"' not in await opened.metrics_text()
 
-    on_stage(tmp_path, play, server={"most_lookups": 20_000})
+    on_stage(tmp_path, play, server={"max_lookups": 20_000})
     assert "internal error" not in caplog.text
 
 
@@ -778,7 +778,7 @@ PROMISED = {
         "lookups_limit",
         "requests_refused",
     ],
-    "broker_lane_": ["queued", "flying", "calls", "limit", "asked", "repeated", "shared", "breaker", "failures"],
+    "broker_lane_": ["queued", "in_flight", "calls", "limit", "asked", "repeated", "shared", "breaker", "failures"],
     "broker_store_": [
         "records",
         "bytes_used",

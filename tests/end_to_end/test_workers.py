@@ -24,19 +24,20 @@ import uvloop
 from google.protobuf.duration_pb2 import Duration
 from msgspec.structs import replace
 
-from broker import inquest
-from broker.app import Addresses, Seat, serve
-from broker.colleague_service import ColleagueService
 from broker.config import Config, StoreConfig
-from broker.core.ownership import Ownership
-from broker.demo.stage import configuration
+from broker.core.planning.ownership import Ownership
+from broker.demo.testbed import configuration
+from broker.investigation import execution
+from broker.peers.server import PeerService
+from broker.runtime.app import serve
+from broker.runtime.worker import Addresses, WorkerSlot
 from broker.v1 import investigation_pb2 as pb
 from broker.v1.investigation_pb2_grpc import InvestigationServiceStub
 from mock_institutions.population import Lookup
 from mock_institutions.server import running
-from tests.end_to_end import in_process
+from tests.end_to_end import testbed as in_process
 from tests.end_to_end.conftest import Mocks, Program
-from tests.end_to_end.in_process import (
+from tests.end_to_end.testbed import (
     INVALID,
     MOCKS,
     NATIONAL,
@@ -96,7 +97,7 @@ class _Stop(asyncio.Event):
         self.pass_on()
 
 
-async def _serve_in_a_thread(config: Config, seat: Seat, stop: _Stop, ready: "asyncio.Future[Addresses]") -> None:
+async def _serve_in_a_thread(config: Config, slot: WorkerSlot, stop: _Stop, ready: "asyncio.Future[Addresses]") -> None:
     """A thread cannot hold two of trio's loops, and each worker has one."""
     here = asyncio.get_running_loop()
 
@@ -108,7 +109,7 @@ async def _serve_in_a_thread(config: Config, seat: Seat, stop: _Stop, ready: "as
         stop.pass_on = lambda: there.is_closed() or there.call_soon_threadsafe(stop_there.set)
         if stop.is_set():
             stop_there.set()
-        await serve(config, stop=stop_there, ready=tell, seat=seat)
+        await serve(config, stop=stop_there, ready=tell, slot=slot)
 
     def run_there() -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -118,10 +119,12 @@ async def _serve_in_a_thread(config: Config, seat: Seat, stop: _Stop, ready: "as
 
 
 @asynccontextmanager
-async def worker(config: Config, seat: Seat, http: aiohttp.ClientSession, urls: dict[str, str]) -> AsyncIterator[Stage]:
+async def worker(
+    config: Config, slot: WorkerSlot, http: aiohttp.ClientSession, urls: dict[str, str]
+) -> AsyncIterator[Stage]:
     stop = _Stop()
     ready: asyncio.Future[Addresses] = asyncio.get_running_loop().create_future()
-    broker = asyncio.create_task(_serve_in_a_thread(config, seat, stop, ready))
+    broker = asyncio.create_task(_serve_in_a_thread(config, slot, stop, ready))
     starting: set[asyncio.Future[Any]] = {broker, ready}
     await asyncio.wait(starting, return_when=asyncio.FIRST_COMPLETED)
     if broker.done():
@@ -145,7 +148,7 @@ async def pair(
             store=StoreConfig(path="", key_file=str(folder / "broker.key")),
         )
         with tempfile.TemporaryDirectory(prefix="broker-") as sockets:
-            seats = [Seat(Ownership(slot, 2), Path(sockets)) for slot in range(2)]
+            seats = [WorkerSlot(Ownership(slot, 2), Path(sockets)) for slot in range(2)]
             others = replace(config, institutions=config.institutions[other_knows])
             async with worker(config, seats[0], http, urls) as one, worker(others, seats[1], http, urls) as other:
                 try:
@@ -320,7 +323,7 @@ def test_at_the_deadline_all_is_accounted_for_though_another_worker_hangs(
     async def hang(*_: Any) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(ColleagueService, "take_over", hang)
+    monkeypatch.setattr(PeerService, "forward", hang)
     lookups = sample(300)
 
     async def play(workers: Pair) -> None:
@@ -373,7 +376,7 @@ def test_who_stops_finishes_what_it_took_over_and_takes_no_more(tmp_path: Path) 
     async def play(workers: Pair) -> None:
         await workers.one.faults(latency=SLOW)
         under_way = asyncio.create_task(workers.one.ask(asking(first)))
-        while not await workers.other.metric("broker_lane_flying"):
+        while not await workers.other.metric("broker_lane_in_flight"):
             pass
         workers.other.stop.set()
         assert check_truth(second, await workers.one.ask(asking(second))) == 400
@@ -391,7 +394,9 @@ def test_who_has_to_stop_before_it_is_done_leaves_the_rest_to_the_one_that_asked
     async def play(workers: Pair) -> None:
         await workers.one.faults("mock-bank", hang=1)
         under_way = asyncio.create_task(workers.one.ask(asking(lookups, delivery=INCREMENTAL)))
-        while await workers.other.metric("broker_lane_flying") != await workers.other.metric("broker_lane_asked_total"):
+        while await workers.other.metric("broker_lane_in_flight") != await workers.other.metric(
+            "broker_lane_asked_total"
+        ):
             pass
         workers.other.stop.set()
         await workers.other.broker
@@ -408,7 +413,7 @@ def test_what_a_worker_that_breaks_off_has_said_is_said_once_and_the_rest_by_the
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, delivery: pb.Delivery
 ) -> None:
     """After ever more messages, so that every state of a lookup is met: nothing, some or all of it said."""
-    take_over, allowed = ColleagueService.take_over, itertools.count()
+    forward, allowed = PeerService.forward, itertools.count()
 
     class BreakingOff:
         def __init__(self, context: Any) -> None:
@@ -424,11 +429,11 @@ def test_what_a_worker_that_breaks_off_has_said_is_said_once_and_the_rest_by_the
         def __getattr__(self, name: str) -> Any:
             return getattr(self._context, name)
 
-    async def break_off(service: ColleagueService, body: bytes, context: Any) -> None:
-        await take_over(service, body, BreakingOff(context))
+    async def break_off(service: PeerService, body: bytes, context: Any) -> None:
+        await forward(service, body, BreakingOff(context))
 
-    monkeypatch.setattr(ColleagueService, "take_over", break_off)
-    monkeypatch.setattr(inquest, "_MESSAGE", 4_096)
+    monkeypatch.setattr(PeerService, "forward", break_off)
+    monkeypatch.setattr(execution, "_MESSAGE", 4_096)
     batches = [sample(100, rng_seed=seed, mix="all") for seed in range(7)]
     known = [each._replace(ref=f"{seed} {each.ref}") for seed, batch in enumerate(batches) for each in batch]
     lookups = [*known, *[each._replace(ref=f"again {each.ref}") for each in known]]
@@ -464,7 +469,7 @@ def test_one_configured_otherwise_is_not_asked(tmp_path: Path, delivery: pb.Deli
 # --- real processes ---------------------------------------------------------------------------------------------------
 
 
-class Crew:
+class WorkerPool:
     """`broker serve --workers 2` in a folder of its own, started and stopped as often as one likes."""
 
     def __init__(self, folder: Path, mocks: Mocks) -> None:
@@ -575,8 +580,8 @@ def is_gone(pid: int) -> bool:
 
 
 @pytest.fixture
-def crew(mocks: Mocks, tmp_path: Path) -> Iterator[Crew]:
-    started = Crew(tmp_path, mocks)
+def pool(mocks: Mocks, tmp_path: Path) -> Iterator[WorkerPool]:
+    started = WorkerPool(tmp_path, mocks)
     yield started
     if started.program.process.returncode is None:
         started.stop()
@@ -585,49 +590,49 @@ def crew(mocks: Mocks, tmp_path: Path) -> Iterator[Crew]:
 KNOWN = sample(300, rng_seed=3, mix="all")
 
 
-def test_workers_share_what_they_know_and_go_on_while_they_are_replaced(crew: Crew) -> None:
-    run(partial(share, crew), seconds=60)
-    for pid in crew.pids():
+def test_workers_share_what_they_know_and_go_on_while_they_are_replaced(pool: WorkerPool) -> None:
+    run(partial(share, pool), seconds=60)
+    for pid in pool.pids():
         assert os.sched_getscheduler(pid) == os.SCHED_BATCH
     for part in (refuse_to_reload, reload_under_load):
-        run(partial(part, crew), seconds=60)
-    crew.stop()
-    crew.start()
-    run(partial(remember, crew), seconds=60)
+        run(partial(part, pool), seconds=60)
+    pool.stop()
+    pool.start()
+    run(partial(remember, pool), seconds=60)
 
 
-async def share(crew: Crew) -> None:
-    """What one has asked the other knows too: at first from its colleague's memory, after a commit from the store."""
-    async with crew.connections() as connections:
+async def share(pool: WorkerPool) -> None:
+    """What one has asked the other knows too: at first from its peer's memory, after a commit from the store."""
+    async with pool.connections() as connections:
         one, other = connections.values()
         first = await one.ask(asking(KNOWN))
         assert check_truth(KNOWN, first) == first.summary.inquiries
-        asked = crew.asked()
+        asked = pool.asked()
         while not await other.knows(KNOWN):
             pass
-        assert crew.asked() == asked
+        assert pool.asked() == asked
 
 
-async def refuse_to_reload(crew: Crew) -> None:
+async def refuse_to_reload(pool: WorkerPool) -> None:
     """Neither nonsense, nor more calls at a time than an institution takes, ends what is running."""
-    valid, before = crew.file.read_text(encoding="utf-8"), crew.pids()
+    valid, before = pool.file.read_text(encoding="utf-8"), pool.pids()
     one_at_a_time = re.sub("^concurrency = .*", "concurrency = 1", valid, flags=re.MULTILINE)
     for times, wrong in enumerate((valid + "nonsense", one_at_a_time), start=1):
-        crew.file.write_text(wrong, encoding="utf-8")
-        crew.tell(signal.SIGHUP)
-        while crew.program.log.count("is not read again") < times:
+        pool.file.write_text(wrong, encoding="utf-8")
+        pool.tell(signal.SIGHUP)
+        while pool.program.log.count("is not read again") < times:
             await others_go_on()
-    assert crew.pids() == before
-    crew.file.write_text(valid, encoding="utf-8")
+    assert pool.pids() == before
+    pool.file.write_text(valid, encoding="utf-8")
 
 
-async def reload_under_load(crew: Crew) -> None:
+async def reload_under_load(pool: WorkerPool) -> None:
     """Streams that have begun end well; what comes to a worker that leaves may have to be asked again."""
-    before, replaced = crew.pids(), asyncio.Event()
+    before, replaced = pool.pids(), asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        courts = [group.create_task(keep_asking(crew, seed, until=replaced)) for seed in range(1, 5)]
-        crew.tell(signal.SIGHUP)
-        while len(crew.pids()) < 2 or crew.pids() & before:
+        courts = [group.create_task(keep_asking(pool, seed, until=replaced)) for seed in range(1, 5)]
+        pool.tell(signal.SIGHUP)
+        while len(pool.pids()) < 2 or pool.pids() & before:
             await others_go_on()
         replaced.set()
     assert all([await court for court in courts])
@@ -637,10 +642,10 @@ async def reload_under_load(crew: Crew) -> None:
 REFUSED_UNHEARD = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 
 
-async def keep_asking(crew: Crew, seed: int, *, until: asyncio.Event) -> int:
+async def keep_asking(pool: WorkerPool, seed: int, *, until: asyncio.Event) -> int:
     """How many batches were answered."""
     answered = 0
-    async with crew.connection() as connection:
+    async with pool.connection() as connection:
         while not (answered and until.is_set()):
             batch = sample(50, rng_seed=1_000 * seed + answered)
             try:
@@ -653,53 +658,53 @@ async def keep_asking(crew: Crew, seed: int, *, until: asyncio.Event) -> int:
     return answered
 
 
-async def remember(crew: Crew) -> None:
+async def remember(pool: WorkerPool) -> None:
     """After a restart, all is served from the store."""
-    asked = crew.asked()
-    async with crew.connections() as connections:
+    asked = pool.asked()
+    async with pool.connections() as connections:
         for connection in connections.values():
             assert await connection.knows(KNOWN)
-    assert crew.asked() - asked <= 4, "the one lookup that tells the connections apart"
+    assert pool.asked() - asked <= 4, "the one lookup that tells the connections apart"
 
 
-def test_a_worker_may_be_killed_and_so_may_their_supervisor(crew: Crew) -> None:
-    run(partial(kill_one, crew), seconds=60)
-    run(partial(kill_their_supervisor, crew), seconds=60)
-    crew.program.stop()
-    crew.start()  # the port, the store and the sockets are free again
-    crew.stop()
+def test_a_worker_may_be_killed_and_so_may_their_supervisor(pool: WorkerPool) -> None:
+    run(partial(kill_one, pool), seconds=60)
+    run(partial(kill_their_supervisor, pool), seconds=60)
+    pool.program.stop()
+    pool.start()  # the port, the store and the sockets are free again
+    pool.stop()
 
 
-async def kill_one(crew: Crew) -> None:
+async def kill_one(pool: WorkerPool) -> None:
     """What it had taken over is done by the other; who was connected to it has to ask again."""
-    lookups, before = sample(3_000, rng_seed=4, mix="all"), crew.pids()
-    async with crew.connections() as connections:
+    lookups, before = sample(3_000, rng_seed=4, mix="all"), pool.pids()
+    async with pool.connections() as connections:
         (pid, victim), (_, survivor) = connections.items()
         with ExitStack() as slow:
             for institution in NATIONAL:
-                slow.enter_context(crew.mocks.faults(institution, latency=SLOW))
-            asked = crew.asked()
+                slow.enter_context(pool.mocks.faults(institution, latency=SLOW))
+            asked = pool.asked()
             asking_the_other = asyncio.create_task(survivor.ask(asking(lookups)))
             asking_the_one = asyncio.create_task(victim.ask(asking(lookups)))
-            while crew.asked() - asked < 3_000:
+            while pool.asked() - asked < 3_000:
                 await others_go_on()
             os.kill(pid, signal.SIGKILL)
             said = await asking_the_other
             assert check_truth(lookups, said) == said.summary.inquiries
             with pytest.raises((grpc.aio.AioRpcError, BrokenOffError)):
                 await asking_the_one
-        while len(crew.pids()) < 2 or pid in crew.pids():
+        while len(pool.pids()) < 2 or pid in pool.pids():
             await others_go_on()
-        assert len(crew.pids() & before) == 1
+        assert len(pool.pids() & before) == 1
         more = sample(50, rng_seed=5)
         assert check_truth(more, await survivor.ask(asking(more))) == 200
-        async with crew.connection() as anew:
+        async with pool.connection() as anew:
             assert check_truth(lookups, await anew.ask(asking(lookups))) == said.summary.inquiries
 
 
-async def kill_their_supervisor(crew: Crew) -> None:
+async def kill_their_supervisor(pool: WorkerPool) -> None:
     """They stop when they notice."""
-    pids = crew.pids()
-    crew.program.process.kill()
+    pids = pool.pids()
+    pool.program.process.kill()
     while not all(map(is_gone, pids)):
         await others_go_on()

@@ -1,0 +1,1 @@
+"""What has to be asked, of whom, and how the answers come together. Pure."""

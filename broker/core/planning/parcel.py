@@ -1,0 +1,118 @@
+"""What is under way between requests and institutions: parcels in, batches out.
+
+A `Parcel` is what one request asks of one institution. A lane cuts parcels into `CallBatch`es, each the content of one
+call, and may join several parcels in one. Both work on columns; nothing is made per inquiry.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Protocol
+
+from broker.model import Mandate, Priority, Source, Subject
+
+
+class Waiter(Protocol):
+    """A request that waits for answers."""
+
+    @property
+    def open(self) -> bool:
+        """False once the request has ended; nobody need be asked for its sake any more."""
+
+    def deliver(
+        self, column: int, rows: Sequence[int], *, segments: Sequence[bytes], outcomes: bytes, source: Source
+    ) -> None:
+        """Takes answers of the institution in `column`, aligned with `rows`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parcel:
+    """What one request asks of one institution: aligned columns."""
+
+    waiter: Waiter
+    column: int
+    """The institution's column in the request."""
+    mandate: Mandate
+    priority: Priority
+    keys: Sequence[bytes]
+    subjects: Sequence[Subject]
+    rows: Sequence[int]
+    """The request's rows."""
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def pick(self, indices: Sequence[int]) -> "Parcel":
+        """The parcel of some of the inquiries."""
+        return Parcel(
+            waiter=self.waiter,
+            column=self.column,
+            mandate=self.mandate,
+            priority=self.priority,
+            keys=[self.keys[i] for i in indices],
+            subjects=[self.subjects[i] for i in indices],
+            rows=[self.rows[i] for i in indices],
+        )
+
+    def addressed(self, column: int, indices: Sequence[int]) -> "Parcel":
+        """The parcel of some of the inquiries, for one institution. All of them cost no copy."""
+        return replace(self if len(indices) == len(self) else self.pick(indices), column=column)
+
+    def split(self, size: int) -> tuple["Parcel", "Parcel"]:
+        """The first `size` inquiries, and the others."""
+        return self._slice(slice(size)), self._slice(slice(size, None))
+
+    def _slice(self, cut: slice) -> "Parcel":
+        return Parcel(
+            waiter=self.waiter,
+            column=self.column,
+            mandate=self.mandate,
+            priority=self.priority,
+            keys=self.keys[cut],
+            subjects=self.subjects[cut],
+            rows=self.rows[cut],
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CallBatch:
+    """The content of one call: whole parcels, one after the other. Item `i` counts through all of them."""
+
+    parcels: Sequence[Parcel]
+    keys: Sequence[bytes] = field(init=False)
+    """Of all items."""
+
+    def __post_init__(self) -> None:
+        joined = list(chain.from_iterable([parcel.keys for parcel in self.parcels]))
+        object.__setattr__(self, "keys", joined)  # once: it is asked for at every step
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def subjects(self) -> list[Subject]:
+        """Subjects of all items."""
+        return list(chain.from_iterable([parcel.subjects for parcel in self.parcels]))
+
+    def spans(self) -> Iterator[tuple[Parcel, slice]]:
+        """Each parcel with the items it accounts for."""
+        start = 0
+        for parcel in self.parcels:
+            yield parcel, slice(start, start + len(parcel))
+            start += len(parcel)
+
+    def pick(self, items: Sequence[int]) -> "CallBatch":
+        """The batch of some of the items, given in ascending order."""
+        picked = []
+        at = 0
+        for parcel, span in self.spans():
+            begin, at = at, bisect_left(items, span.stop, lo=at)
+            if begin < at:
+                picked.append(parcel.pick([item - span.start for item in items[begin:at]]))
+        return CallBatch(picked)
+
+    def halves(self) -> tuple["CallBatch", "CallBatch"]:
+        """The first and the second half of the items."""
+        middle = len(self) // 2
+        return self.pick(range(middle)), self.pick(range(middle, len(self)))

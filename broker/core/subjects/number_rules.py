@@ -1,0 +1,170 @@
+"""What a number of each type must be like, and what to tell the person who wrote it otherwise.
+
+Types with a public check digit are judged by columns over the whole batch (`checkdigits`); of the others only the shape
+is known, and the shapes are tolerant: refusing a good number is worse than asking about a bad one.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import date
+
+import numpy as np
+
+from broker.core.subjects import checkdigits as check
+from broker.core.subjects.checkdigits import Mask, Places
+from broker.model import SubjectType
+
+Reasons = dict[int, str]
+"""Why a number is wrong, by position in the batch."""
+Rule = Callable[[list[str], date], Reasons]
+"""Judges numbers of one type, already half-width and upper case. The date is today's."""
+
+_REGIONS = np.isin(np.arange(100), [*range(11, 16), *range(21, 24), *range(31, 38), *range(41, 47), *range(50, 55),
+                                    *range(61, 66), 71, 81, 82, 83])  # fmt: skip
+"""GB/T 2260's provinces, and 71, 81 to 83: residence permits for people of Taiwan, Hong Kong and Macao."""
+
+
+def _first(**right: Mask) -> Reasons:
+    """For each number that is not right in every way, the first reason why."""
+    reasons: Reasons = {}
+    for reason, mask in reversed(right.items()):
+        reasons |= dict.fromkeys(np.flatnonzero(~mask).tolist(), reason)
+    return reasons
+
+
+def residents_judged(codes: Places, today: date) -> dict[str, Mask]:
+    """GB 11643, for numbers of 18 characters: which are right in each way.
+
+    The particular faults come before the check digit: they tell better where to look.
+    """
+    values = check.read(check.ELEVEN, codes)
+    return {
+        "BAD_CHARACTER": check.resident_characters(values),
+        "BAD_REGION": _REGIONS.take(np.array([10, 1]) @ values[:2], mode="clip"),
+        "BAD_BIRTH_DATE": check.birth_dates(values[6:14], today),
+        "BAD_CHECK_DIGIT": check.resident_check(values) == values[17],
+    }
+
+
+def _residents(numbers: list[str], today: date) -> Reasons:
+    fitting, codes = check.places(numbers, 18)
+    return _first(BAD_LENGTH=fitting, **residents_judged(codes, today))
+
+
+def unified_codes_judged(codes: Places, _today: date) -> dict[str, Mask]:
+    """GB 32100, for codes of 18 characters: which are right in each way."""
+    return _organizations_judged(codes, np.False_)
+
+
+def _organizations_judged(codes: Places, legacy: Mask | np.bool) -> dict[str, Mask]:
+    inner = codes[8:17]
+    return {
+        "BAD_CHARACTER": check.organization_characters(inner) & (legacy | check.unified_characters(codes)),
+        "BAD_CHECK_DIGIT": check.organization_checks(inner) & (legacy | check.unified_checks(codes)),
+    }
+
+
+def _organizations(numbers: list[str], _today: date) -> Reasons:
+    """GB 32100, 18 characters, of which 9 to 17 are the code of GB 11714, which older papers give alone."""
+    legacy = check.lengths(numbers) == 9
+    if legacy.any():  # stand them where they are in the longer code
+        numbers = [f"{number:?>17}?" if len(number) == 9 else number for number in numbers]
+    fitting, codes = check.places(numbers, 18)
+    return _first(BAD_LENGTH=fitting, **_organizations_judged(codes, legacy))
+
+
+def _vins(numbers: list[str], _today: date) -> Reasons:
+    """ISO 3779, with the check digit that GB 16735 makes mandatory."""
+    fitting, codes = check.places(numbers, 17)
+    return _first(
+        BAD_LENGTH=fitting, BAD_CHARACTER=check.vin_characters(codes), BAD_CHECK_DIGIT=check.vin_checks(codes)
+    )
+
+
+def _bank_accounts(numbers: list[str], _today: date) -> Reasons:
+    """16 to 19 digits are a bank card's and end in a Luhn check; shorter and longer ones are accounts without one."""
+    widths = check.lengths(numbers)
+    width = min(max(8, int(widths.max())), 32)
+    _, codes = check.places([number.rjust(width, "0") for number in numbers], width)
+    return _first(
+        BAD_LENGTH=(widths >= 8) & (widths <= 32),
+        BAD_CHARACTER=check.known(check.read(check.DIGITS, codes)),
+        BAD_CHECK_DIGIT=(widths < 16) | (widths > 19) | check.luhn_checks(codes),
+    )
+
+
+def _shape(pattern: str) -> Rule:
+    """The rule of a type that has no public check: it looks like this."""
+    matches = re.compile(pattern).fullmatch
+
+    def rule(numbers: list[str], _today: date) -> Reasons:
+        return {position: "BAD_SHAPE" for position, number in enumerate(numbers) if not matches(number)}
+
+    return rule
+
+
+_PLATE_PROVINCE = "[京津冀晋蒙辽吉黑沪苏浙皖闽赣鲁豫鄂湘粤桂琼渝川贵云藏陕甘青宁新]"
+"""GA 36. Not quite the names the courts use (`court.PROVINCES`)."""
+_PLATE_CHARACTER = "[0-9A-HJ-NP-Z]"
+
+RULES: dict[SubjectType, Rule] = {
+    SubjectType.RESIDENT_ID: _residents,
+    SubjectType.ORGANIZATION_CODE: _organizations,
+    SubjectType.VEHICLE_VIN: _vins,
+    SubjectType.BANK_ACCOUNT: _bank_accounts,
+    SubjectType.PASSPORT: _shape("[0-9A-Z]{5,20}"),
+    # 军字第01234567号, 武字第1234567号, or the digits alone
+    SubjectType.MILITARY_ID: _shape("[\u4e00-\u9fff]{0,8}[0-9]{4,18}号?"),
+    SubjectType.HK_MACAO_PERMIT: _shape("[HM](?:[0-9]{8}|[0-9]{10})"),
+    SubjectType.TAIWAN_PERMIT: _shape("[0-9]{8}|[0-9]{10}"),
+    # GA 36: five characters, six on new-energy vehicles; special vehicles end in one Chinese character. The letter O
+    # stood on police cars, and some are still registered so.
+    SubjectType.VEHICLE_PLATE: _shape(
+        f"{_PLATE_PROVINCE}[A-HJ-Z](?:{_PLATE_CHARACTER}{{5,6}}|{_PLATE_CHARACTER}{{4}}[学警挂港澳领使])"
+    ),
+    # county, cadastral district and sub-district, kind of parcel, parcel, kind of structure, structure
+    SubjectType.REAL_ESTATE_UNIT: _shape("[0-9]{6}[0-9]{3}[0-9]{3}[A-Z]{2}[0-9]{5}[A-Z][0-9]{8}"),
+    SubjectType.SECURITIES_ACCOUNT: _shape("[0-9A-Z]{8,20}"),
+}
+
+_COUNT = "add what is missing or drop what is extra"
+_AS_PRINTED = "compare it with the document, character by character"
+MESSAGES: dict[SubjectType, dict[str, str]] = {
+    SubjectType.RESIDENT_ID: {
+        "BAD_LENGTH": f"must have 18 characters, or 15 digits in its older form: {_COUNT}",
+        "BAD_CHARACTER": "must be 17 digits and then a digit or X: look for letters typed for digits, such as O for 0",
+        "BAD_REGION": "does not begin with a province's code: correct the first two digits",
+        "BAD_BIRTH_DATE": "has no possible date of birth at characters 7 to 14: correct them",
+        "BAD_CHECK_DIGIT": f"does not agree with its check digit, the last character: {_AS_PRINTED}",
+    },
+    SubjectType.ORGANIZATION_CODE: {
+        "BAD_LENGTH": f"must have 18 characters (unified social credit code) or 9 (organisation code): {_COUNT}",
+        "BAD_CHARACTER": "holds a character that cannot stand where it does (18-character codes have no I, O, S, V, Z "
+        f"and only digits at 3 to 8): {_AS_PRINTED}",
+        "BAD_CHECK_DIGIT": f"does not agree with its check digits: {_AS_PRINTED}",
+    },
+    SubjectType.VEHICLE_VIN: {
+        "BAD_LENGTH": f"must have 17 characters: {_COUNT}",
+        "BAD_CHARACTER": "must be digits and letters without I, O and Q: type 1 for I and 0 for O and Q",
+        "BAD_CHECK_DIGIT": f"does not agree with its check digit, the 9th character: {_AS_PRINTED}",
+    },
+    SubjectType.BANK_ACCOUNT: {
+        "BAD_LENGTH": f"must have 8 to 32 digits: {_COUNT}",
+        "BAD_CHARACTER": "must be digits only: give one account, without letters, line breaks or the bank's name",
+        "BAD_CHECK_DIGIT": f"is as long as a bank card's number but fails its check: {_AS_PRINTED}",
+    },
+    SubjectType.PASSPORT: {"BAD_SHAPE": f"must be 5 to 20 digits and letters: {_AS_PRINTED}"},
+    SubjectType.MILITARY_ID: {
+        "BAD_SHAPE": f"must be 4 to 18 digits, with the characters before them and 号 if there are any: {_AS_PRINTED}"
+    },
+    SubjectType.HK_MACAO_PERMIT: {"BAD_SHAPE": f"must be H or M and then 8 or 10 digits: {_AS_PRINTED}"},
+    SubjectType.TAIWAN_PERMIT: {"BAD_SHAPE": f"must be 8 digits, or 10 with the issue number: {_AS_PRINTED}"},
+    SubjectType.VEHICLE_PLATE: {
+        "BAD_SHAPE": "must be the province's character, a letter, and 5 digits or letters (6 for new energy) without "
+        f"I and O: {_AS_PRINTED}"
+    },
+    SubjectType.REAL_ESTATE_UNIT: {
+        "BAD_SHAPE": f"must be the 28 characters of the unit number, not the certificate's number: {_AS_PRINTED}"
+    },
+    SubjectType.SECURITIES_ACCOUNT: {"BAD_SHAPE": f"must be 8 to 20 digits and letters: {_AS_PRINTED}"},
+}

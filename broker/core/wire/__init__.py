@@ -1,0 +1,1 @@
+"""The bytes that answers, reports and records consist of. Pure."""

@@ -1,0 +1,260 @@
+"""The acts. Each shows one thing, and raises `DemoFailedError` if what it shows is not so."""
+
+import asyncio
+import io
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from broker.client import Client, Lookup, Mandate, Outcome, Report, RequestRefusedError, Source, Terms, Totals
+from broker.core.subjects.court import parse_court
+from broker.demo.testbed import DemoFailedError, Stage, output
+from broker.demo.verification import prove
+from broker.formats.lookup_file import read_lookups
+from broker.formats.tables import answer_cells, institutions_table, reports_table, table, totals_line
+
+_COURTS = ("最高法", "京", "沪01", "京0101")
+"""One of each level; only 沪01 lies outside the region of the regional bank."""
+_OUTSIDE = "沪01"
+_REGIONAL = "mock-bank-jing"
+_FAILING = "mock-vehicle"
+_OPEN = (Outcome.UNAVAILABLE, Outcome.TIMED_OUT, Outcome.PENDING)
+# Seconds each mock takes in the first act, so that one sees them come one by one; real ones take longer.
+_PACE = {"mock-bank": 0.1, "mock-bank-jing": 0.2, "mock-securities": 0.3, "mock-vehicle": 0.45, "mock-real-estate": 0.6}
+_DEBTORS = 3  # in the first act: fits a screen
+_THINGS = 20  # drawn, for there to be a vehicle among them: a chance of 1 in 1,000 that there is none
+_FAILED = 200  # lookups in the last act
+
+
+@dataclass(slots=True)
+class Score:
+    """The last line's numbers."""
+
+    began: float = field(default_factory=time.perf_counter)
+    lookups: int = 0
+    inquiries: int = 0
+    unanswered: int = 0
+    cached: int = 0
+    unavailable: int = 0
+
+    def add(self, totals: Totals) -> None:
+        """Counts an investigation in."""
+        self.lookups += totals.lookups
+        self.inquiries += totals.inquiries
+        self.unanswered += sum(totals.outcomes.get(outcome, 0) for outcome in _OPEN)
+        self.cached += totals.sources.get(Source.CACHE, 0)
+        self.unavailable += totals.outcomes.get(Outcome.UNAVAILABLE, 0) + totals.outcomes.get(Outcome.TIMED_OUT, 0)
+
+    def __str__(self) -> str:
+        return (
+            f"demo: {self.lookups} lookups, {self.inquiries} inquiries, {self.inquiries - self.unanswered} answered, "
+            f"{self.cached} from cache, {self.unavailable} unavailable in {time.perf_counter() - self.began:.1f} s"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CourtRun:
+    """What came of one batch. Times in seconds, from asking on."""
+
+    reports: Sequence[Report]
+    """In order of the lookups."""
+    totals: Totals
+    first_after: float
+    took: float
+
+    @property
+    def institutions(self) -> set[str]:
+        """Ids of those that were asked."""
+        return {institution for institution, _ in self.outcomes}
+
+    @property
+    def outcomes(self) -> Counter[tuple[str, Outcome]]:
+        """Answers of each institution, by outcome."""
+        answers = (answer for report in self.reports for answer in report.answers)
+        return Counter((answer.institution_id, Outcome(answer.outcome)) for answer in answers)
+
+
+class Play:
+    """One performance. State: the score, and what each court asked about."""
+
+    def __init__(self, stage: Stage, client: Client, screen: Console, *, seed: int) -> None:
+        self.score = Score()
+        self._stage = stage
+        self._client = client
+        self._screen = screen
+        self._seed = seed
+        self._parts: dict[str, Sequence[Lookup]] = {}
+
+    async def perform(self, count: int) -> None:
+        """All acts, with `count` lookups in the main one."""
+        debtors, things, everybody = await asyncio.gather(
+            self._draw("persons", _DEBTORS), self._draw("properties", _THINGS), self._draw("all", count)
+        )
+        self._parts = {court: everybody[place :: len(_COURTS)] for place, court in enumerate(_COURTS)}
+        await self._introduce()
+        await self._one_by_one(debtors)
+        await self._four_levels()
+        await self._property_lookup(things)
+        await self._regional_bank(debtors)
+        await self._from_cache()
+        await self._failing(everybody[:_FAILED])
+
+    async def _introduce(self) -> None:
+        self._heading("Five institutions and a broker, each a process or a server of its own")
+        self._screen.print(institutions_table(await self._client.institutions()))
+
+    async def _one_by_one(self, lookups: Sequence[Lookup]) -> None:
+        self._heading(f"A basic court asks about {len(lookups)} debtors; answers come as institutions give them")
+        for institution, seconds in _PACE.items():
+            await self._stage.set_faults(institution, latency={"distribution": "fixed", "seconds": seconds})
+        merged = [Report() for _ in lookups]
+        began = time.perf_counter()
+        async with self._client.investigate(_mandate("京0101"), lookups, Terms(incremental=True)) as investigation:
+            async for report in investigation:
+                merged[report.position].MergeFrom(report)
+                self._show_increment(report, time.perf_counter() - began)
+        for institution in _PACE:
+            await self._stage.set_faults(institution)
+        self._count(investigation.totals, len(lookups))
+        proved = await prove(lookups, merged, seed=self._seed)
+        self._screen.print(
+            f"\n{proved} of these answers were recomputed from the mocks' seed: the same, to the last digit"
+        )
+
+    def _show_increment(self, report: Report, elapsed: float) -> None:
+        for answer in report.answers:
+            cells = answer_cells(answer)[:3]
+            line = Text.assemble((f"{1000 * elapsed:5.0f} ms ", "cyan"), f" {report.ref}  ")
+            for cell, width in zip(cells, (17, 10, 0), strict=True):
+                cell.pad_right(max(0, width - len(cell)))
+                line.append_text(cell)
+            if report.final:
+                line.append("  [whole]", "bold cyan")
+            self._screen.print(line, no_wrap=True, overflow="ellipsis", crop=True)
+
+    async def _four_levels(self) -> None:
+        self._heading("Courts of all four levels ask; everything is new to the broker")
+        batches = await self._ask_all()
+        for court, batch in batches.items():
+            _require((_REGIONAL in batch.institutions) == (court != _OUTSIDE), f"{court} reached the wrong ones")
+        stats = await self._stage.stats()
+        _require(not any(one["duplicates"] for one in stats.values()), "an institution was asked the same twice")
+        asked = sum(one["first_attempts"] for one in stats.values())
+        self._screen.print(f"\nthe institutions counted {asked:,} inquiries, none of them twice")
+
+    async def _property_lookup(self, things: Sequence[Lookup]) -> None:
+        self._heading("The other way round: who holds this vehicle?")
+        vehicles = [one for one in things if (one.property.WhichOneof("number") or "").startswith("vehicle")]
+        chosen = (vehicles or things)[:1]
+        batch = await self._ask("最高法", chosen, Terms())
+        _require(Outcome.FOUND in batch.totals.outcomes, "nobody holds a thing that is on record")
+        self._screen.print(reports_table(batch.reports, frozenset(one.ref for one in chosen)))
+        await prove(chosen, batch.reports, seed=self._seed)
+
+    async def _regional_bank(self, lookups: Sequence[Lookup]) -> None:
+        self._heading(f"{_REGIONAL} answers courts of its region only; {_OUTSIDE} asks for it by name")
+        try:
+            await self._ask(_OUTSIDE, lookups, Terms(institutions=(_REGIONAL,)))
+        except RequestRefusedError as error:
+            self._screen.print(Text(error.code, "bold magenta"))
+            for violation in error.violations:
+                self._screen.print(Text(f"  {violation.field}: {violation.description}"))
+            _require(_REGIONAL in str(error), "the refusal does not name the institution")
+        else:
+            raise DemoFailedError("an institution was reached from outside its region")
+        inside = await self._ask("京", lookups, Terms(institutions=(_REGIONAL,)))
+        self._screen.print(f"the high court 京 gets its answers: {totals_line(inside.totals)}")
+
+    async def _from_cache(self) -> None:
+        self._heading("The same again: every answer from the cache")
+        before = await self._inquiries()
+        batches = await self._ask_all()
+        asked = await self._inquiries() - before
+        _require(not asked, f"institutions were asked {asked} times about what is in the cache")
+        _require(all(batch.totals.sources.keys() == {Source.CACHE} for batch in batches.values()), "not all cached")
+        self._screen.print("\nthe institutions counted 0 inquiries")
+
+    async def _failing(self, lookups: Sequence[Lookup]) -> None:
+        self._heading(
+            f"{_FAILING} goes down, and a court wants no cached answers; the reports say so, the others answer"
+        )
+        await self._stage.set_faults(_FAILING, down=True)
+        batch = await self._ask("京0101", lookups, Terms(max_age=0, timeout=10))
+        self._screen.print(reports_table([report for report in batch.reports if not report.complete][:1]))
+        self._screen.print()
+        self._screen.print(_outcomes_table(batch))
+        _require(batch.totals.unavailable == {_FAILING}, "the wrong institutions were unavailable")
+        _require(not batch.totals.complete, "an incomplete batch was called complete")
+        _require(not batch.outcomes[_FAILING, Outcome.NOT_FOUND], "a failure was reported as NOT_FOUND")
+
+    async def _ask_all(self) -> dict[str, CourtRun]:
+        """Every court asks about its part, one court after the other."""
+        shown = table("court", "level", "institutions", "lookups", "inquiries", "found", "first report", "all reports")
+        batches = {}
+        for court, lookups in self._parts.items():
+            batch = batches[court] = await self._ask(court, lookups, Terms())
+            _require(batch.totals.complete, f"the reports to {court} are not complete")
+            numbers = (len(batch.institutions), batch.totals.lookups, batch.totals.inquiries)
+            found = batch.totals.outcomes.get(Outcome.FOUND, 0)
+            times = (f"{1000 * seconds:,.0f} ms" for seconds in (batch.first_after, batch.took))
+            shown.add_row(court, parse_court(court).level, *(f"{one:,}" for one in (*numbers, found)), *times)
+        self._screen.print(shown)
+        return batches
+
+    async def _ask(self, court: str, lookups: Sequence[Lookup], terms: Terms) -> CourtRun:
+        reports: list[Report] = []
+        began = time.perf_counter()
+        first_after = 0.0
+        async with self._client.investigate(_mandate(court), lookups, terms) as investigation:
+            async for report in investigation:
+                first_after = first_after or time.perf_counter() - began
+                reports.append(report)
+        took = time.perf_counter() - began
+        reports.sort(key=lambda report: report.position)
+        _require([one.ref for one in reports] == [one.ref for one in lookups], "not one report for each lookup")
+        self._count(investigation.totals, len(lookups))
+        return CourtRun(reports, investigation.totals, first_after, took)
+
+    def _count(self, totals: Totals, lookups: int) -> None:
+        _require(totals.lookups == lookups, "not every lookup was reported on")
+        self.score.add(totals)
+
+    async def _inquiries(self) -> int:
+        return sum(one["inquiries"] for one in (await self._stage.stats()).values())
+
+    async def _draw(self, mix: str, count: int) -> list[Lookup]:
+        """Lookups of people and things which exist in the mocks' population."""
+        sizes = ("--count", str(count), "--mix", mix, "--format", "jsonl")
+        # The mix is part of the seed, or the first debtors would be drawn again among everybody.
+        seeds = ("--seed", str(self._seed), "--rng-seed", str(self._seed * 1000 + len(mix)))
+        return read_lookups(io.StringIO(await output("mock_institutions", "population", *sizes, *seeds)))
+
+    def _heading(self, text: str) -> None:
+        self._screen.print()
+        self._screen.rule(Text(text, "bold"), align="left", style="cyan")
+
+
+def _require(condition: object, otherwise: str) -> None:
+    if not condition:
+        raise DemoFailedError(otherwise)
+
+
+def _outcomes_table(batch: CourtRun) -> Table:
+    """How many answers each institution gave, by outcome."""
+    counts = batch.outcomes
+    columns = [outcome for outcome in Outcome if any(counted == outcome for _, counted in counts)]
+    shown = table("institution", *(outcome.name for outcome in columns))
+    for name in sorted(batch.institutions):
+        shown.add_row(name, *(f"{counts[name, outcome]:,}" for outcome in columns))
+    return shown
+
+
+def _mandate(court: str) -> Mandate:
+    return Mandate(
+        court_code=court, officer="示例法官", case_number=f"（2026）{court}执1号", legal_document="协助查询通知书1号"
+    )

@@ -1,0 +1,196 @@
+"""How hard one institution may be asked: slots, rate, breaker and retry budget, and what each result does to them.
+
+| result of a call              | breaker | concurrency limit | rate               |
+|-------------------------------|---------|-------------------|--------------------|
+| a reply                       | success | success           |                    |
+| batch refused (it did speak)  | success | success           |                    |
+| too many requests (429)       | ignored | dropped           | nothing until then |
+| no reply in time, 503         | failure | dropped           |                    |
+| unreachable, 5xx, no reply to what was asked | failure | ignored |              |
+| given up: nobody waits        | ignored | ignored           |                    |
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+
+import trio
+
+from broker.core.control.breaker import Breaker, Era, State
+from broker.core.control.limit import AdaptiveLimit
+from broker.core.control.retry import RetryBudget, full_jitter
+from broker.core.control.token_bucket import TokenBucket
+from broker.errors import (
+    BadReplyError,
+    BreakerOpenError,
+    InstitutionError,
+    OverloadedError,
+    RejectedError,
+    UnansweredError,
+)
+from broker.institutions.base import Institution
+from broker.model import InstitutionSpec, Question, Reply
+
+log = logging.getLogger(__name__)
+
+_ATTEMPTS = 3  # sends of one batch; under a budget of 20 % a third is rare, and a fourth would only add load
+_PAUSE_BASE = 0.1  # s; the first pause is at most this long
+_PAUSE_CAP = 2.0  # s; an interactive caller waits at most twice this for all pauses
+_LONGEST_WAIT = 10.0  # s; for an institution that wants a longer pause, UNAVAILABLE now beats an answer then
+_LONGEST_PENALTY = 3600.0  # s; a Retry-After beyond is a mistake, and must not silence an institution for days
+# Finding one poisoned inquiry among 500 takes 18 calls; an institution that rejects everything must not get 999.
+_HALVINGS_PER_CALL = 1.0
+_HALVINGS_FLOOR = 64.0
+
+
+class Controls:
+    """The controls of one institution. Create it inside trio."""
+
+    def __init__(self, spec: InstitutionSpec, random: Callable[[], float]) -> None:
+        """`random` gives numbers in [0, 1)."""
+        self._spec = spec
+        self._random = random
+        self._limit = AdaptiveLimit(spec.concurrency)
+        self._slots = trio.CapacityLimiter(spec.concurrency)
+        # A burst of one second, and never less than one batch, or a full batch could never be sent.
+        self._bucket = TokenBucket(spec.rate, max(spec.rate, spec.batch_size), trio.current_time())
+        self._breaker = Breaker()
+        self._retries = RetryBudget()
+        self._bisections = RetryBudget(_HALVINGS_PER_CALL, _HALVINGS_FLOOR)
+        self._ended = trio.Event()
+        self._told = State.CLOSED
+        self.failures: Counter[str] = Counter()
+        """Failed calls by reason."""
+
+    @property
+    def limit(self) -> int:
+        """Calls allowed at a time at present."""
+        return self._limit.limit
+
+    @property
+    def breaker(self) -> State:
+        """As of the last call."""
+        return self._breaker.state
+
+    @property
+    def admits(self) -> bool:
+        """Whether a call may start now."""
+        return self._breaker.admits(trio.current_time())
+
+    @property
+    def is_silenced(self) -> bool:
+        """Whether the institution wants a longer pause than callers should wait for."""
+        return self._bucket.penalised_until - trio.current_time() > _LONGEST_WAIT
+
+    async def take_slot(self) -> object:
+        """Waits until a call may be made; the result is to be given to `free_slot`, once."""
+        slot = object()
+        await self._slots.acquire_on_behalf_of(slot)
+        return slot
+
+    def free_slot(self, slot: object) -> None:
+        """Ends what `take_slot` began."""
+        self._slots.release_on_behalf_of(slot)
+
+    async def pace(self, size: int) -> None:
+        """Waits until `size` inquiries may be sent."""
+        due = -1.0
+        # A reservation due before a Retry-After that came meanwhile is void.
+        while due < self._bucket.penalised_until:
+            now = trio.current_time()
+            due = now + self._bucket.reserve(size, now)
+            try:
+                await trio.sleep_until(due)
+            except trio.Cancelled:
+                self._bucket.cancel(size, due)
+                raise
+
+    async def verdict(self) -> None:
+        """Waits until a call under way has ended."""
+        await self._ended.wait()
+
+    async def call(self, institution: Institution, question: Question) -> Reply:
+        """Asks once, within the institution's timeout, and lets the result act on the controls.
+
+        Raises an `InstitutionError` when there is no usable reply; a `BreakerOpenError` without asking, if calls that
+        ended since the caller looked have opened the breaker.
+        """
+        if not self.admits:
+            msg = "its breaker is open"
+            raise BreakerOpenError(msg)
+        era = self._breaker.start(trio.current_time())
+        if question.attempt == 1:
+            self._retries.deposit()
+            self._bisections.deposit()
+        try:
+            reply = await self._ask(institution, question)
+        except InstitutionError as error:
+            self._on_failure(error, era)
+            raise
+        except BaseException:
+            self._breaker.on_ignored(era)
+            raise
+        else:
+            self._on_success(era)
+            return reply
+        finally:
+            self._tell_breaker()
+            self._slots.total_tokens = self._limit.limit
+            self._ended.set()
+            self._ended = trio.Event()
+
+    def _tell_breaker(self) -> None:
+        """Logs a change of the breaker's state, once."""
+        state = self._breaker.state
+        if state is State.OPEN and self._told is not State.OPEN:
+            log.error("institution %s: fails too often; asked again in a few seconds", self._spec.id)
+        elif state is State.CLOSED and self._told is State.OPEN:
+            log.warning("institution %s: answers again", self._spec.id)
+        if state is not State.HALF_OPEN:
+            self._told = state
+
+    async def may_repeat(self, error: InstitutionError, failed: int) -> bool:
+        """Whether to send a batch again after it failed for the `failed`-th time; pauses first if so."""
+        if not error.retryable or failed >= _ATTEMPTS or not self.admits:
+            return False
+        pause = full_jitter(failed, base=_PAUSE_BASE, cap=_PAUSE_CAP, random=self._random())
+        if isinstance(error, OverloadedError):
+            pause += error.retry_after or 0
+        if pause > _LONGEST_WAIT or not self._retries.withdraw(trio.current_time()):
+            return False
+        await trio.sleep(pause)
+        return self.admits
+
+    def may_bisect(self) -> bool:
+        """Whether a batch refused as a whole may be asked for in two halves."""
+        return self.admits and self._bisections.withdraw(trio.current_time(), 2)
+
+    async def _ask(self, institution: Institution, question: Question) -> Reply:
+        try:
+            with trio.fail_after(self._spec.timeout):
+                reply = await institution.ask(question)
+        except trio.TooSlowError:
+            msg = f"no reply within {self._spec.timeout:g} s"
+            raise UnansweredError(msg) from None
+        if not len(question.subjects) == len(reply.outcomes) == len(reply.contents) == len(reply.observed_at):
+            msg = "the reply's columns are not aligned with the question"
+            raise BadReplyError(msg)
+        return reply
+
+    def _on_success(self, era: Era) -> None:
+        self._breaker.on_success(era)
+        self._limit.on_success()
+
+    def _on_failure(self, error: InstitutionError, era: Era) -> None:
+        now = trio.current_time()
+        self.failures[error.reason] += 1
+        if isinstance(error, RejectedError):
+            self._on_success(era)
+            return
+        if error.overload:
+            self._limit.on_dropped(now)
+        if isinstance(error, OverloadedError):
+            self._breaker.on_ignored(era)
+            self._bucket.penalise(now + min(error.retry_after or 0, _LONGEST_PENALTY))
+        else:
+            self._breaker.on_failure(era, now)

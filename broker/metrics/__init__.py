@@ -1,0 +1,1 @@
+"""What operators watch. No label ever holds a subject's data."""

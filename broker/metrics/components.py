@@ -1,0 +1,88 @@
+"""What lanes, admission and the store know of themselves (`statistics()`), read when Prometheus asks."""
+
+from collections.abc import Iterator, Mapping
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from broker.core.control.admission import Admission
+from broker.core.control.breaker import State
+from broker.lanes.lane import Lane
+from broker.store.base import Store
+
+
+class ComponentCollector(Collector):
+    """Reads what the worker's parts say of themselves."""
+
+    def __init__(self, lanes: Mapping[str, Lane], admission: Admission, store: Store) -> None:
+        self._lanes = lanes
+        self._admission = admission
+        self._store = store
+
+    def collect(self) -> Iterator[Metric]:
+        """See `prometheus_client`."""
+        yield from self._collect_lanes()
+        gate = self._admission.statistics()
+        yield GaugeMetricFamily("broker_requests_active", "Requests under way.", gate.requests)
+        yield GaugeMetricFamily("broker_lookups_active", "Lookups under way: permits taken.", gate.lookups)
+        yield GaugeMetricFamily("broker_lookups_limit", "Lookups allowed under way: permits there are.", gate.limit)
+        yield CounterMetricFamily("broker_requests_refused", "Requests refused because of the limit.", gate.refused)
+        yield from self._collect_store()
+
+    def _collect_lanes(self) -> Iterator[Metric]:
+        gauges = {
+            field: GaugeMetricFamily(f"broker_lane_{field}", text, labels=["institution"])
+            for field, text in _LANE_GAUGES.items()
+        }
+        counters = {
+            field: CounterMetricFamily(f"broker_lane_{field}", text, labels=["institution"])
+            for field, text in _LANE_COUNTERS.items()
+        }
+        breaker = GaugeMetricFamily("broker_lane_breaker", "1 for the state it is in.", labels=["institution", "state"])
+        failures = CounterMetricFamily("broker_lane_failures", "Failed calls.", labels=["institution", "reason"])
+        for name, lane in self._lanes.items():
+            statistics = lane.statistics()
+            for field, gauge in gauges.items():
+                gauge.add_metric([name], getattr(statistics, field))
+            for field, counter in counters.items():
+                counter.add_metric([name], getattr(statistics, field))
+            for state in State:
+                breaker.add_metric([name, state], statistics.breaker is state)
+            for reason, count in statistics.failures.items():
+                failures.add_metric([name, reason], count)
+        yield from (*gauges.values(), *counters.values(), breaker, failures)
+
+    def _collect_store(self) -> Iterator[Metric]:
+        statistics = self._store.statistics()
+        for field, text in _STORE_GAUGES.items():
+            yield GaugeMetricFamily(f"broker_store_{field}", text, float(getattr(statistics, field)))
+        for field, text in _STORE_COUNTERS.items():
+            yield CounterMetricFamily(f"broker_store_{field}", text, getattr(statistics, field))
+
+
+_LANE_GAUGES = {
+    "queued": "Inquiries not yet sent.",
+    "in_flight": "Inquiries queued or being asked.",
+    "calls": "Batches under way: permits taken.",
+    "limit": "Calls allowed at a time: permits there are.",
+}
+_LANE_COUNTERS = {
+    "asked": "Inquiries sent for the first time.",
+    "repeated": "Inquiries sent again after a failed or refused call.",
+    "shared": "Answers given to a request other than the one that asked.",
+}
+_STORE_GAUGES = {
+    "records": "Subjects held.",
+    "bytes_used": "Size of the store.",
+    "bytes_limit": "Size the store may reach.",
+    "pending": "Answers not yet committed.",
+    "healthy": "0 while answers are being dropped.",
+}
+_STORE_COUNTERS = {
+    "hits": "Subjects found when read.",
+    "misses": "Subjects not found when read; who is asked about is read twice, or three times if handed over.",
+    "commits": "Commits.",
+    "commit_seconds": "Time spent in commits.",
+    "dropped": "Answers not kept because the store was full or failing.",
+    "damaged": "Records that could not be read back and were treated as absent.",
+}

@@ -1,0 +1,64 @@
+"""Counters and histograms of requests: counted where things happen, once per batch, never per inquiry."""
+
+from functools import lru_cache
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from broker.core.planning.selection import Selection
+from broker.core.planning.tally import Tally
+from broker.model import Outcome, Source
+
+# From a cached lookup (1 ms) to a request's longest patience (minutes).
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_LOOKUPS = (1, 10, 100, 1_000, 10_000)
+
+
+class RequestMetrics:
+    """Counts what requests asked and were answered."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._answers = Counter(
+            "broker_inquiries",
+            "Answers given, by institution, outcome and source (an inquiry is one lookup at one institution).",
+            ["institution", "outcome", "source"],
+            registry=registry,
+        )
+        self._lookups = Counter("broker_lookups", "Lookups reported on.", ["validity"], registry=registry)
+        self._requests = Counter("broker_requests", "Requests ended, by gRPC status.", ["status"], registry=registry)
+        self._request_seconds = Histogram(
+            "broker_request_seconds",
+            "From a request's arrival to the end of its stream.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._first_seconds = Histogram(
+            "broker_first_report_seconds",
+            "From a request's arrival to its first message.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._batch_sizes = Histogram(
+            "broker_request_lookups", "Lookups per request.", buckets=_LOOKUPS, registry=registry
+        )
+        # Looking a labelled child up takes a lock and makes strings: done once per combination.
+        self._child = lru_cache(maxsize=None)(self._answers.labels)
+
+    def count(self, selection: Selection, tally: Tally, *, lookups: int, invalid: int) -> None:
+        """Counts one request's answers."""
+        for column, source, outcome in zip(*tally.counts.nonzero(), strict=True):
+            name = selection.institutions[column].id
+            self._child(name, Outcome(outcome).name, Source(source).name).inc(
+                int(tally.counts[column, source, outcome])
+            )
+        self._lookups.labels("valid").inc(lookups - invalid)
+        self._lookups.labels("invalid").inc(invalid)
+        self._batch_sizes.observe(lookups)
+
+    def first_message(self, seconds: float) -> None:
+        """A request's first message has been handed to the transport."""
+        self._first_seconds.observe(seconds)
+
+    def ended(self, status: str, seconds: float) -> None:
+        """A request's stream has ended."""
+        self._requests.labels(status).inc()
+        self._request_seconds.observe(seconds)

@@ -1,0 +1,116 @@
+"""The host's other workers, as one of them sees them: where lookups go whose subjects another worker owns.
+
+Each worker listens on a Unix socket in a folder that is the broker's user's alone. A peer that cannot be reached,
+or ends in the middle, is no reason to fail a lookup: whoever asked it does the rest itself.
+"""
+
+import contextlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+from msgspec import MsgspecError
+from msgspec.structs import replace
+
+from broker.core.planning.ownership import ALONE, Ownership
+from broker.errors import BrokerError
+from broker.model import CONCLUSIVE
+from broker.peers.messages import METHOD, ForwardRequest, Trailer, decode_trailer, encode_forward_request
+from broker.v1 import investigation_pb2 as pb
+
+# What is kept back of the time there is, so that the owner has ended properly before it is given up: as much as the
+# service keeps back of the caller's.
+_MARGIN_SHARE = 0.05
+_MARGIN_MOST = 0.5  # s
+_OPTIONS = (
+    ("grpc.max_receive_message_length", -1),  # bounded where they are made
+    # A worker is back within a second of being restarted; gRPC would wait up to two minutes to find out.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+)
+
+
+class PeerError(BrokerError):
+    """Another worker did not do all it was asked."""
+
+
+def socket_of(folder: Path, slot: int) -> str:
+    """Where the worker in a slot listens for its peers."""
+    return f"unix:{folder / f'worker-{slot}.sock'}"
+
+
+class Peers:
+    """Connections to the other workers; made when first needed."""
+
+    def __init__(self, ownership: Ownership = ALONE, channels: Sequence[grpc.aio.Channel] = ()) -> None:
+        """`channels` by slot; this worker's own is not used."""
+        self.ownership = ownership
+        self._calls = [channel.unary_stream(METHOD) for channel in channels]
+
+    async def ask(self, owner: int, forward_request: ForwardRequest) -> AsyncIterator[bytes | Trailer]:
+        """Messages of reports, to be passed on as they are, and the trailer last, within `forward_request.time_left`.
+
+        Raises `PeerError` if the trailer does not come, whatever came before it.
+        """
+        time_left = max(0.0, forward_request.time_left)
+        own = time_left - min(time_left * _MARGIN_SHARE, _MARGIN_MOST)
+        call = self._calls[owner](encode_forward_request(replace(forward_request, time_left=own)), timeout=time_left)
+        try:
+            async for message in call:
+                trailer = decode_trailer(message)
+                yield message if trailer is None else trailer
+                if trailer is not None:
+                    return
+        except grpc.aio.AioRpcError as error:
+            msg = f"worker {owner} failed: {error.code().name}"
+            raise PeerError(msg) from None
+        except MsgspecError:  # a worker of another version: they are replaced one by one
+            msg = f"worker {owner} ended with a trailer of another version"
+            raise PeerError(msg) from None
+        finally:
+            call.cancel()  # an abandoned call is never collected (grpc/grpc#43462)
+        msg = f"worker {owner} ended too soon"
+        raise PeerError(msg)
+
+
+class Retelling:
+    """Reports that one worker began and another finishes: no answer is said twice.
+
+    State: by position, the outcomes told so far by institution; positions that have had their final report.
+    """
+
+    def __init__(self) -> None:
+        self._told: dict[int, dict[str, int]] = defaultdict(dict)
+        self.finished: set[int] = set()
+        self.complete = True
+        """Whether every answer to a finished lookup is conclusive."""
+
+    def take(self, message: bytes) -> list[pb.Report]:
+        """The reports in an encoded response, without answers told before."""
+        reports = list(pb.InvestigateResponse.FromString(message).reports)
+        for report in reports:
+            told = self._told[report.position]
+            fresh = [answer for answer in report.answers if answer.institution_id not in told]
+            told.update((answer.institution_id, answer.outcome) for answer in fresh)
+            if len(fresh) < len(report.answers):
+                del report.answers[:]
+                report.answers.extend(fresh)
+            if report.final:
+                report.complete = CONCLUSIVE.issuperset(told.values())
+                self.complete &= report.complete
+                self.finished.add(report.position)
+        return [report for report in reports if report.final or report.answers]
+
+
+@asynccontextmanager
+async def open_peers(ownership: Ownership, folder: Path | None) -> AsyncIterator[Peers]:
+    """This worker's way to the others, whose sockets are in `folder`; None if there are none."""
+    async with contextlib.AsyncExitStack() as stack:
+        channels = []
+        if folder is not None:
+            for slot in range(ownership.workers):
+                channel = grpc.aio.insecure_channel(socket_of(folder, slot), options=_OPTIONS)
+                channels.append(await stack.enter_async_context(channel))
+        yield Peers(ownership, channels)

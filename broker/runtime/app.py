@@ -1,0 +1,213 @@
+"""Composition root of a worker: builds every part, and owns the order of starting and stopping.
+
+Start: store, bridge to trio, connections, lanes, service, port, metrics; then ready.
+Stop:  refuse new requests → let those under way finish, within the grace period → port, lanes, connections → store.
+
+A worker may be one of several on its host (`WorkerSlot`). They share port and store, divide among them what
+institutions allow the host, and reach each other through sockets in one folder.
+"""
+
+import asyncio
+import gc
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from broker.config import Config, StoreConfig
+from broker.core.control.admission import Admission
+from broker.core.planning.ownership import Ownership
+from broker.core.planning.selection import Selector
+from broker.core.subjects.key import Keyer
+from broker.institutions.dialects import DIALECTS
+from broker.institutions.http import HttpInstitution
+from broker.institutions.transport import HttpTransport, open_transport
+from broker.investigation.execution import ExecutionContext
+from broker.investigation.forwarded import ForwardedAnswers
+from broker.lanes.fan_out import FanOut
+from broker.lanes.lane import Lane
+from broker.loops.bridge import Bridge, in_asyncio, open_bridge
+from broker.loops.fair_scheduler import FairScheduler
+from broker.metrics.components import ComponentCollector
+from broker.metrics.requests import RequestMetrics
+from broker.model import InstitutionSpec, Question, Reply
+from broker.peers.client import open_peers, socket_of
+from broker.peers.server import PeerService
+from broker.runtime.key_file import load_key
+from broker.runtime.metrics_endpoint import MetricsEndpoint
+from broker.runtime.worker import ONLY_SLOT, Addresses, Worker, WorkerSlot
+from broker.serving.pipeline import Pipeline
+from broker.serving.server import GrpcServer
+from broker.serving.service import InvestigationService
+from broker.store.base import Store
+from broker.store.cipher import derive
+from broker.store.lmdb_store import LmdbStore
+from broker.store.memory import MemoryStore
+
+log = logging.getLogger(__name__)
+
+_COLLECT_AFTER = 100_000  # objects more than were freed; cycles are rare here, and this bounds them to a few MiB
+
+
+async def serve(
+    config: Config, *, stop: asyncio.Event, ready: Callable[[Addresses], None], slot: WorkerSlot = ONLY_SLOT
+) -> None:
+    """Runs a worker until `stop` is set; calls `ready` once it can be reached.
+
+    Raises `ConfigError` or `StoreError` if it cannot start.
+    """
+    async with AsyncExitStack() as stack:
+        worker, lanes_ended = await _build(_divided(config, slot.ownership), slot, stack)
+        _calm_collector()
+        addresses = await worker.open()
+        ready(addresses)
+        stopped = asyncio.ensure_future(stop.wait())
+        ends: set[asyncio.Future[Any]] = {stopped, lanes_ended}
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+        await worker.drain()
+        if lanes_ended.done():  # without lanes nothing can be asked: whoever started this worker has to know
+            lanes_ended.result()
+
+
+def _calm_collector() -> None:
+    """Spares the garbage collector what cannot be garbage: what start-up made, and batches that end by themselves.
+
+    A batch of 1,000 lookups makes some 10,000 objects that reference counts free. With Python's default of 700, the
+    collector would go through them a dozen times in vain: about a tenth of the CPU of a miss when it was tried.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
+
+
+def _divided(config: Config, ownership: Ownership) -> Config:
+    """The configuration with this worker's part of what is meant for the host: lookups, and calls to institutions."""
+    specs = tuple(
+        replace(spec, concurrency=max(1, ownership.share(spec.concurrency)), rate=spec.rate / ownership.workers)
+        for spec in config.institutions
+    )
+    under_way = max(1, ownership.share(config.server.lookups_under_way))
+    server = msgspec.structs.replace(config.server, lookups_under_way=under_way)
+    return msgspec.structs.replace(config, server=server, institutions=specs)
+
+
+async def _build(config: Config, slot: WorkerSlot, stack: AsyncExitStack) -> tuple[Worker, "asyncio.Future[None]"]:
+    """The worker, and what tells when its lanes have ended by themselves."""
+    master_key = load_key(Path(config.store.key_file))
+    store = open_store(config.store, master_key)
+    stack.callback(store.close)
+    bridge = await stack.enter_async_context(open_bridge())
+    connections = sum(spec.concurrency for spec in config.institutions)
+    transport = await stack.enter_async_context(open_transport(connections=connections))
+    scheduler = FairScheduler()
+    fanout = await bridge.run(partial(_open_lanes, config, store, transport, scheduler))
+    lanes_ended = await stack.enter_async_context(_running(bridge, fanout.run))
+    registry = CollectorRegistry()
+    admission = Admission(config.server.lookups_under_way)
+    meter = RequestMetrics(registry)
+    registry.register(ComponentCollector(fanout.lanes, admission, store))
+    peers = await stack.enter_async_context(open_peers(slot.ownership, slot.folder))
+    selector = Selector(config.institutions)
+    context = ExecutionContext(store, fanout, bridge, peers, scheduler)
+    pipeline = Pipeline(
+        selector=selector,
+        keyer=Keyer(derive(master_key, b"index")),
+        admission=admission,
+        meter=meter,
+        context=context,
+    )
+    service = InvestigationService(pipeline, config.server, meter)
+    worker = Worker(
+        admission=admission,
+        service=service,
+        server=GrpcServer(config.server, service, shares_port=slot.ownership.workers > 1),
+        endpoint=MetricsEndpoint(
+            _metrics_address(config.server.metrics, slot.ownership.slot),
+            registry,
+            is_draining=lambda: admission.draining,
+        ),
+        peer_service=_peer_service(slot, ForwardedAnswers(selector, context), admission),
+        grace=config.server.grace,
+    )
+    return worker, lanes_ended
+
+
+def _metrics_address(address: str, slot: int) -> str:
+    """One port per worker, unless any will do."""
+    host, _, port = address.rpartition(":")
+    return f"{host}:{int(port) and int(port) + slot}"
+
+
+def _peer_service(slot: WorkerSlot, answers: ForwardedAnswers, admission: Admission) -> PeerService | None:
+    if slot.folder is None:
+        return None
+    return PeerService(answers.answer, admission, socket_of(slot.folder, slot.ownership.slot))
+
+
+class _BridgedInstitution:
+    """An institution on the asyncio side, as the trio side sees it (`Institution`)."""
+
+    def __init__(self, institution: HttpInstitution) -> None:
+        self.spec = institution.spec
+        self._institution = institution
+
+    async def ask(self, question: Question) -> Reply:
+        """See `Institution`."""
+        return await in_asyncio(self._institution.ask(question))
+
+
+async def _open_lanes(config: Config, store: Store, transport: HttpTransport, scheduler: FairScheduler) -> FanOut:
+    """On the trio side: one lane per institution."""
+
+    def reach(spec: InstitutionSpec) -> _BridgedInstitution:
+        dialect = DIALECTS[spec.dialect]
+        return _BridgedInstitution(
+            HttpInstitution(spec, dialect, post=transport.post, turn=scheduler.turn, clock=time.time)
+        )
+
+    return FanOut(
+        Lane(
+            reach(spec),
+            store,
+            clock=time.time,
+            random=random.random,
+        )
+        for spec in config.institutions
+    )
+
+
+@asynccontextmanager
+async def _running(bridge: Bridge, task: Callable[[], Awaitable[None]]) -> AsyncIterator["asyncio.Future[None]"]:
+    """Runs a task on the trio side for as long as the context lasts. The future tells when it has ended before that."""
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def end(error: BaseException | None) -> None:
+        if error is None:
+            ended.set_result(None)
+        else:
+            ended.set_exception(error)
+
+    handle = bridge.start(task, end)
+    try:
+        yield ended
+    finally:
+        handle.cancel()
+        await asyncio.wait({ended})
+
+
+def open_store(config: StoreConfig, master_key: bytes) -> Store:
+    """The store the configuration names. Raises `StoreError` if it cannot be used."""
+    if not config.path:
+        return MemoryStore(time.time)
+    return LmdbStore(Path(config.path), master_key=master_key, map_size=config.map_size, clock=time.time)

@@ -1,0 +1,1 @@
+"""The gRPC face towards courts: requests in, streams of reports out."""

@@ -1,0 +1,145 @@
+"""Between the courts' contract (investigation.proto) and the broker's own words. Decides nothing but form.
+
+What is wrong with a request as a whole is gathered into one `InvalidRequestError`. Its lookups are left encoded, for
+`lookups` to read.
+"""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from broker.core.planning.selection import Selection
+from broker.core.planning.tally import Tally
+from broker.core.subjects.court import read_mandate
+from broker.core.wire.outline import outline
+from broker.errors import InvalidRequestError, Violation
+from broker.model import Delivery, Kind, Mandate, Outcome, Priority, Request, Source
+from broker.v1 import investigation_pb2 as pb
+
+_LONGEST_REQUEST_ID = 128
+_MOST_INSTITUTIONS = 5_000  # the largest system known to us connects 3,992
+_MOST_KINDS = 64
+_LONGEST_AGE = 10 * 365 * 86_400  # s; what protobuf calls a Duration may be ten thousand years
+
+
+def read_request(body: bytes, *, max_lookups: int) -> tuple[Request, Sequence[bytes]]:
+    """The request, and its lookups, encoded. Raises `InvalidRequestError` naming all that is wrong with it."""
+    violations: list[Violation] = []
+    message, lookups = _cut(body)
+    mandate = _read_mandate(message, violations)
+    _check_count(len(lookups), max_lookups, violations)
+    max_age = _read_max_age(message, violations)
+    kinds = _read_kinds(message.kinds, violations)
+    if len(message.institution_ids) > _MOST_INSTITUTIONS:
+        violations.append(
+            Violation("institution_ids", f"names more than {_MOST_INSTITUTIONS}: leave it out to ask all")
+        )
+    priority = _read_word("priority", Priority, message.priority, violations)
+    delivery = _read_word("delivery", Delivery, message.delivery, violations)
+    if len(message.request_id) > _LONGEST_REQUEST_ID:
+        violations.append(Violation("request_id", f"is longer than {_LONGEST_REQUEST_ID} characters: shorten it"))
+    if violations or mandate is None:
+        raise InvalidRequestError(violations)
+    request = Request(
+        mandate=mandate,
+        institution_ids=tuple(dict.fromkeys(message.institution_ids)),
+        kinds=kinds,
+        max_age=max_age,
+        priority=priority,
+        delivery=delivery,
+        request_id=message.request_id or uuid.uuid4().hex,
+    )
+    return request, lookups
+
+
+_Outline = outline(pb.InvestigateRequest.LOOKUPS_FIELD_NUMBER)
+
+
+def _cut(body: bytes) -> tuple[pb.InvestigateRequest, list[bytes]]:
+    """An encoded request without its lookups, and these, encoded."""
+    try:
+        rest = _Outline.FromString(body)
+        lookups = list(rest.pieces)
+        rest.ClearField("pieces")
+        return pb.InvestigateRequest.FromString(rest.SerializeToString()), lookups
+    except DecodeError:
+        raise InvalidRequestError([Violation("request", "is no InvestigateRequest; see investigation.proto")]) from None
+
+
+def _read_mandate(message: pb.InvestigateRequest, violations: list[Violation]) -> Mandate | None:
+    given = message.mandate
+    try:
+        return read_mandate(given.court_code, given.officer, given.case_number, given.legal_document)
+    except InvalidRequestError as error:
+        violations.extend(error.violations)
+        return None
+
+
+def _check_count(count: int, most: int, violations: list[Violation]) -> None:
+    if not count:
+        violations.append(Violation("lookups", "is empty: send at least one"))
+    if count > most:
+        violations.append(Violation("lookups", f"holds {count}, at most {most} are taken at a time: split it"))
+
+
+def _read_max_age(message: pb.InvestigateRequest, violations: list[Violation]) -> float | None:
+    if not message.HasField("max_age"):
+        return None
+    given = message.max_age
+    if not (0 <= given.seconds <= _LONGEST_AGE and 0 <= given.nanos < 1_000_000_000):
+        violations.append(Violation("max_age", "is negative or over ten years: leave it out to take any valid answer"))
+    return given.seconds + given.nanos / 1e9
+
+
+def _read_kinds(given: Sequence[int], violations: list[Violation]) -> frozenset[Kind]:
+    kinds = set()
+    if len(given) > _MOST_KINDS:
+        violations.append(Violation("kinds", f"names more than {_MOST_KINDS}: name each kind once"))
+    for index, number in enumerate(given[:_MOST_KINDS]):
+        try:
+            kinds.add(Kind(number))
+        except ValueError:
+            violations.append(Violation(f"kinds[{index}]", "is no InstitutionKind: name one, or leave it out"))
+    return frozenset(kinds)
+
+
+def _read_word(field: str, enum: Any, number: int, violations: list[Violation]) -> Any:
+    """A member of an enumeration whose first member is the default."""
+    try:
+        return enum(number or 1)
+    except ValueError:
+        violations.append(Violation(field, f"is none of {', '.join(enum.__members__)}"))
+        return enum(1)
+
+
+def write_summary(  # noqa: PLR0913 - a summary has that many parts
+    request: Request, selection: Selection, tally: Tally, *, lookups: int, invalid: int, complete: bool, elapsed: float
+) -> bytes:
+    """The stream's last message. `elapsed` in seconds."""
+    outcomes = tally.by_outcome()
+    sources = tally.by_source()
+    if invalid:
+        outcomes[Outcome.INVALID] = outcomes.get(Outcome.INVALID, 0) + invalid
+        sources[Source.BROKER] = sources.get(Source.BROKER, 0) + invalid
+    unavailable = tally.columns_with(Outcome.UNAVAILABLE, Outcome.TIMED_OUT)
+    summary = pb.Summary(
+        request_id=request.request_id,
+        lookups=lookups,
+        inquiries=sum(outcomes.values()),
+        outcomes=[_outcome_count(outcome, count) for outcome, count in outcomes.items()],
+        sources=[_source_count(source, count) for source, count in sources.items()],
+        unavailable_institution_ids=[selection.institutions[column].id for column in unavailable],
+        complete=complete,
+    )
+    summary.elapsed.FromNanoseconds(int(elapsed * 1e9))
+    return pb.InvestigateResponse(summary=summary).SerializeToString()
+
+
+def _outcome_count(outcome: Any, count: int) -> pb.OutcomeCount:
+    return pb.OutcomeCount(outcome=outcome, count=count)
+
+
+def _source_count(source: Any, count: int) -> pb.SourceCount:
+    return pb.SourceCount(source=source, count=count)

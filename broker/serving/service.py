@@ -1,0 +1,198 @@
+"""The gRPC face of the broker: decodes, streams, and turns errors into statuses. Decides nothing.
+
+Responses are written as bytes the pipeline has spliced; nothing is serialised here. A cancelled call is cancelled all
+the way down: `CancelledError` is never swallowed.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+
+from broker.config import ServerConfig
+from broker.core.control.breaker import State
+from broker.core.subjects.court import parse_court, reaches
+from broker.errors import BusyError, CallerError, DrainingError, InvalidRequestError, StalledError, Violation, origin
+from broker.lanes.lane import LaneStatistics
+from broker.metrics.requests import RequestMetrics
+from broker.model import InstitutionSpec
+from broker.serving import contract
+from broker.serving.pipeline import Pipeline
+from broker.v1 import investigation_pb2 as pb
+
+log = logging.getLogger(__name__)
+
+NAME = "broker.v1.InvestigationService"
+_DOMAIN = "broker.v1"
+# What is kept back of the caller's time, so that the stream ends properly before gRPC ends it: a share, since clocks
+# and networks are slower for those who allow more time, within bounds.
+_MARGIN_SHARE = 0.05
+_MARGIN_LEAST = 0.02  # s; two orders above what writing a last message takes
+_MARGIN_MOST = 0.5  # s
+# gRPC's metadata, which details travel in, is refused by clients beyond 8 KiB.
+_MOST_VIOLATIONS = 20
+_LONGEST_FIELD = 64
+# Below this share of its concurrency an institution is reported as degraded.
+_DEGRADED_SHARE = 0.5
+
+
+class InvestigationService:
+    """The RPCs of investigation.proto."""
+
+    def __init__(self, pipeline: Pipeline, config: ServerConfig, meter: RequestMetrics) -> None:
+        self._pipeline = pipeline
+        self._config = config
+        self._meter = meter
+        self._active = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """To be added to a server. Investigate's messages are bytes on both sides."""
+        return grpc.method_handlers_generic_handler(
+            NAME,
+            {
+                "Investigate": grpc.unary_stream_rpc_method_handler(self.investigate),
+                "ListInstitutions": grpc.unary_unary_rpc_method_handler(
+                    self.list_institutions,
+                    request_deserializer=pb.ListInstitutionsRequest.FromString,
+                    response_serializer=pb.ListInstitutionsResponse.SerializeToString,
+                ),
+            },
+        )
+
+    async def wait_idle(self) -> None:
+        """Waits until no stream is open."""
+        await self._idle.wait()
+
+    async def investigate(self, body: bytes, context: Any) -> None:
+        """Streams the reports of one `InvestigateRequest`."""
+        began = time.perf_counter()
+        status = "CANCELLED"
+        self._active += 1
+        self._idle.clear()
+        try:
+            status = await self._investigate(body, context, began)
+        finally:
+            self._active -= 1
+            if not self._active:
+                self._idle.set()
+            self._meter.ended(status, time.perf_counter() - began)
+
+    async def _investigate(self, body: bytes, context: Any, began: float) -> str:
+        try:
+            request, lookups = contract.read_request(body, max_lookups=self._config.max_lookups)
+            await self._pipeline.investigate(request, lookups, self._time_left(context), self._writer(context, began))
+        except CallerError as error:
+            code, details = _status(error)
+            _set_status(context, code, str(error), details)
+            return str(code.name)
+        except StalledError as error:
+            _set_status(context, grpc.StatusCode.DEADLINE_EXCEEDED, str(error), [])
+            return "DEADLINE_EXCEEDED"
+        except Exception as error:  # noqa: BLE001 - the caller is told it was not their fault
+            if context.cancelled():  # a write was under way when the caller left
+                return "CANCELLED"
+            log.error("internal error: %s", origin(error))
+            _set_status(context, grpc.StatusCode.INTERNAL, "the broker failed; its log says where", [])
+            return "INTERNAL"
+        return "OK"
+
+    def _writer(self, context: Any, began: float) -> Callable[[bytes], Awaitable[None]]:
+        first = True
+
+        async def write(message: bytes) -> None:
+            nonlocal first
+            try:
+                async with asyncio.timeout(self._config.stall_timeout):
+                    await context.write(message)
+            except TimeoutError:
+                raise StalledError(self._config.stall_timeout) from None
+            if first:
+                first = False
+                self._meter.first_message(time.perf_counter() - began)
+
+        return write
+
+    def _time_left(self, context: Any) -> float:
+        """Seconds until the stream should have ended."""
+        left = context.time_remaining()
+        if left is None:
+            return self._config.default_timeout
+        left = min(left, self._config.max_timeout)
+        return float(left - min(max(left * _MARGIN_SHARE, _MARGIN_LEAST), _MARGIN_MOST))
+
+    async def list_institutions(self, request: pb.ListInstitutionsRequest, context: Any) -> pb.ListInstitutionsResponse:
+        """Lists the institutions a court can reach, or all."""
+        specs: list[InstitutionSpec] = sorted(self._pipeline.selector.registry, key=lambda spec: spec.id)
+        if request.court_code:
+            try:
+                court = parse_court(request.court_code)
+            except ValueError as error:
+                refusal = InvalidRequestError([Violation("court_code", str(error))])
+                code, details = _status(refusal)
+                _set_status(context, code, str(refusal), details)
+                return pb.ListInstitutionsResponse()
+            specs = [spec for spec in specs if reaches(court, spec.region)]
+        lanes = self._pipeline.context.fanout.lanes
+        return pb.ListInstitutionsResponse(
+            institutions=[_describe(spec, lanes[spec.id].statistics()) for spec in specs]
+        )
+
+
+def _describe(spec: InstitutionSpec, statistics: LaneStatistics) -> pb.Institution:
+    kind: Any = spec.kind
+    described = pb.Institution(
+        id=spec.id, display_name=spec.name, kind=kind, region=spec.region or "", health=_health(spec, statistics)
+    )
+    described.found_lifetime.FromNanoseconds(int(spec.found_ttl * 1e9))
+    described.not_found_lifetime.FromNanoseconds(int(spec.not_found_ttl * 1e9))
+    return described
+
+
+def _health(spec: InstitutionSpec, statistics: LaneStatistics) -> pb.InstitutionHealth:
+    if statistics.breaker is State.OPEN:
+        return pb.INSTITUTION_HEALTH_UNREACHABLE
+    if statistics.breaker is State.HALF_OPEN or statistics.limit < spec.concurrency * _DEGRADED_SHARE:
+        return pb.INSTITUTION_HEALTH_DEGRADED
+    return pb.INSTITUTION_HEALTH_SERVING
+
+
+def _status(error: CallerError) -> tuple[grpc.StatusCode, list[Message]]:
+    """The gRPC status of an error, with machine-readable details."""
+    match error:
+        case InvalidRequestError():
+            violations = [
+                error_details_pb2.BadRequest.FieldViolation(field=field[:_LONGEST_FIELD], description=description)
+                for field, description in error.violations[:_MOST_VIOLATIONS]
+            ]
+            return grpc.StatusCode.INVALID_ARGUMENT, [error_details_pb2.BadRequest(field_violations=violations)]
+        case BusyError():
+            delay = duration_pb2.Duration()
+            delay.FromNanoseconds(int(error.retry_after * 1e9))
+            return grpc.StatusCode.RESOURCE_EXHAUSTED, [
+                error_details_pb2.ErrorInfo(reason="BUSY", domain=_DOMAIN),
+                error_details_pb2.RetryInfo(retry_delay=delay),
+            ]
+        case DrainingError():
+            return grpc.StatusCode.UNAVAILABLE, [error_details_pb2.ErrorInfo(reason="DRAINING", domain=_DOMAIN)]
+        case _:
+            return grpc.StatusCode.INTERNAL, []
+
+
+def _set_status(context: Any, code: grpc.StatusCode, message: str, details: list[Message]) -> None:
+    """Ends the call with a status, and its details as google.rpc.Status."""
+    packed = []
+    for detail in details:
+        packed.append(any_pb2.Any())
+        packed[-1].Pack(detail)
+    status = status_pb2.Status(code=code.value[0], message=message, details=packed)
+    context.set_code(code)
+    context.set_details(message)
+    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))

@@ -1,0 +1,203 @@
+"""Answers in memory, between being put and being committed.
+
+One memtable holds what was put in one stretch of time: for each institution its columns, as they came, and where in
+them each subject is. Putting costs a dictionary's update, and whole subjects are made into records column by column.
+
+Only its owner changes a memtable, and only by adding to it, columns first: others may read it meanwhile.
+"""
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from copy import copy
+from itertools import repeat
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from broker.core.wire import encoding, record
+from broker.core.wire.record import Answers, Entry
+from broker.model import Source
+from broker.store.base import Statements
+from broker.store.cipher import Buffer
+
+_ABSENT = -1
+_LATEST = 2**32 - 1  # the last second a record can name; whoever configures longer lifetimes means "for ever"
+
+_Numbers = NDArray[np.intp]
+
+
+class Records(NamedTuple):
+    """Records ready to be sealed: aligned columns."""
+
+    keys: list[bytes]
+    records: list[Buffer]
+    expires: list[int]
+    """When the last answer in each does."""
+
+
+class _InstitutionColumns:
+    """What one institution said."""
+
+    __slots__ = ("expires", "observed", "outcomes", "rows", "segments")
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, int] = {}
+        self.outcomes = bytearray()
+        self.observed = array("q")
+        self.expires = array("q")
+        self.segments: list[bytes] = []
+
+    def add(self, new: Statements) -> None:
+        """Adds answers; of two about one subject, the newer counts."""
+        start = len(self.segments)
+        rows: Iterable[tuple[bytes, int]] = zip(new.keys, range(start, start + len(new.keys)), strict=True)
+        if not self.rows.keys().isdisjoint(new.keys):  # hardly ever
+            rows = [(key, row) for key, row in rows if self._is_newer(key, new.observed[row - start])]
+        self.outcomes += new.outcomes
+        self.observed.extend(new.observed)
+        self.expires.extend(new.expires)
+        self.segments += new.segments
+        self.rows.update(rows)
+
+    def _is_newer(self, key: bytes, observed: int) -> bool:
+        return key not in self.rows or self.observed[self.rows[key]] <= observed
+
+    def pick(self, institution: bytes, keys: Sequence[bytes]) -> Statements:
+        """What was said about these subjects."""
+        rows = [self.rows[key] for key in keys]
+        return Statements(
+            institution=institution,
+            keys=keys,
+            outcomes=bytes([self.outcomes[row] for row in rows]),
+            observed=[self.observed[row] for row in rows],
+            expires=[self.expires[row] for row in rows],
+            segments=[self.segments[row] for row in rows],
+        )
+
+    def without(self, keys: AbstractSet[bytes]) -> "_InstitutionColumns":
+        """The same without these subjects."""
+        rest = copy(self)
+        rest.rows = {key: row for key, row in self.rows.items() if key not in keys}
+        return rest
+
+    def entry(self, institution: bytes, key: bytes) -> Entry:
+        """One answer, as it is kept: from the cache."""
+        row = self.rows[key]
+        (segment,) = encoding.resource([self.segments[row]], Source.CACHE)
+        return Entry(institution, self.outcomes[row], self.observed[row], min(self.expires[row], _LATEST), segment)
+
+    def find(self, keys: Sequence[bytes]) -> _Numbers:
+        """The row of each subject, or `_ABSENT`."""
+        return np.fromiter(map(self.rows.get, keys, repeat(_ABSENT)), np.intp, len(keys))
+
+
+class Memtable:
+    """Answers by institution and subject."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        """Answers put."""
+        self.columns: dict[bytes, _InstitutionColumns] = {}
+        """By institution."""
+        self._subjects: dict[bytes, None] = {}  # in the order in which they came
+
+    def __bool__(self) -> bool:
+        return bool(self.size)
+
+    def put(self, statements: Statements) -> None:
+        """Adds answers."""
+        if statements.institution not in self.columns:
+            self.columns[statements.institution] = _InstitutionColumns()
+        self.columns[statements.institution].add(statements)
+        self._subjects.update(dict.fromkeys(statements.keys))
+        self.size += len(statements.keys)
+
+    def absorb(self, newer: "Memtable") -> "Memtable":
+        """Takes over what a newer memtable holds about these subjects. Returns the rest; `newer` stays as it is."""
+        mine = set(self._subjects)
+        rest = Memtable()
+        rest._subjects = {key: None for key in newer._subjects if key not in mine}  # noqa: SLF001 - its own class
+        for institution, columns in newer.columns.items():
+            both = mine.intersection(columns.rows)
+            if both:
+                self.put(columns.pick(institution, list(both)))
+            if left := len(columns.rows) - len(both):
+                rest.columns[institution] = columns.without(both) if both else columns
+                rest.size += left
+        return rest
+
+    def subjects(self) -> list[bytes]:
+        """The keys of those of whom something was said, in the order in which they came."""
+        return list(self._subjects)
+
+    def lay_over(self, records: list[bytes | None], keys: Sequence[bytes], now: int) -> None:
+        """Adds the memtable's answers to the records of these subjects."""
+        mine = self._subjects
+        for index in [index for index, key in enumerate(keys) if key in mine]:
+            records[index] = record.merge(records[index], self._entries(keys[index]), now)
+
+    def records(self, keys: Sequence[bytes], held: Mapping[bytes, bytes], now: int) -> Records:
+        """The records of these subjects of the memtable: its answers, added to what is held of them."""
+        result = Records([], [], [])
+        new = [key for key in keys if key not in held] if held else list(keys)
+        for part in self._packed(new):
+            result.keys.extend(part.keys)
+            result.records.extend(part.records)
+            result.expires.extend(part.expires)
+        for key, before in held.items():
+            merged = record.merge(before, self._entries(key), now)
+            result.keys.append(key)
+            result.records.append(merged)
+            result.expires.append(record.last_expiry(merged))
+        return result
+
+    def _entries(self, key: bytes) -> list[Entry]:
+        held = tuple(self.columns.items())  # the owner of the memtable may be adding to it
+        return [columns.entry(institution, key) for institution, columns in held if key in columns.rows]
+
+    def _packed(self, keys: list[bytes]) -> Iterator[Records]:
+        """The records of subjects of whom nothing is held, for each set of institutions that answered together."""
+        if not keys:
+            return
+        ordered = sorted(self.columns.items(), key=_institution_id)
+        rows = np.array([columns.find(keys) for _, columns in ordered])
+        for answered, subjects in _patterns(rows != _ABSENT):
+            chosen = [ordered[index] for index in answered.tolist()]
+            answers = _gather(chosen, rows[np.ix_(answered, subjects)])
+            whose = keys if len(subjects) == len(keys) else [keys[index] for index in subjects.tolist()]
+            packed = record.pack_many(answers, Source.CACHE)
+            yield Records(whose, [*packed], answers.expires.max(axis=1).tolist())
+
+
+def _institution_id(item: tuple[bytes, _InstitutionColumns]) -> bytes:
+    return encoding.institution_of(item[1].segments[0])
+
+
+def _patterns(present: NDArray[np.bool]) -> Iterator[tuple[_Numbers, _Numbers]]:
+    """Of institutions and subjects: each set of institutions that answered, with the subjects they answered about."""
+    institutions, subjects = present.shape
+    if present.all():  # as nearly always: all were asked together, and answered within one round
+        yield np.arange(institutions), np.arange(subjects)
+        return
+    bits = np.ascontiguousarray(np.packbits(present, axis=0).T)
+    patterns, which = np.unique(bits, axis=0, return_inverse=True)
+    for number in range(len(patterns)):
+        (those,) = (which.ravel() == number).nonzero()
+        yield present[:, those[0]].nonzero()[0], those
+
+
+def _gather(chosen: Sequence[tuple[bytes, _InstitutionColumns]], rows: _Numbers) -> Answers:
+    """The answers of some institutions in these rows."""
+    columns = [one for _, one in chosen]
+    pairs = list(zip(columns, rows, strict=True))
+    return Answers(
+        institutions=[institution for institution, _ in chosen],
+        outcomes=np.stack([np.frombuffer(one.outcomes, np.uint8)[those] for one, those in pairs], axis=1),
+        observed=np.stack([np.frombuffer(one.observed, np.int64)[those] for one, those in pairs], axis=1),
+        expires=np.stack([np.frombuffer(one.expires, np.int64)[those] for one, those in pairs], axis=1).clip(
+            max=_LATEST
+        ),
+        segments=[list(map(one.segments.__getitem__, those.tolist())) for one, those in pairs],
+    )

@@ -1,0 +1,196 @@
+"""Single flight: the rules of core/flight.py as cases, and as a state machine that tries everything."""
+
+from collections.abc import Sequence
+
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, consumes, invariant, multiple, rule
+
+from broker.core.planning.flight import FlightTable
+from broker.core.planning.parcel import Parcel
+from tests.fakes import Recorder, key, parcel
+
+
+def keys(*numbers: int) -> list[bytes]:
+    return [key(number) for number in numbers]
+
+
+def rows(parcels: Sequence[Parcel]) -> list[tuple[Recorder, list[int]]]:
+    """Waiter and rows of each parcel."""
+    return [(one.waiter, list(one.rows)) for one in parcels if isinstance(one.waiter, Recorder)]
+
+
+def test_the_first_asker_leads() -> None:
+    table = FlightTable()
+    first = parcel(Recorder(), [1, 2])
+    assert table.join(first) is first, "all fresh: no copy"
+    assert len(table) == 2
+
+
+def test_later_askers_follow_and_ask_only_for_the_rest() -> None:
+    table = FlightTable()
+    follower = Recorder()
+    table.join(parcel(Recorder(), [1, 2]))
+    fresh = table.join(parcel(follower, [2, 3]))
+    assert fresh is not None
+    assert rows([fresh]) == [(follower, [3])]
+    assert table.join(parcel(Recorder(), [1, 3])) is None
+    assert len(table) == 3
+
+
+def test_settling_names_every_follower_once() -> None:
+    table = FlightTable()
+    table.join(parcel(Recorder(), [1, 2]))
+    one, other = parcel(Recorder(), [2]), parcel(Recorder(), [1, 2])
+    table.join(one)
+    table.join(other)
+    assert table.settle(keys(1, 2)) == [(0, [(other, 0)]), (1, [(one, 0), (other, 1)])]
+    assert len(table) == 0
+    assert table.settle(keys(1, 2)) == []
+
+
+def test_after_settling_the_next_asker_leads_again() -> None:
+    table = FlightTable()
+    table.join(parcel(Recorder(), [1]))
+    table.settle(keys(1))
+    again = parcel(Recorder(), [1])
+    assert table.join(again) is again
+
+
+def test_releasing_what_nobody_follows_ends_it() -> None:
+    table = FlightTable()
+    table.join(parcel(Recorder(), [1, 2]))
+    assert table.release(keys(1, 2)) == []
+    assert len(table) == 0
+
+
+def test_a_follower_of_a_released_flight_becomes_its_leader() -> None:
+    table = FlightTable()
+    first, second = Recorder(), Recorder()
+    table.join(parcel(Recorder(), [1, 2, 3]))
+    table.join(parcel(first, [1, 2]))
+    table.join(parcel(second, [2]))
+    again = table.release(keys(1, 2, 3))
+    assert sorted(row for _, numbers in rows(again) for row in numbers) == [1, 2]
+    assert {id(waiter) for waiter, _ in rows(again)} == {id(first)}
+    assert len(table) == 2, "in flight again; the third key is free"
+    ((_, seats),) = table.settle(keys(2))
+    assert [seat[0].waiter for seat in seats] == [second], "who followed the old leader follows the new one"
+
+
+def test_followers_who_left_are_not_asked_for() -> None:
+    table = FlightTable()
+    gone, here = Recorder(), Recorder()
+    table.join(parcel(Recorder(), [1]))
+    table.join(parcel(gone, [1]))
+    table.join(parcel(here, [1]))
+    gone.open = False
+    assert rows(table.release(keys(1))) == [(here, [1])]
+
+
+def test_what_one_follower_waits_for_again_is_one_parcel() -> None:
+    table = FlightTable()
+    table.join(parcel(Recorder(), range(500)))
+    table.join(parcel(Recorder(), range(500)))
+    assert len(table.release(keys(*range(500)))) == 1, "five hundred parcels of one would be cut and joined one by one"
+
+
+def test_a_parcel_is_wanted_by_its_own_request_or_by_a_follower() -> None:
+    table = FlightTable()
+    leader, follower = Recorder(), Recorder()
+    asked = parcel(leader, [1, 2])
+    table.join(asked)
+    assert table.wanted(asked)
+    leader.open = False
+    assert not table.wanted(asked)
+    table.join(parcel(follower, [2]))
+    assert table.wanted(asked)
+    follower.open = False
+    assert not table.wanted(asked)
+
+
+class Flights(RuleBasedStateMachine):
+    """Requests come and go, calls succeed and are given up, in any order.
+
+    The machine plays the lane: it holds parcels that must be asked, delivers to their waiters, and passes answers on to
+    followers. At any moment every open waiter must be owed exactly what it asked for and did not get.
+    """
+
+    asked: Bundle[Parcel] = Bundle("asked")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = FlightTable()
+        self.waiters: list[Recorder] = []
+        self.wants: dict[Recorder, set[int]] = {}
+        self.got: dict[Recorder, list[int]] = {}
+        self.out: list[Parcel] = []
+
+    def answer(self, waiter: object, row: int) -> None:
+        assert isinstance(waiter, Recorder)
+        self.got[waiter].append(row)
+
+    @rule(target=asked, numbers=st.lists(st.integers(0, 4), min_size=1, unique=True))
+    def ask(self, numbers: list[int]) -> Parcel | MultipleResults[Parcel]:
+        waiter = Recorder()
+        self.wants[waiter], self.got[waiter] = set(numbers), []
+        fresh = self.table.join(parcel(waiter, numbers))
+        if fresh is None:
+            return multiple()
+        self.out.append(fresh)
+        return fresh
+
+    @rule(call=consumes(asked))
+    def settle(self, call: Parcel) -> None:
+        self.out.remove(call)
+        for row in call.rows:
+            self.answer(call.waiter, row)
+        for _, seats in self.table.settle(call.keys):
+            for seat, index in seats:
+                self.answer(seat.waiter, seat.rows[index])
+
+    @rule(target=asked, call=consumes(asked))
+    def give_up(self, call: Parcel) -> MultipleResults[Parcel]:
+        """Its request has left: the lane gives the call up, and asks for followers anew."""
+        assert isinstance(call.waiter, Recorder)
+        call.waiter.open = False
+        self.out.remove(call)
+        again = self.table.release(call.keys)
+        self.out += again
+        return multiple(*again)
+
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        staying = [waiter for waiter in self.wants if waiter.open]
+        if staying:
+            data.draw(st.sampled_from(staying)).open = False
+
+    @invariant()
+    def nobody_is_answered_twice_or_unasked(self) -> None:
+        for waiter, got in self.got.items():
+            assert len(got) == len(set(got))
+            assert set(got) <= self.wants[waiter]
+
+    @invariant()
+    def every_key_in_flight_is_in_exactly_one_call(self) -> None:
+        under_way = [one for call in self.out for one in call.keys]
+        assert len(under_way) == len(set(under_way)) == len(self.table)
+
+    @invariant()
+    def whoever_waits_waits_for_something_under_way(self) -> None:
+        under_way = {row for call in self.out for row in call.rows}
+        for waiter, wanted in self.wants.items():
+            if waiter.open:
+                assert wanted - set(self.got[waiter]) <= under_way
+                assert all(self.table.wanted(call) for call in self.out if call.waiter is waiter)
+
+    def teardown(self) -> None:
+        """In the end every call settles; then everybody who stayed has everything."""
+        for call in list(self.out):
+            self.settle(call)
+        assert len(self.table) == 0
+        for waiter, wanted in self.wants.items():
+            if waiter.open:
+                assert set(self.got[waiter]) == wanted
+
+
+TestFlights = Flights.TestCase

@@ -1,0 +1,50 @@
+"""A worker that loses its lanes stops and says so; it must not go on answering from the cache alone."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from broker.config import Config, ServerConfig, StoreConfig
+from broker.core.planning.ownership import Ownership
+from broker.errors import ConfigError
+from broker.institutions.stub import stub_spec
+from broker.lanes.fan_out import FanOut
+from broker.runtime.app import _divided, serve
+
+
+def config(tmp_path: Path, metrics: str = "127.0.0.1:0") -> Config:
+    store = StoreConfig(path="", key_file=str(tmp_path / "key"))
+    bank = replace(stub_spec("bank"), dialect="json")
+    return Config(ServerConfig(listen="127.0.0.1:0", metrics=metrics), store, (bank,))
+
+
+def test_lanes_that_end_end_the_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fall_over(_: FanOut) -> None:
+        raise RuntimeError("the lanes fell over")
+
+    monkeypatch.setattr(FanOut, "run", fall_over)
+    with pytest.raises(RuntimeError, match="the lanes fell over"):
+        asyncio.run(serve(config(tmp_path), stop=asyncio.Event(), ready=lambda _: None))
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    async def play() -> str:
+        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()
+        async with server:
+            with pytest.raises(ConfigError) as refusal:
+                await serve(config(tmp_path, f"{host}:{port}"), stop=asyncio.Event(), ready=lambda _: None)
+        return str(refusal.value)
+
+    assert "server.metrics" in asyncio.run(play())
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 7])
+def test_workers_share_what_is_meant_for_the_host(tmp_path: Path, workers: int) -> None:
+    whole = config(tmp_path)
+    parts = [_divided(whole, Ownership(slot, workers)) for slot in range(workers)]
+    assert sum(part.server.lookups_under_way for part in parts) == whole.server.lookups_under_way
+    assert sum(part.institutions[0].concurrency for part in parts) == max(whole.institutions[0].concurrency, workers)
+    assert sum(part.institutions[0].rate for part in parts) == pytest.approx(whole.institutions[0].rate)

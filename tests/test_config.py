@@ -1,0 +1,241 @@
+"""The configuration: what ships is complete and explained, and whatever is wrong is refused by file, key and reason."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from broker.config import DEFAULT, Config, ServerConfig, StoreConfig, _InstitutionConfig, load
+from broker.core.subjects.court import parse_court, reaches
+from broker.errors import ConfigError
+from broker.model import InstitutionSpec, Kind
+
+DIALECTS = frozenset({"json", "protobuf"})
+BANK = """
+[[institution]]
+id = "bank"
+name = "A bank"
+kind = "bank"
+url = "http://127.0.0.1:7101/v1/inquiries"
+"""
+
+
+def read(folder: Path, text: str) -> Config:
+    path = folder / "broker.toml"
+    path.write_text(text)
+    return load(path, dialects=DIALECTS)
+
+
+def refusal(folder: Path, text: str) -> str:
+    """The refusal of a file, without the file's name, which it must begin with."""
+    with pytest.raises(ConfigError) as error:
+        read(folder, text)
+    message = str(error.value)
+    assert message.startswith(f"{folder / 'broker.toml'}: ")
+    return message.removeprefix(f"{folder / 'broker.toml'}: ")
+
+
+# --- what ships -------------------------------------------------------------------------------------------------------
+
+
+def test_the_default_loads_and_is_what_holds_without_a_file() -> None:
+    assert load(dialects=DIALECTS) == load(DEFAULT, dialects=DIALECTS)
+    assert len(load(dialects=DIALECTS).institutions) == 5
+
+
+@pytest.mark.parametrize("struct", [ServerConfig, StoreConfig, _InstitutionConfig])
+def test_the_default_names_every_key(struct: type[msgspec.Struct]) -> None:
+    text = DEFAULT.read_text(encoding="utf-8")
+    assert [field for field in struct.__struct_fields__ if f"\n{field} = " not in text] == []
+
+
+@pytest.mark.parametrize("field", _InstitutionConfig.__struct_fields__)
+def test_the_default_explains_every_key_of_an_institution(field: str) -> None:
+    lines = DEFAULT.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith(f"#   {field} ")]
+
+
+@pytest.mark.parametrize("field", [*ServerConfig.__struct_fields__, *StoreConfig.__struct_fields__])
+def test_the_default_explains_every_other_key(field: str) -> None:
+    lines = DEFAULT.read_text(encoding="utf-8").splitlines()
+    (line,) = [line for line in lines if line.startswith(f"{field} = ")]
+    assert "# " in line
+
+
+def test_the_default_file_says_what_the_code_takes_for_granted(tmp_path: Path) -> None:
+    shipped, bare = load(dialects=DIALECTS), read(tmp_path, BANK)
+    assert (shipped.server, shipped.store) == (bare.server, bare.store)
+
+
+def test_an_institution_needs_no_more_than_five_lines(tmp_path: Path) -> None:
+    (spec,) = read(tmp_path, BANK).institutions
+    assert isinstance(spec, InstitutionSpec)
+    assert (spec.id, spec.name, spec.kind, spec.region, spec.dialect) == ("bank", "A bank", Kind.BANK, None, "json")
+
+
+def test_a_regional_institution_has_a_region(tmp_path: Path) -> None:
+    (spec,) = read(tmp_path, BANK + 'scope = "regional"\nregion = "京"').institutions
+    assert spec.region == "京"
+
+
+@pytest.mark.parametrize(("written", "region"), [("内", "蒙"), ("蒙", "蒙"), ("兵", "兵"), ("黔", "黔")])
+def test_a_region_is_the_one_its_courts_have(tmp_path: Path, written: str, region: str) -> None:
+    (spec,) = read(tmp_path, f'{BANK}scope = "regional"\nregion = "{written}"').institutions
+    assert spec.region == region
+    assert reaches(parse_court(f"{written}0102"), spec.region)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "0.0.0.0:50051", "[::1]:50051", "localhost:65535"])
+def test_addresses_that_can_be_listened_on(tmp_path: Path, address: str) -> None:
+    assert read(tmp_path, f'[server]\nlisten = "{address}"\n{BANK}').server.listen == address
+
+
+def test_no_path_means_memory(tmp_path: Path) -> None:
+    assert read(tmp_path, f'[store]\npath = ""\n{BANK}').store.path == ""
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "key", "reason"),
+    [
+        ("server", "listen = 50051", "server.listen", "Expected `str`"),
+        ("server", 'listen = "50051"', "listen", "host:port"),
+        ("server", 'listen = ":50051"', "listen", "host:port"),
+        ("server", 'listen = "127.0.0.1:65536"', "listen", "host:port"),
+        ("server", 'listen = "127.0.0.1:http"', "listen", "host:port"),
+        ("server", 'listen = "::1:50051"', "listen", "host:port"),
+        ("server", 'metrics = "127.0.0.1"', "metrics", "host:port"),
+        ("server", "max_lookups = 0", "max_lookups", "positive"),
+        ("server", "max_lookups = 1.5", "max_lookups", "Expected `int`"),
+        ("server", "lookups_under_way = -1", "lookups_under_way", "positive"),
+        ("server", "max_message_bytes = 0", "max_message_bytes", "positive"),
+        ("server", "default_timeout = 0", "default_timeout", "positive"),
+        ("server", "default_timeout = -1.0", "default_timeout", "positive"),
+        ("server", "default_timeout = nan", "default_timeout", "finite"),
+        ("server", "default_timeout = inf", "default_timeout", "finite"),
+        ("server", "max_timeout = inf", "max_timeout", "finite"),
+        ("server", "grace = 0", "grace", "positive"),
+        ("server", "grace = inf", "grace", "finite"),
+        ("server", 'grace = "30 s"', "server.grace", "Expected `float`"),
+        ("server", "gracious = 30", "server", "gracious"),
+        ("store", "path = 1", "store.path", "Expected `str`"),
+        ("store", "key_file = false", "store.key_file", "Expected `str`"),
+        ("store", "map_size = 0", "map_size", "positive"),
+        ("store", "map_size = 1e9", "store.map_size", "Expected `int`"),
+        ("store", "folder = 1", "store", "folder"),
+    ],
+)
+def test_a_wrong_section_is_refused(tmp_path: Path, section: str, line: str, key: str, reason: str) -> None:
+    message = refusal(tmp_path, f"[{section}]\n{line}\n{BANK}")
+    assert message.startswith(section)
+    assert key in message
+    assert reason in message
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("id", '""', "1 to 64 of"),
+        ("id", '"A Bank"', "1 to 64 of"),
+        ("id", '"-bank"', "1 to 64 of"),
+        ("id", f'"{"b" * 65}"', "1 to 64 of"),
+        ("id", "7", "Expected `str`"),
+        ("name", "7", "Expected `str`"),
+        ("kind", '"church"', "Invalid enum value"),
+        ("url", '"127.0.0.1:7101"', "http or https"),
+        ("url", '"ftp://127.0.0.1/"', "http or https"),
+        ("url", '"http://"', "http or https"),
+        ("url", '"http://[::1/v1"', "http or https"),
+        ("url", '"http://bank:99999/v1"', "http or https"),
+        ("url", '"http://bank:port/v1"', "http or https"),
+        ("scope", '"provincial"', "Invalid enum value"),
+        ("region", '"京"', "scope"),
+        ("dialect", '"xml"', "json, protobuf"),
+        ("batch_size", "0", "positive"),
+        ("concurrency", "0", "positive"),
+        ("concurrency", "2.5", "Expected `int`"),
+        ("rate", "0", "positive"),
+        ("rate", "-1", "positive"),
+        ("rate", "nan", "finite"),
+        ("rate", "inf", "finite"),
+        ("timeout", "0", "positive"),
+        ("timeout", "inf", "finite"),
+        ("found_ttl", "-1", "negative"),
+        ("found_ttl", "nan", "ten years"),
+        ("found_ttl", "inf", "ten years"),
+        ("not_found_ttl", "-0.5", "negative"),
+        ("not_found_ttl", "1e10", "ten years"),
+        ("conccurrency", "8", "conccurrency"),
+    ],
+)
+def test_a_wrong_institution_is_refused(tmp_path: Path, key: str, value: str, reason: str) -> None:
+    good = BANK.replace('"bank"', '"first"', 1)
+    lines = [line for line in BANK.splitlines() if not line.startswith(f"{key} =")]
+    message = refusal(tmp_path, good + "\n".join([*lines, f"{key} = {value}"]))
+    assert message.startswith("institution 2 (")
+    assert key in message
+    assert reason in message
+
+
+@pytest.mark.parametrize("key", ["id", "name", "kind", "url"])
+def test_an_institution_needs_these_keys(tmp_path: Path, key: str) -> None:
+    lines = [line for line in BANK.splitlines() if not line.startswith(f"{key} =")]
+    message = refusal(tmp_path, "\n".join(lines))
+    assert message.startswith("institution 1 (")
+    assert f"`{key}`" in message
+
+
+@pytest.mark.parametrize("lines", ['scope = "regional"', 'scope = "regional"\nregion = "Beijing"', 'region = "京"'])
+def test_region_goes_with_scope(tmp_path: Path, lines: str) -> None:
+    assert "region" in refusal(tmp_path, BANK + lines)
+
+
+@pytest.mark.parametrize("region", ["上", "贵", "京01", "京 ", "最高法", "", " "])
+def test_a_region_no_court_has_is_refused_with_those_there_are(tmp_path: Path, region: str) -> None:
+    message = refusal(tmp_path, f'{BANK}scope = "regional"\nregion = "{region}"')
+    assert "region must be one of 京津冀" in message
+    assert "沪" in message
+    assert "黔" in message
+
+
+def test_an_id_given_twice_is_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path, BANK + BANK) == "institution.id: bank is given twice"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "reason"),
+    [
+        ("", "institution", "at least one"),
+        ("institution = []", "institution", "at least one"),
+        ('institution = "bank"', "institution", "at least one"),
+        ('[institution]\nid = "bank"', "institution", "at least one"),
+        ("institution = [7]", "institution 1", "Expected `object`"),
+        (f"[institutions]\n{BANK}", "institutions", "[[institution]]"),
+        (f"server = 7\n{BANK}", "server", "Expected `object`"),
+        (f"store = []\n{BANK}", "store", "Expected `object`"),
+        (f"[[server]]\n{BANK}", "server", "Expected `object`"),
+    ],
+)
+def test_a_file_of_another_shape_is_refused(tmp_path: Path, text: str, key: str, reason: str) -> None:
+    message = refusal(tmp_path, text)
+    assert message.startswith(key)
+    assert reason in message
+
+
+def test_what_is_no_toml_is_refused_with_its_line(tmp_path: Path) -> None:
+    assert "line 2" in refusal(tmp_path, "[server]\nlisten: here")
+
+
+def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "broker.toml"
+    path.write_bytes(BANK.replace("A bank", "银行").encode("gbk"))
+    with pytest.raises(ConfigError, match=r"broker\.toml: cannot be read"):
+        load(path, dialects=DIALECTS)
+
+
+@pytest.mark.parametrize("name", ["missing.toml", "."])
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path / name, dialects=DIALECTS)
