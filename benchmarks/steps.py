@@ -27,7 +27,7 @@ from broker.core.planning.plan import Lines, plan
 from broker.core.planning.selection import select
 from broker.core.planning.tally import Tally
 from broker.core.subjects.key import Keyer
-from broker.core.subjects.plain import FORMS, find_plain
+from broker.core.subjects.plain_lookups import FORMS, find_plain
 from broker.core.wire import encoding
 from broker.core.wire.record import institution_key
 from broker.institutions.dialects import DIALECTS
@@ -106,9 +106,9 @@ def _time_hit(bench: Bench, body: bytes, specs: Sequence[InstitutionSpec], keyer
     planned = bench.step("plan", _BATCH, lambda: plan(lines, {}, now=now, oldest=0))
     tally = Tally(len(specs))
     bench.step("count", _BATCH, lambda: tally.add_rows(planned.outcomes, Source.CACHE))
-    headers = encoding.Headers(columns.heads)
+    writer = encoding.ReportWriter(columns.heads)
     flags = encoding.FINAL + encoding.COMPLETE
-    reports = bench.step("write the reports", _BATCH, lambda: headers.reports(planned.hits, flags, planned.bodies))
+    reports = bench.step("write the reports", _BATCH, lambda: writer.reports(planned.hits, flags, planned.bodies))
     bench.step("join the message", _BATCH, lambda: list(encoding.messages(reports, 1 << 20)))
 
 
@@ -166,7 +166,7 @@ def _statements(spec: InstitutionSpec, keys: Sequence[bytes], reply: Reply) -> S
         outcomes=reply.outcomes,
         observed=reply.observed_at,
         expires=[at + _LIFETIME for at in reply.observed_at],
-        segments=encoding.seal(spec.id, reply.contents, Source.INSTITUTION),
+        segments=encoding.make_segments(spec.id, reply.contents, Source.INSTITUTION),
     ).pick(facts)
 
 

@@ -110,7 +110,7 @@ class Subjects:
         return observed
 
     def _expected(self) -> list[bytes]:
-        ordered = [encoding.resource(self._said[name][1], Source.CACHE) for name in sorted(FOUR)]
+        ordered = [encoding.with_source(self._said[name][1], Source.CACHE) for name in sorted(FOUR)]
         return [b"".join(segments) for segments in zip(*ordered, strict=True)]
 
 
@@ -124,7 +124,9 @@ def _say(seed: int, name: str, share: float, rng: random.Random) -> tuple[bytes,
         answer.observed_at.seconds = int(time.time())
         contents[answer.outcome].append(answer.SerializeToString())
     outcomes = bytes(Outcome.FOUND if rng.random() < share else Outcome.NOT_FOUND for _ in range(_PEOPLE))
-    return outcomes, encoding.seal(name, [rng.choice(contents[outcome]) for outcome in outcomes], Source.INSTITUTION)
+    return outcomes, encoding.make_segments(
+        name, [rng.choice(contents[outcome]) for outcome in outcomes], Source.INSTITUTION
+    )
 
 
 class Course:

@@ -86,7 +86,7 @@ class Execution:
         self._parts = parts
         self._request = request
         self._selection = selection
-        self._headers = encoding.Headers(heads)
+        self._writer = encoding.ReportWriter(heads)
         self._lookups = len(heads)
         self._write = write
         self._ownership = ownership
@@ -183,9 +183,9 @@ class Execution:
         """Reports that need nobody to be asked."""
         positions = chunk.positions
         hits = [positions[place] for place in planned.hits]
-        reports = self._headers.reports(hits, encoding.FINAL + encoding.COMPLETE, planned.bodies)
+        reports = self._writer.reports(hits, encoding.FINAL + encoding.COMPLETE, planned.bodies)
         for place, problem in chunk.columns.problems.items():
-            reports.append(_invalid_report(self._headers, positions[place], problem))
+            reports.append(_invalid_report(self._writer, positions[place], problem))
         self.invalid += len(chunk.columns.problems)
         self._sent += len(reports)
         return reports
@@ -258,7 +258,7 @@ class Execution:
         aggregator = self._petition = Aggregator(
             self._assembly,
             self._selection.institutions,
-            self._headers,
+            self._writer,
             incremental=self._request.delivery is Delivery.INCREMENTAL,
             put=self._queue.put,
             whole=self._queue.end,
@@ -365,10 +365,10 @@ class Execution:
                 self.tally.counts[columns[answer.institution_id], answer.source, answer.outcome] += 1
 
 
-def _invalid_report(headers: encoding.Headers, position: int, problem: Problem) -> bytes:
+def _invalid_report(writer: encoding.ReportWriter, position: int, problem: Problem) -> bytes:
     """The report on a lookup that nobody was asked about."""
-    answer = encoding.seal("", [encoding.content(Outcome.INVALID, problem=problem)], Source.BROKER)[0]
-    return headers.report(position, encoding.FINAL + encoding.COMPLETE, answer)
+    answer = encoding.make_segments("", [encoding.content(Outcome.INVALID, problem=problem)], Source.BROKER)[0]
+    return writer.report(position, encoding.FINAL + encoding.COMPLETE, answer)
 
 
 def _size(messages: Sequence[bytes]) -> int:

@@ -28,7 +28,7 @@ class Aggregator:
         self,
         table: AnswerTable,
         institutions: Sequence[InstitutionSpec],
-        headers: encoding.Headers,
+        writer: encoding.ReportWriter,
         *,
         incremental: bool,
         put: Callable[[list[bytes]], None],
@@ -37,7 +37,7 @@ class Aggregator:
         """`institutions` by column; `put` takes encoded reports; `whole` is called right after the last were put."""
         self.table = table
         self._institutions = institutions
-        self._headers = headers
+        self._writer = writer
         self._incremental = incremental
         self._put = put
         self._say_whole = whole
@@ -52,7 +52,7 @@ class Aggregator:
         self.table.add(rows, positions)
         if self._incremental:
             bodies = [b"".join([segment for segment in row if segment]) for row in rows]
-            self._put([self._headers.report(p, b"", body) for p, body in zip(positions, bodies, strict=True) if body])
+            self._put([self._writer.report(p, b"", body) for p, body in zip(positions, bodies, strict=True) if body])
         if not self.open:  # they come too late: a slow reader can hold planning up beyond the deadline
             self.time_out()
 
@@ -76,7 +76,7 @@ class Aggregator:
             self.reported += 1
             self._put([self._report(row, position)])
         elif self._incremental and (known := self.table.body(row)):
-            self._put([self._headers.report(position, b"", known)])
+            self._put([self._writer.report(position, b"", known)])
 
     def deliver(
         self, column: int, rows: Sequence[int], *, segments: Sequence[bytes], outcomes: bytes, source: Source
@@ -97,7 +97,7 @@ class Aggregator:
         """Answers everything still awaited with TIMED_OUT."""
         content = encoding.content(Outcome.TIMED_OUT, problem=_TIMED_OUT)
         for column, rows in self.table.awaiting().items():
-            segments = encoding.seal(self._institutions[column].id, [content], Source.BROKER) * len(rows)
+            segments = encoding.make_segments(self._institutions[column].id, [content], Source.BROKER) * len(rows)
             outcomes = bytes((Outcome.TIMED_OUT,)) * len(rows)
             self.deliver(column, rows, segments=segments, outcomes=outcomes, source=Source.BROKER)
 
@@ -107,14 +107,14 @@ class Aggregator:
             self._say_whole()
 
     def _report(self, row: int, position: int) -> bytes:
-        return self._headers.report(position, self._flags(row), self.table.body(row))
+        return self._writer.report(position, self._flags(row), self.table.body(row))
 
     def _reports(self, rows: Sequence[int], positions: Sequence[int]) -> list[bytes]:
         """Reports on whole rows, one for each position, together if they can be."""
         if not self.table.all_complete:
             return [self._report(row, position) for row, position in zip(rows, positions, strict=True)]
         bodies = list(map(self.table.body, rows))
-        return self._headers.reports(positions, encoding.FINAL + encoding.COMPLETE, bodies)
+        return self._writer.reports(positions, encoding.FINAL + encoding.COMPLETE, bodies)
 
     def _flags(self, row: int) -> bytes:
         return encoding.FINAL + encoding.COMPLETE if self.table.complete(row) else encoding.FINAL
@@ -123,7 +123,7 @@ class Aggregator:
         for row, segment in zip(rows, segments, strict=True):
             flags = self._flags(row) if row in whole else b""
             for position in self.table.positions(row):
-                yield self._headers.report(position, flags, segment)
+                yield self._writer.report(position, flags, segment)
 
 
 class FanOut:

@@ -289,7 +289,7 @@ class Lane:
             self._settle_problem(batch.pick(items), Outcome.UNAVAILABLE, problem_of(error), call)
         else:  # what was wrong with each item is the broker's finding, not the institution's word
             left = _pick(reply, items)
-            segments = encoding.seal(self.spec.id, left.contents, Source.BROKER)
+            segments = encoding.make_segments(self.spec.id, left.contents, Source.BROKER)
             self._finish(batch.pick(items), segments, outcomes=left.outcomes, source=Source.BROKER, call=call)
 
     def _settle_answered(self, call: _Call, batch: CallBatch, reply: Reply) -> Sequence[int]:
@@ -303,18 +303,18 @@ class Lane:
         return [i for i, outcome in enumerate(reply.outcomes) if outcome == Outcome.UNAVAILABLE]
 
     def _settle(self, call: _Call, batch: CallBatch, reply: Reply) -> None:
-        segments = encoding.seal(self.spec.id, reply.contents, Source.INSTITUTION)
+        segments = encoding.make_segments(self.spec.id, reply.contents, Source.INSTITUTION)
         self._remember(batch, reply, segments)
         self._finish(batch, segments, outcomes=reply.outcomes, source=Source.INSTITUTION, call=call)
 
     def _settle_problem(self, batch: CallBatch, outcome: Outcome, problem: Problem, call: _Call | None = None) -> None:
         segments, outcomes = self._problem_columns(len(batch), outcome, problem)
         source = Source.INSTITUTION if outcome is Outcome.REFUSED else Source.BROKER
-        self._finish(batch, encoding.resource(segments, source), outcomes=outcomes, source=source, call=call)
+        self._finish(batch, encoding.with_source(segments, source), outcomes=outcomes, source=source, call=call)
 
     def _problem_columns(self, size: int, outcome: Outcome, problem: Problem) -> tuple[list[bytes], bytes]:
         content = encoding.content(outcome, problem=problem)
-        return encoding.seal(self.spec.id, [content], Source.BROKER) * size, bytes((outcome,)) * size
+        return encoding.make_segments(self.spec.id, [content], Source.BROKER) * size, bytes((outcome,)) * size
 
     def _remember(self, batch: CallBatch, reply: Reply, segments: Sequence[bytes]) -> None:
         """Puts the answers that state a fact into the store."""
@@ -346,7 +346,7 @@ class Lane:
             _deliver(parcel, span, segments=segments, outcomes=outcomes, source=source)
         if followers:
             shared = Source.BROKER if source is Source.BROKER else Source.FLIGHT
-            self._shared += _share(followers, encoding.resource(segments, shared), outcomes, shared)
+            self._shared += _share(followers, encoding.with_source(segments, shared), outcomes, shared)
 
     def _release(self, keys: Iterable[bytes]) -> None:
         for parcel in self._flights.release(keys):

@@ -9,7 +9,7 @@ import msgspec
 
 from broker.model import Request, Subject
 
-METHOD = "/broker.internal.Colleague/TakeOver"
+METHOD = "/broker.internal.Peers/Forward"
 
 _TRAILER = b"\xff"  # no protobuf message of ours begins so: field numbers this high are not in use
 

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from broker.core.planning.chunk import LookupColumns
 from broker.core.subjects.identity import Fault, normalise_names, normalise_numbers
 from broker.core.subjects.key import Keyer
-from broker.core.subjects.plain import FORMS, find_plain
+from broker.core.subjects.plain_lookups import FORMS, find_plain
 from broker.core.wire import encoding
 from broker.errors import InvalidRequestError, Violation
 from broker.model import Problem, Subject, SubjectType
@@ -84,8 +84,8 @@ def _parts(lookups: Sequence[bytes], keyer: Keyer, today: date) -> Iterator[_Par
     left = lookups
     for form in FORMS:
         plain = find_plain(left, form, today=today)
-        is_all = len(plain.places) == len(left)
-        places = rest if is_all else [rest[index] for index in plain.places]
+        is_all = len(plain.indices) == len(left)
+        places = rest if is_all else [rest[index] for index in plain.indices]
         types = [int(plain.type)] * len(places)
         yield _Part(places, plain.heads, types, keyer.keys_of(plain.material), {}, plain.subjects)
         if is_all:

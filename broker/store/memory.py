@@ -31,7 +31,7 @@ class MemoryStore:
         """See `Store`."""
         now = int(self._clock())
         self._sweep(_SWEEP * len(statements.keys), now)
-        cached = encoding.resource(statements.segments, Source.CACHE)
+        cached = encoding.with_source(statements.segments, Source.CACHE)
         for key, entry, segment in zip(statements.keys, statements.entries(), cached, strict=True):
             self._records[key] = record.merge(self._records.get(key), [entry._replace(segment=segment)], now)
 

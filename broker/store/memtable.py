@@ -85,7 +85,7 @@ class _InstitutionColumns:
     def entry(self, institution: bytes, key: bytes) -> Entry:
         """One answer, as it is kept: from the cache."""
         row = self.rows[key]
-        (segment,) = encoding.resource([self.segments[row]], Source.CACHE)
+        (segment,) = encoding.with_source([self.segments[row]], Source.CACHE)
         return Entry(institution, self.outcomes[row], self.observed[row], min(self.expires[row], _LATEST), segment)
 
     def find(self, keys: Sequence[bytes]) -> _Numbers:

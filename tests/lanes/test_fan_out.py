@@ -47,7 +47,7 @@ class Court:
         self.aggregator = Aggregator(
             AnswerTable(self.tally),
             self._specs,
-            encoding.Headers([encoding.text_field(1, f"ref-{position}") for position in range(lookups)]),
+            encoding.ReportWriter([encoding.text_field(1, f"ref-{position}") for position in range(lookups)]),
             incremental=incremental,
             put=self._put,
             whole=self._end,
@@ -251,7 +251,7 @@ async def test_a_late_repeat_gets_what_is_known_and_then_the_rest() -> None:
 
 
 async def test_what_the_cache_knows_is_the_first_increment() -> None:
-    (known,) = encoding.seal("b", [encoding.content(Outcome.FOUND)], Source.CACHE)
+    (known,) = encoding.make_segments("b", [encoding.content(Outcome.FOUND)], Source.CACHE)
     async with open_fanout(*stubs(a=NOTHING, b=NOTHING)) as fanout:
         court = Court(fanout, incremental=True)
         court.aggregator.add([[None, known]], [0])

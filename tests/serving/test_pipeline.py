@@ -61,7 +61,7 @@ def filled_store(expires: int) -> MemoryStore:
             outcomes=bytes([Outcome.NOT_FOUND]) * count,
             observed=[OBSERVED_AT] * count,
             expires=[expires] * count,
-            segments=encoding.seal(SPEC.id, [nothing] * count, Source.INSTITUTION),
+            segments=encoding.make_segments(SPEC.id, [nothing] * count, Source.INSTITUTION),
         )
     )
     return store
@@ -242,10 +242,10 @@ class Terse(Peers):
         super().__init__(Ownership(0, 2))
 
     async def ask(self, _: int, forward_request: ForwardRequest) -> AsyncIterator[bytes | Trailer]:
-        headers = encoding.Headers(dict(zip(forward_request.positions, forward_request.heads, strict=True)))
-        segment = encoding.seal(SPEC.id, [encoding.content(Outcome.NOT_FOUND)], Source.INSTITUTION)[0]
+        writer = encoding.ReportWriter(dict(zip(forward_request.positions, forward_request.heads, strict=True)))
+        segment = encoding.make_segments(SPEC.id, [encoding.content(Outcome.NOT_FOUND)], Source.INSTITUTION)[0]
         reports = [
-            headers.report(position, encoding.FINAL + encoding.COMPLETE, segment)
+            writer.report(position, encoding.FINAL + encoding.COMPLETE, segment)
             for position in forward_request.positions
         ]
         tally = Tally(1)

@@ -85,7 +85,7 @@ def statements(
         outcomes=bytes([Outcome.NOT_FOUND]) * len(keys),
         observed=[observed] * len(keys),
         expires=[expires] * len(keys),
-        segments=encoding.seal(institution, contents, Source.INSTITUTION),
+        segments=encoding.make_segments(institution, contents, Source.INSTITUTION),
     )
 
 
@@ -713,7 +713,7 @@ def test_nothing_on_disk_tells_who_was_asked_about_or_what_was_said(path: Path, 
         outcomes=bytes([Outcome.FOUND]),
         observed=[NOW],
         expires=[NOW + 3600],
-        segments=encoding.seal("mock-bank", [content], Source.INSTITUTION),
+        segments=encoding.make_segments("mock-bank", [content], Source.INSTITUTION),
     )
     with opened(path, clock) as store:
         for _ in range(3):

@@ -50,7 +50,7 @@ def put(
             outcomes=bytes([outcome]) * len(keys),
             observed=[observed] * len(keys),
             expires=[expires] * len(keys),
-            segments=encoding.seal(institution, [content], Source.INSTITUTION) * len(keys),
+            segments=encoding.make_segments(institution, [content], Source.INSTITUTION) * len(keys),
         )
     )
 
@@ -60,7 +60,7 @@ def entry(
 ) -> Entry:
     """What a read gives for one such statement."""
     content = encoding.content(outcome, observed_at=observed)
-    segment = encoding.seal(institution, [content], Source.CACHE)[0]
+    segment = encoding.make_segments(institution, [content], Source.CACHE)[0]
     return Entry(record.institution_key(institution), outcome, observed, expires, segment)
 
 

@@ -1,9 +1,11 @@
-"""Numbers and names: one spelling for each, and a fault for each that cannot be right.
+"""Normalises and validates numbers and names.
 
-Courts type numbers the way they stand on paper: full-width, in groups, with a small x. Two spellings of one number must
-become equal subjects, or the broker would ask twice and remember twice; and a number that cannot exist must not cost
-every institution an inquiry. All lookups pass through here, so a batch is looked at as a whole, and Python looks at a
-single number or name only if it is spelled unusually, is wrong, or is of a type that has a shape but no check digit.
+Courts type numbers as they are printed: in full-width characters, in groups, with a lower-case x. Two spellings of one
+number must become equal subjects, or the broker would ask the institutions twice and cache the answers twice. An
+invalid number must not cost every institution an inquiry.
+
+Every lookup is validated, so the work is done on whole batches. Python code handles a single number or name only if its
+spelling is unusual, if it is invalid, or if its type has no check digit and is validated by a pattern.
 """
 
 import re
@@ -21,12 +23,12 @@ from broker.model import SubjectType
 
 
 class Fault(NamedTuple):
-    """Why a number or name cannot be right."""
+    """Why a number or name is invalid."""
 
     reason: str
     """Stable, for programs."""
     message: str
-    """What is wrong and what to do about it. Never holds the number or name."""
+    """What is wrong and how to correct it. Never contains the number or name."""
 
 
 _EMPTY = Fault("EMPTY", "is empty: fill it in, or leave this lookup out")
@@ -35,8 +37,10 @@ _FAULTS = {
     for subject_type, messages in MESSAGES.items()
 }
 LONGEST_NAME = 100
-_LONG_NAME = Fault("BAD_LENGTH", f"is longer than {LONGEST_NAME} characters: give the registered name alone")
-_UNREADABLE_NAME = Fault("BAD_CHARACTER", "holds an invisible or broken character: type the name anew, do not paste it")
+_LONG_NAME = Fault("BAD_LENGTH", f"is longer than {LONGEST_NAME} characters: give only the registered name")
+_UNREADABLE_NAME = Fault(
+    "BAD_CHARACTER", "contains an invisible or broken character: type the name instead of pasting it"
+)
 
 SPACES = "\t\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 HYPHENS = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d"
@@ -46,29 +50,29 @@ MIDDLE_DOTS = "\u00b7\u0387\u2022\u2027\u2219\u22c5\u25cf\u2e31\u30fb\uff0e\uff6
 _SPELLING = str.maketrans(
     {chr(code + 0xFEE0): chr(code).upper() for code in range(ord("!"), ord("~") + 1)}  # Unicode's full-width block
     | dict(zip(ascii_lowercase, ascii_uppercase, strict=True))
-    | dict.fromkeys(SPACES + HYPHENS + MIDDLE_DOTS, " ")  # stand between the groups of a card number, or in 京A·12345
+    | dict.fromkeys(SPACES + HYPHENS + MIDDLE_DOTS, " ")  # between the groups of a card number, or in 京A·12345
 )
 _PLAIN_BYTES = (digits + ascii_uppercase).encode()
 _is_plain = re.compile("[0-9A-Z\u4e00-\u9fff]*").fullmatch
 _SEPARATOR = "\n"
-"""Joins a batch. A number or name that holds one itself gives itself away: the parts are then too many."""
+"""Joins the numbers or names of a batch. If one of them contains it, splitting gives too many parts."""
 
 
 def normalise_numbers(
     types: Sequence[int], numbers: Sequence[str], *, today: date
 ) -> tuple[list[str], dict[int, Fault]]:
-    """Each number in its one spelling, and a fault for each that cannot be right.
+    """Normalises numbers, and finds the invalid ones.
 
     Args:
         types: the `SubjectType` of each number.
-        numbers: as many, as the caller wrote them.
-        today: nobody is born later.
+        numbers: the numbers as the caller wrote them, one for each type.
+        today: the latest possible date of birth.
 
     Returns:
-        As many numbers, and the faults by position. A number with a fault is as tidy as it could be made.
+        The normalised numbers, and the faults by index. An invalid number is normalised as far as possible.
 
     Raises:
-        ValueError: a type is no `SubjectType`, or there are not as many types as numbers.
+        ValueError: a type is not a `SubjectType`, or there are not as many types as numbers.
     """
     if len(types) != len(numbers):
         raise ValueError(f"{len(types)} types for {len(numbers)} numbers")
@@ -84,11 +88,11 @@ def _of_many_types(types: Sequence[int], numbers: Sequence[str], today: date) ->
     faults: dict[int, Fault] = {}
     column = np.array(types)
     for one in set(types):
-        positions = np.flatnonzero(column == one).tolist()
-        group, wrong = _of_one_type(SubjectType(one), [numbers[position] for position in positions], today)
-        for position, number in zip(positions, group, strict=True):
-            normalised[position] = number
-        faults |= {positions[place]: fault for place, fault in wrong.items()}
+        indices = np.flatnonzero(column == one).tolist()
+        group, invalid = _of_one_type(SubjectType(one), [numbers[index] for index in indices], today)
+        for index, number in zip(indices, group, strict=True):
+            normalised[index] = number
+        faults |= {indices[within]: fault for within, fault in invalid.items()}
     return normalised, faults
 
 
@@ -98,11 +102,14 @@ def _of_one_type(one: SubjectType, numbers: Sequence[str], today: date) -> tuple
         tidied = _in_todays_form(tidied)
     faults = _FAULTS[one]
     reasons = RULES[one](tidied, today)
-    return tidied, {position: faults[reason] if tidied[position] else _EMPTY for position, reason in reasons.items()}
+    return tidied, {index: faults[reason] if tidied[index] else _EMPTY for index, reason in reasons.items()}
 
 
 def _tidied(numbers: Sequence[str]) -> list[str]:
-    """Half-width, upper case, ungrouped. A line break inside a number stays, to be refused: it may part two numbers."""
+    """Makes numbers half-width and upper case, and removes the gaps between groups.
+
+    A line break inside a number is kept, so that the number is refused: it may separate two numbers.
+    """
     text = "".join(numbers)
     if not text.encode("ascii", "replace").translate(None, _PLAIN_BYTES):
         return [*numbers]
@@ -118,49 +125,51 @@ def _ungrouped(text: str) -> str:
 
 
 def _in_todays_form(residents: list[str]) -> list[str]:
-    """The 15 digits given out until 1999 lack the century and the check digit (GB 11643-1989)."""
-    if 15 not in set(map(len, residents)):  # as always, nearly
+    """Converts the 15 digits issued until 1999, which lack the century and the check digit (GB 11643-1989)."""
+    if 15 not in set(map(len, residents)):  # nearly always
         return residents
     bodies = {
-        position: f"{number[:6]}19{number[6:]}"
-        for position, number in enumerate(residents)
+        index: f"{number[:6]}19{number[6:]}"
+        for index, number in enumerate(residents)
         if len(number) == 15 and number.isascii() and number.isdigit()
     }
-    _, codes = check.places([*bodies.values()], 17)
+    _, codes = check.characters([*bodies.values()], 17)
     checks = check.resident_check(check.read(check.DIGITS, codes)).tolist()
     upgraded = residents.copy()
-    for (position, body), value in zip(bodies.items(), checks, strict=True):
-        upgraded[position] = body + "0123456789X"[value]
+    for (index, body), value in zip(bodies.items(), checks, strict=True):
+        upgraded[index] = body + "0123456789X"[value]
     return upgraded
 
 
 _one_dot = re.compile(f"[{MIDDLE_DOTS}]").sub
-_FINISHED_NAME = f"[\u4e00-\u9fff\u3400-\u4dbf!-~·]{{1,{LONGEST_NAME}}}"
-_is_finished = re.compile(_FINISHED_NAME).fullmatch
-_are_finished = re.compile(f"(?:{_FINISHED_NAME}{_SEPARATOR})*").fullmatch
+_NORMALISED_NAME = f"[\u4e00-\u9fff\u3400-\u4dbf!-~·]{{1,{LONGEST_NAME}}}"
+_is_normalised = re.compile(_NORMALISED_NAME).fullmatch
+_are_normalised = re.compile(f"(?:{_NORMALISED_NAME}{_SEPARATOR})*").fullmatch
 _UNREADABLE = {"Cc", "Cf", "Cs"}
-"""Control, invisible (such as the direction of text), lone surrogate. Private use stays: rare names are kept there."""
+"""Control characters, invisible ones (such as text direction marks), and lone surrogates. Private-use characters are
+allowed, since rare names are written with them."""
 
 
 def normalise_names(names: Sequence[str]) -> tuple[list[str], dict[int, Fault]]:
-    """Each name in its one spelling (half-width, single spaces, one kind of middle dot), and faults by position.
+    """Normalises names (half-width, single spaces, one kind of middle dot). Returns them, and the faults by index.
 
-    Nearly all names are Chinese characters only and need nothing: one look at the joined batch tells.
+    Nearly all names consist of Chinese characters only and are already normalised, which one regular expression
+    verifies for the whole batch.
     """
     normalised = [*names]
     faults: dict[int, Fault] = {}
     text = _SEPARATOR.join([*names, ""])
-    if _are_finished(text) and text.count(_SEPARATOR) == len(names):
+    if _are_normalised(text) and text.count(_SEPARATOR) == len(names):
         return normalised, faults
-    for position in [position for position, name in enumerate(names) if not _is_finished(name)]:
-        normalised[position] = _respelled(names[position])
-        if fault := _name_fault(normalised[position]):
-            faults[position] = fault
+    for index in [index for index, name in enumerate(names) if not _is_normalised(name)]:
+        normalised[index] = _respelled(names[index])
+        if fault := _name_fault(normalised[index]):
+            faults[index] = fault
     return normalised, faults
 
 
 def _respelled(name: str) -> str:
-    """The dots come first: NFKC would make the full-width dot a full stop."""
+    """Replaces middle dots first, because NFKC would turn the full-width dot into a full stop."""
     return " ".join(normalize("NFKC", _one_dot("·", name)).split())
 
 

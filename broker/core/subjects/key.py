@@ -1,8 +1,8 @@
-"""The name under which the cache keeps a subject: a keyed hash, so that the file is no list of debtors.
+"""The cache key of a subject: a keyed hash of its type, number and name, so that the file does not reveal the debtors.
 
-Type, number and name all count: an answer given about one name is never served for another. The hash is AES-256-CMAC
-(NIST SP 800-38B), because AES takes a whole batch at a time: the n-th blocks of all messages are one call, which costs
-a third of what a keyed BLAKE2 of each does.
+The name is part of the key, so an answer given about one name is never served for another. The hash is AES-256-CMAC
+(NIST SP 800-38B), because AES can process a whole batch at a time: the n-th blocks of all messages are encrypted in one
+call, which costs a third of one keyed BLAKE2 per subject.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,18 +15,18 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from numpy.typing import NDArray
 
 SIZE = 16
-"""Bytes. Among a billion subjects two share a key with probability 1.5e-21."""
+"""Bytes. The probability that any two of a billion subjects have the same key is 1.5e-21."""
 SEPARATOR = 0x1F
-"""Stands between number and name; occurs in no normalised number or name."""
+"""Separates number and name; does not occur in normalised numbers and names."""
 
-_FEW = 16  # messages; below, numpy's fixed cost, about 60 microseconds, is more than hashing them one by one
+_FEW = 16  # messages; up to here, hashing them one by one costs less than numpy's fixed cost of about 60 microseconds
 _POLYNOMIAL = 0x87  # of the field with 2^128 elements (SP 800-38B, 5.3)
 
 
 class Material(NamedTuple):
-    """What keys are made of: one message per row, filled up with zeros.
+    """The messages to hash: one per row, padded with zeros.
 
-    A message is type (one byte), number, separator, name.
+    A message consists of type (one byte), number, separator, name.
     """
 
     rows: NDArray[np.uint8]
@@ -49,20 +49,20 @@ def _messages(types: Iterable[int], numbers: Iterable[str], names: Iterable[str]
 
 
 class Keyer:
-    """Makes keys under one secret."""
+    """Computes the keys of subjects from one secret."""
 
     __slots__ = ("_cmac", "_encrypt", "_masks")
 
     def __init__(self, secret: bytes) -> None:
         key = blake2b(secret, digest_size=32).digest()
         self._cmac = CMAC(algorithms.AES(key))
-        # Each block is enciphered by itself: the chaining is done here, for all messages at once.
+        # ECB encrypts each block independently: the chaining of CMAC is done here, for all messages at once.
         self._encrypt = Cipher(algorithms.AES(key), modes.ECB()).encryptor().update  # noqa: S305
         whole = _doubled(self._encrypt(bytes(SIZE)))
         self._masks = np.frombuffer(whole + _doubled(whole), np.uint8).reshape(2, SIZE)
 
     def keys(self, types: Iterable[int], numbers: Iterable[str], names: Iterable[str]) -> list[bytes]:
-        """Keys of normalised subjects, given in columns."""
+        """The keys of normalised subjects, given as columns of equal length."""
         messages = _messages(types, numbers, names)
         return self.keys_of(_fill(messages)) if len(messages) > _FEW else list(map(self._key, messages))
 
@@ -84,7 +84,7 @@ class Keyer:
         return [joined[at : at + SIZE] for at in range(0, SIZE * count, SIZE)]
 
     def _blocks(self, material: Material) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """The messages in blocks, padded and masked, shape (messages, blocks, 16); and which of each is its last."""
+        """The padded and masked blocks, shape (messages, blocks, 16), and the index of each message's last block."""
         rows, lengths = material
         count, width = rows.shape
         every = np.arange(count)
@@ -100,7 +100,7 @@ class Keyer:
 
 
 def _doubled(block: bytes) -> bytes:
-    """The block times x in the field with 2^128 elements."""
+    """The block multiplied by x in the field with 2^128 elements."""
     value = int.from_bytes(block, "big") << 1
     if value >> 8 * SIZE:
         value = value & (1 << 8 * SIZE) - 1 ^ _POLYNOMIAL

@@ -1,7 +1,8 @@
-"""What a number of each type must be like, and what to tell the person who wrote it otherwise.
+"""The validation rule of each type of number, and the message for each way to break it.
 
-Types with a public check digit are judged by columns over the whole batch (`checkdigits`); of the others only the shape
-is known, and the shapes are tolerant: refusing a good number is worse than asking about a bad one.
+Types with a published check digit are validated column by column over the whole batch (`checkdigits`). Other types are
+validated by a regular expression, which is deliberately tolerant: refusing a valid number is worse than asking about an
+invalid one.
 """
 
 import re
@@ -11,31 +12,31 @@ from datetime import date
 import numpy as np
 
 from broker.core.subjects import checkdigits as check
-from broker.core.subjects.checkdigits import Mask, Places
+from broker.core.subjects.checkdigits import Characters, Mask
 from broker.model import SubjectType
 
 Reasons = dict[int, str]
-"""Why a number is wrong, by position in the batch."""
+"""Why a number is wrong, by its index in the batch."""
 Rule = Callable[[list[str], date], Reasons]
-"""Judges numbers of one type, already half-width and upper case. The date is today's."""
+"""Validates numbers of one type, already normalised to half-width and upper case. The date is today's."""
 
 _REGIONS = np.isin(np.arange(100), [*range(11, 16), *range(21, 24), *range(31, 38), *range(41, 47), *range(50, 55),
                                     *range(61, 66), 71, 81, 82, 83])  # fmt: skip
-"""GB/T 2260's provinces, and 71, 81 to 83: residence permits for people of Taiwan, Hong Kong and Macao."""
+"""GB/T 2260's provinces, and 71 and 81 to 83: residence permits for residents of Taiwan, Hong Kong and Macao."""
 
 
-def _first(**right: Mask) -> Reasons:
-    """For each number that is not right in every way, the first reason why."""
+def _first_failures(**passed: Mask) -> Reasons:
+    """The first failed check of each number that fails any. Each mask says which numbers pass."""
     reasons: Reasons = {}
-    for reason, mask in reversed(right.items()):
+    for reason, mask in reversed(passed.items()):
         reasons |= dict.fromkeys(np.flatnonzero(~mask).tolist(), reason)
     return reasons
 
 
-def residents_judged(codes: Places, today: date) -> dict[str, Mask]:
-    """GB 11643, for numbers of 18 characters: which are right in each way.
+def check_residents(codes: Characters, today: date) -> dict[str, Mask]:
+    """GB 11643, for numbers of 18 characters: which of them pass each check.
 
-    The particular faults come before the check digit: they tell better where to look.
+    The specific checks come before the check digit, because their messages say better what to correct.
     """
     values = check.read(check.ELEVEN, codes)
     return {
@@ -47,16 +48,16 @@ def residents_judged(codes: Places, today: date) -> dict[str, Mask]:
 
 
 def _residents(numbers: list[str], today: date) -> Reasons:
-    fitting, codes = check.places(numbers, 18)
-    return _first(BAD_LENGTH=fitting, **residents_judged(codes, today))
+    fitting, codes = check.characters(numbers, 18)
+    return _first_failures(BAD_LENGTH=fitting, **check_residents(codes, today))
 
 
-def unified_codes_judged(codes: Places, _today: date) -> dict[str, Mask]:
-    """GB 32100, for codes of 18 characters: which are right in each way."""
-    return _organizations_judged(codes, np.False_)
+def check_unified_codes(codes: Characters, _today: date) -> dict[str, Mask]:
+    """GB 32100, for codes of 18 characters: which of them pass each check."""
+    return _check_organizations(codes, np.False_)
 
 
-def _organizations_judged(codes: Places, legacy: Mask | np.bool) -> dict[str, Mask]:
+def _check_organizations(codes: Characters, legacy: Mask | np.bool) -> dict[str, Mask]:
     inner = codes[8:17]
     return {
         "BAD_CHARACTER": check.organization_characters(inner) & (legacy | check.unified_characters(codes)),
@@ -65,28 +66,28 @@ def _organizations_judged(codes: Places, legacy: Mask | np.bool) -> dict[str, Ma
 
 
 def _organizations(numbers: list[str], _today: date) -> Reasons:
-    """GB 32100, 18 characters, of which 9 to 17 are the code of GB 11714, which older papers give alone."""
+    """GB 32100: 18 characters. Characters 9 to 17 are the code of GB 11714, which older documents give alone."""
     legacy = check.lengths(numbers) == 9
-    if legacy.any():  # stand them where they are in the longer code
+    if legacy.any():  # move them to their positions in the longer code
         numbers = [f"{number:?>17}?" if len(number) == 9 else number for number in numbers]
-    fitting, codes = check.places(numbers, 18)
-    return _first(BAD_LENGTH=fitting, **_organizations_judged(codes, legacy))
+    fitting, codes = check.characters(numbers, 18)
+    return _first_failures(BAD_LENGTH=fitting, **_check_organizations(codes, legacy))
 
 
 def _vins(numbers: list[str], _today: date) -> Reasons:
     """ISO 3779, with the check digit that GB 16735 makes mandatory."""
-    fitting, codes = check.places(numbers, 17)
-    return _first(
+    fitting, codes = check.characters(numbers, 17)
+    return _first_failures(
         BAD_LENGTH=fitting, BAD_CHARACTER=check.vin_characters(codes), BAD_CHECK_DIGIT=check.vin_checks(codes)
     )
 
 
 def _bank_accounts(numbers: list[str], _today: date) -> Reasons:
-    """16 to 19 digits are a bank card's and end in a Luhn check; shorter and longer ones are accounts without one."""
+    """Numbers of 16 to 19 digits are bank cards with a Luhn check digit; other lengths have no check digit."""
     widths = check.lengths(numbers)
     width = min(max(8, int(widths.max())), 32)
-    _, codes = check.places([number.rjust(width, "0") for number in numbers], width)
-    return _first(
+    _, codes = check.characters([number.rjust(width, "0") for number in numbers], width)
+    return _first_failures(
         BAD_LENGTH=(widths >= 8) & (widths <= 32),
         BAD_CHARACTER=check.known(check.read(check.DIGITS, codes)),
         BAD_CHECK_DIGIT=(widths < 16) | (widths > 19) | check.luhn_checks(codes),
@@ -94,17 +95,17 @@ def _bank_accounts(numbers: list[str], _today: date) -> Reasons:
 
 
 def _shape(pattern: str) -> Rule:
-    """The rule of a type that has no public check: it looks like this."""
+    """The rule of a type without a published check digit: it must match this pattern."""
     matches = re.compile(pattern).fullmatch
 
     def rule(numbers: list[str], _today: date) -> Reasons:
-        return {position: "BAD_SHAPE" for position, number in enumerate(numbers) if not matches(number)}
+        return {index: "BAD_SHAPE" for index, number in enumerate(numbers) if not matches(number)}
 
     return rule
 
 
 _PLATE_PROVINCE = "[京津冀晋蒙辽吉黑沪苏浙皖闽赣鲁豫鄂湘粤桂琼渝川贵云藏陕甘青宁新]"
-"""GA 36. Not quite the names the courts use (`court.PROVINCES`)."""
+"""GA 36. One differs from the names that courts use (`court.PROVINCES`): 贵 here, 黔 there."""
 _PLATE_CHARACTER = "[0-9A-HJ-NP-Z]"
 
 RULES: dict[SubjectType, Rule] = {
@@ -113,12 +114,12 @@ RULES: dict[SubjectType, Rule] = {
     SubjectType.VEHICLE_VIN: _vins,
     SubjectType.BANK_ACCOUNT: _bank_accounts,
     SubjectType.PASSPORT: _shape("[0-9A-Z]{5,20}"),
-    # 军字第01234567号, 武字第1234567号, or the digits alone
+    # 军字第01234567号, 武字第1234567号, or only the digits
     SubjectType.MILITARY_ID: _shape("[\u4e00-\u9fff]{0,8}[0-9]{4,18}号?"),
     SubjectType.HK_MACAO_PERMIT: _shape("[HM](?:[0-9]{8}|[0-9]{10})"),
     SubjectType.TAIWAN_PERMIT: _shape("[0-9]{8}|[0-9]{10}"),
-    # GA 36: five characters, six on new-energy vehicles; special vehicles end in one Chinese character. The letter O
-    # stood on police cars, and some are still registered so.
+    # GA 36: five characters, six on new-energy vehicles; special vehicles end in one Chinese character. Police cars
+    # used to have the letter O, and some are still registered with it.
     SubjectType.VEHICLE_PLATE: _shape(
         f"{_PLATE_PROVINCE}[A-HJ-Z](?:{_PLATE_CHARACTER}{{5,6}}|{_PLATE_CHARACTER}{{4}}[学警挂港澳领使])"
     ),
@@ -139,8 +140,8 @@ MESSAGES: dict[SubjectType, dict[str, str]] = {
     },
     SubjectType.ORGANIZATION_CODE: {
         "BAD_LENGTH": f"must have 18 characters (unified social credit code) or 9 (organisation code): {_COUNT}",
-        "BAD_CHARACTER": "holds a character that cannot stand where it does (18-character codes have no I, O, S, V, Z "
-        f"and only digits at 3 to 8): {_AS_PRINTED}",
+        "BAD_CHARACTER": "has a character that is not allowed where it is (18-character codes have no I, O, S, V or Z, "
+        f"and only digits at positions 3 to 8): {_AS_PRINTED}",
         "BAD_CHECK_DIGIT": f"does not agree with its check digits: {_AS_PRINTED}",
     },
     SubjectType.VEHICLE_VIN: {

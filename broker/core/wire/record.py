@@ -1,17 +1,18 @@
-"""What the cache keeps of one subject: every institution's answer, in one value, so that one read serves one lookup.
+"""The cache's record of one subject: the answers of all institutions in one value, so that one read serves one lookup.
 
 Layout, little-endian:
 
-    fingerprint  8 bytes   of the set of institutions within, in order of their ids
+    fingerprint  8 bytes   of the set of institutions whose answers it holds
     expires      u32       when the first of the answers expires, seconds since the epoch
-    observed     u32       when the oldest of the answers was observed
-    count        u16
+    observed     u32       when the oldest of the answers was observed, seconds since the epoch
+    count        u16       the number of answers
     outcomes     count x 1 byte
     each         count x (observed u32, expires u32)
-    segments     the answers, encoded (core.wire), one after the other
+    segments     the encoded answers (`encoding`), concatenated
 
-When the fingerprint is that of the institutions asked about, everything from `body_at` on is the report's body as it
-stands: nothing per answer is done. Otherwise the segments are walked, each of which says how long it is and whose.
+The answers are ordered by institution id. If the fingerprint equals that of the institutions asked about, everything
+from `body_at` on is the body of the report, and no work is done per answer. Otherwise the segments are read one by one:
+each of them begins with its length and its institution.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,7 +35,7 @@ class Entry(NamedTuple):
     """One institution's answer about one subject."""
 
     institution: bytes
-    """`institution_key` of its id."""
+    """The `institution_key` of its id."""
     outcome: int
     observed: int
     expires: int
@@ -42,42 +43,42 @@ class Entry(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """Answers about many subjects, by the same institutions: of n subjects by m institutions."""
+    """Answers of the same m institutions about n subjects."""
 
     institutions: Sequence[bytes]
-    """`institution_key` of each, in order of their ids."""
+    """The `institution_key` of each, ordered by id."""
     outcomes: NDArray[np.uint8]
-    """n x m, as are the next two."""
+    """Shape (n, m), like `observed` and `expires`."""
     observed: NDArray[np.int64]
     expires: NDArray[np.int64]
     segments: Sequence[Sequence[bytes]]
-    """m columns of n, whatever source they name."""
+    """m columns of n segments. Their source does not matter."""
 
 
 def institution_key(institution_id: str) -> bytes:
-    """The eight bytes that stand for an institution. A collision among 4,000 has probability 4e-13."""
+    """The hash of an institution id, 8 bytes. Any two of 4,000 institutions collide with probability 4e-13."""
     return _institution_key(institution_id.encode())
 
 
-# A registry has some thousands of institutions at most, and the same ones come up all day.
+# There are at most a few thousand institutions, and most requests ask the same ones.
 @lru_cache(maxsize=8192)
 def _institution_key(institution_id: bytes) -> bytes:
     return blake2b(institution_id, digest_size=8).digest()
 
 
 def fingerprint(institution_keys: Iterable[bytes]) -> bytes:
-    """The eight bytes that stand for a set of institutions, given in order of their ids."""
+    """The hash of a set of institutions, 8 bytes. The keys are ordered by institution id."""
     return blake2b(b"".join(institution_keys), digest_size=8, person=b"institution set").digest()
 
 
 def body_at(count: int) -> int:
-    """Where the segments begin in a record of `count` answers."""
+    """The offset of the segments in a record of `count` answers."""
     return HEAD.size + count * (1 + _EACH.size)
 
 
 @lru_cache(maxsize=256)
 def heads_of(count: int) -> np.dtype[np.void]:
-    """All that stands before the segments in records of `count` answers, for work on many at once."""
+    """The numpy type of what precedes the segments in a record of `count` answers, to process many records at once."""
     each = np.dtype([("observed", "<u4"), ("expires", "<u4")])
     return np.dtype(
         [
@@ -107,9 +108,9 @@ def pack(entries: Iterable[Entry]) -> bytes:
 
 
 def pack_many(answers: Answers, source: int) -> list[memoryview]:
-    """The records of many subjects, at no more than a few steps of Python for each.
+    """The records of many subjects, with only a few Python steps for each.
 
-    Every answer is said to come from `source`.
+    The source of every answer is set to `source`.
     """
     subjects, institutions = answers.outcomes.shape
     heads = np.empty(subjects, heads_of(institutions))
@@ -124,18 +125,18 @@ def pack_many(answers: Answers, source: int) -> list[memoryview]:
 
 
 def _join(heads: NDArray[Any], segments: Sequence[Sequence[bytes]], source: int) -> list[memoryview]:
-    """Heads and segments, subject by subject; slices of one buffer."""
+    """Joins the head and the segments of each subject. The records are slices of one buffer."""
     size, raw = heads.itemsize, heads.tobytes()
     fronts = [raw[at : at + size] for at in range(0, len(raw), size)]
     pieces = list(chain.from_iterable(zip(fronts, *segments, strict=True)))
     joined = bytearray().join(pieces)
     ends = np.fromiter(map(len, pieces), np.int64, len(pieces)).cumsum().reshape(len(fronts), -1)
-    np.frombuffer(joined, np.uint8)[ends[:, 1:] - 1] = source  # a segment's last byte (core.wire)
+    np.frombuffer(joined, np.uint8)[ends[:, 1:] - 1] = source  # the last byte of a segment (`encoding`)
     view = memoryview(joined)
     return [view[start:end] for start, end in pairwise([0, *ends[:, -1].tolist()])]
 
 
-# Nearly all records of a day hold the answers of the same few sets of institutions.
+# Nearly all records hold the answers of the same few sets of institutions.
 @lru_cache(maxsize=4096)
 def _fingerprint_of(institutions: tuple[bytes, ...]) -> bytes:
     return fingerprint(institutions)
@@ -159,7 +160,7 @@ def unpack(record: bytes) -> list[Entry]:
 
 
 def _segments(record: bytes, start: int) -> Iterator[bytes]:
-    """What stands from `start` on, cut where each segment ends: a tag, its length, and so many bytes."""
+    """Splits the bytes from `start` on into segments. Each consists of a tag, a length, and as many bytes."""
     while start < len(record):
         at, size, shift = start + 1, 0, 0
         while record[at] & 0x80:
@@ -171,17 +172,17 @@ def _segments(record: bytes, start: int) -> Iterator[bytes]:
 
 
 def _times(record: bytes, count: int) -> Iterator[tuple[int, int]]:
-    """Of each answer: observed, expires."""
+    """Yields `observed` and `expires` of each answer."""
     return _EACH.iter_unpack(record[HEAD.size + count : body_at(count)])
 
 
 def last_expiry(record: bytes) -> int:
-    """When nothing in the record may be served any more, seconds since the epoch."""
+    """When the last answer in the record expires, seconds since the epoch."""
     return max(expires for _, expires in _times(record, HEAD.unpack_from(record)[-1]))
 
 
 def merge(record: bytes | None, entries: Sequence[Entry], now: int) -> bytes:
-    """The record with these answers added, at most one per institution: newer in place of older, expired left out."""
+    """Adds answers to a record, at most one per institution: newer ones replace older ones, expired ones go."""
     if record is None:
         return pack(entries)
     merged = {entry.institution: entry for entry in unpack(record) if entry.expires > now}

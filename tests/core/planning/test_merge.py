@@ -16,7 +16,7 @@ COLUMNS = 3
 
 
 def segment(column: int, outcome: Outcome, source: Source = Source.INSTITUTION) -> bytes:
-    (one,) = encoding.seal(f"i{column}", [encoding.content(outcome)], source)
+    (one,) = encoding.make_segments(f"i{column}", [encoding.content(outcome)], source)
     return one
 
 

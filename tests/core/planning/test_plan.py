@@ -32,7 +32,7 @@ IDS = [spec.id for spec in SELECTION.institutions]
 def held(
     institution_id: str, *, outcome: Outcome = Outcome.NOT_FOUND, observed: int = 900, expires: int = 2000
 ) -> Entry:
-    (segment,) = encoding.seal(institution_id, [encoding.content(outcome, observed_at=observed)], Source.CACHE)
+    (segment,) = encoding.make_segments(institution_id, [encoding.content(outcome, observed_at=observed)], Source.CACHE)
     return Entry(record.institution_key(institution_id), outcome, observed, expires, segment)
 
 

@@ -24,10 +24,10 @@ assets = st.lists(
     max_size=3,
 )
 answers = st.tuples(ids, outcomes, moments, problems, assets, sources)
-ExecutionContext = tuple[str, Outcome, int, Problem | None, list[asset_pb2.Asset], Source]
+AnswerParts = tuple[str, Outcome, int, Problem | None, list[asset_pb2.Asset], Source]
 
 
-def built(parts: ExecutionContext) -> pb.Answer:
+def built(parts: AnswerParts) -> pb.Answer:
     """The answer as protobuf builds it."""
     institution_id, outcome, observed_at, problem, owned, source = parts
     answer = pb.Answer(
@@ -41,12 +41,12 @@ def built(parts: ExecutionContext) -> pb.Answer:
     return answer
 
 
-def spliced(parts: ExecutionContext) -> bytes:
+def spliced(parts: AnswerParts) -> bytes:
     """The segment as the broker makes it."""
     institution_id, outcome, observed_at, problem, owned, source = parts
     content = encoding.content(outcome, observed_at=observed_at, problem=problem)
     content += pb.Answer(assets=owned).SerializeToString()
-    (segment,) = encoding.seal(institution_id, [content], source)
+    (segment,) = encoding.make_segments(institution_id, [content], source)
     return segment
 
 
@@ -62,12 +62,12 @@ def test_a_length_is_read_as_it_was_written(size: int, before: bytes) -> None:
 
 
 @given(answers)
-def test_a_segment_is_the_answer(parts: ExecutionContext) -> None:
+def test_a_segment_is_the_answer(parts: AnswerParts) -> None:
     assert pb.Report.FromString(spliced(parts)) == pb.Report(answers=[built(parts)])
 
 
 @given(answers)
-def test_a_segment_tells_what_it_is(parts: ExecutionContext) -> None:
+def test_a_segment_tells_what_it_is(parts: AnswerParts) -> None:
     segment = spliced(parts)
     assert encoding.institution_of(segment) == parts[0].encode()
     assert encoding.outcome_of(segment) == parts[1]
@@ -75,21 +75,23 @@ def test_a_segment_tells_what_it_is(parts: ExecutionContext) -> None:
 
 
 @given(answers, sources)
-def test_only_the_source_changes(parts: ExecutionContext, source: Source) -> None:
-    (segment,) = encoding.resource([spliced(parts)], source)
+def test_only_the_source_changes(parts: AnswerParts, source: Source) -> None:
+    (segment,) = encoding.with_source([spliced(parts)], source)
     assert segment == spliced((*parts[:5], source))
 
 
 @given(ids, st.lists(st.binary(max_size=20), max_size=5), sources)
 def test_sealing_many_is_sealing_each(institution_id: str, contents: list[bytes], source: Source) -> None:
-    one_by_one = [segment for content in contents for segment in encoding.seal(institution_id, [content], source)]
-    assert encoding.seal(institution_id, contents, source) == one_by_one
+    one_by_one = [
+        segment for content in contents for segment in encoding.make_segments(institution_id, [content], source)
+    ]
+    assert encoding.make_segments(institution_id, contents, source) == one_by_one
 
 
 def test_equal_answers_share_a_segment() -> None:
     nothing = encoding.content(Outcome.NOT_FOUND)
-    first, second = encoding.resource(
-        encoding.seal("bank", [nothing, bytes(bytearray(nothing))], Source.CACHE), Source.FLIGHT
+    first, second = encoding.with_source(
+        encoding.make_segments("bank", [nothing, bytes(bytearray(nothing))], Source.CACHE), Source.FLIGHT
     )
     assert first is second
 
@@ -110,10 +112,10 @@ def heads(refs: list[str]) -> list[bytes]:
 
 @given(refs, st.data(), st.lists(answers, max_size=3), flags)
 def test_a_report_is_the_report(
-    refs: list[str], data: st.DataObject, told: list[ExecutionContext], flags: tuple[bool, bool]
+    refs: list[str], data: st.DataObject, told: list[AnswerParts], flags: tuple[bool, bool]
 ) -> None:
     position = data.draw(st.integers(0, len(refs) - 1))
-    report = encoding.Headers(heads(refs)).report(position, encoded(flags), b"".join(map(spliced, told)))
+    report = encoding.ReportWriter(heads(refs)).report(position, encoded(flags), b"".join(map(spliced, told)))
     final, complete = flags
     honest = pb.Report(
         ref=refs[position], position=position, final=final, complete=complete, answers=[built(parts) for parts in told]
@@ -122,22 +124,22 @@ def test_a_report_is_the_report(
 
 
 @given(refs, st.lists(answers, max_size=3), flags)
-def test_many_reports_are_each_report(refs: list[str], told: list[ExecutionContext], flags: tuple[bool, bool]) -> None:
-    headers = encoding.Headers(heads(refs))
+def test_many_reports_are_each_report(refs: list[str], told: list[AnswerParts], flags: tuple[bool, bool]) -> None:
+    writer = encoding.ReportWriter(heads(refs))
     positions = list(reversed(range(len(refs))))
     bodies = [b"".join(map(spliced, told[:length])) for length in range(len(refs))]
-    one_by_one = [headers.report(p, encoded(flags), body) for p, body in zip(positions, bodies, strict=True)]
+    one_by_one = [writer.report(p, encoded(flags), body) for p, body in zip(positions, bodies, strict=True)]
     parse = pb.InvestigateResponse.FromString
-    assert list(map(parse, headers.reports(positions, encoded(flags), bodies))) == list(map(parse, one_by_one))
+    assert list(map(parse, writer.reports(positions, encoded(flags), bodies))) == list(map(parse, one_by_one))
 
 
 @given(st.integers(0, 20_000), st.integers(0, 20_000))
 def test_positions_and_bodies_of_any_length(position: int, size: int) -> None:
-    headers = encoding.Headers([b""] * 20_001)
-    (segment,) = encoding.seal(
+    writer = encoding.ReportWriter([b""] * 20_001)
+    (segment,) = encoding.make_segments(
         "bank", [encoding.content(Outcome.REFUSED, problem=Problem("", "", "x" * size))], Source.CACHE
     )
-    for report in (headers.report(position, b"", segment), *headers.reports([position], b"", [segment])):
+    for report in (writer.report(position, b"", segment), *writer.reports([position], b"", [segment])):
         (parsed,) = pb.InvestigateResponse.FromString(report).reports
         assert parsed.position == position
         assert len(parsed.answers) == 1

@@ -16,7 +16,9 @@ moments = st.integers(1, 2**32 - 1)
 
 
 def entry(institution_id: str, outcome: int = Outcome.NOT_FOUND, *, observed: int = 10, expires: int = 100) -> Entry:
-    (segment,) = encoding.seal(institution_id, [encoding.content(Outcome(outcome), observed_at=observed)], Source.CACHE)
+    (segment,) = encoding.make_segments(
+        institution_id, [encoding.content(Outcome(outcome), observed_at=observed)], Source.CACHE
+    )
     return Entry(record.institution_key(institution_id), outcome, observed, expires, segment)
 
 
@@ -118,7 +120,7 @@ def test_records_packed_together_are_those_packed_one_by_one(institution_ids: li
         outcomes=np.array([[one.outcome for one in of] for of in subjects], np.uint8),
         observed=np.array([[one.observed for one in of] for of in subjects], np.int64),
         expires=np.array([[one.expires for one in of] for of in subjects], np.int64),
-        segments=[encoding.resource([one.segment for one in column], Source.INSTITUTION) for column in columns],
+        segments=[encoding.with_source([one.segment for one in column], Source.INSTITUTION) for column in columns],
     )
     together = record.pack_many(answers, Source.CACHE)
     assert [bytes(one) for one in together] == [record.pack(of) for of in subjects]
@@ -128,6 +130,7 @@ def test_records_packed_together_are_those_packed_one_by_one(institution_ids: li
 def test_segments_of_any_length_are_told_apart(size: int) -> None:
     said = [encoding.content(Outcome.NOT_FOUND, observed_at=1, problem=Problem("x" * size, "", ""))]
     entries = [
-        Entry(record.institution_key(one), 2, 1, 2, encoding.seal(one, said, Source.CACHE)[0]) for one in ("a", "b")
+        Entry(record.institution_key(one), 2, 1, 2, encoding.make_segments(one, said, Source.CACHE)[0])
+        for one in ("a", "b")
     ]
     assert record.unpack(record.pack(entries)) == entries

@@ -8,9 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from broker.core.planning.chunk import LookupColumns
-from broker.core.subjects import plain
+from broker.core.subjects import plain_lookups
 from broker.core.subjects.key import Keyer
-from broker.core.subjects.plain import FORMS, Form, find_plain
+from broker.core.subjects.plain_lookups import FORMS, Form, find_plain
 from broker.model import Subject, SubjectType
 from broker.serving.lookups import _look_closely, read_lookups
 from broker.v1 import asset_pb2
@@ -45,7 +45,7 @@ USUAL: dict[Form, Callable[..., bytes]] = {PERSONS: person, ORGANIZATIONS: organ
 def is_plain(lookup: bytes, form: Form) -> bool:
     """Whether it is, among others that are."""
     usual = USUAL[form]
-    places = find_plain([usual("a"), lookup, usual("b")], form, today=TODAY).places
+    places = find_plain([usual("a"), lookup, usual("b")], form, today=TODAY).indices
     assert places in ([0, 1, 2], [0, 2])
     return len(places) == 3
 
@@ -119,8 +119,8 @@ def test_the_unusual_is_left_for_a_closer_look(lookup: bytes) -> None:
 @pytest.mark.parametrize("whole", [person(), organization()])
 def test_no_piece_of_a_lookup_is_plain(form: Form, whole: bytes) -> None:
     for cut in range(1, len(whole)):
-        assert find_plain([whole[:cut]], form, today=TODAY).places == []
-        assert find_plain([whole[cut:], whole[:cut]], form, today=TODAY).places == []
+        assert find_plain([whole[:cut]], form, today=TODAY).indices == []
+        assert find_plain([whole[cut:], whole[:cut]], form, today=TODAY).indices == []
 
 
 names = st.text(st.sampled_from("张三一龥鿿㐀䷿\uf900·A a\u200b é"), max_size=20)
@@ -156,7 +156,7 @@ anything = (
 @example(ORGANIZATIONS, [mutated(organization(), 6, 0xFF)])
 def test_what_is_plain_reads_the_same_looked_at_closely(form: Form, lookups: list[bytes]) -> None:
     found = find_plain(lookups, form, today=TODAY)
-    chosen = [lookups[place] for place in found.places]
+    chosen = [lookups[place] for place in found.indices]
     closely = _look_closely(chosen, KEYER, TODAY)
     assert closely.problems == {}
     assert found.subjects() == closely.subjects
@@ -190,12 +190,12 @@ def test_a_mixed_batch_is_read_in_its_order() -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_an_empty_batch_has_no_plain_lookups(form: Form) -> None:
-    assert find_plain([], form, today=TODAY).places == []
+    assert find_plain([], form, today=TODAY).indices == []
 
 
 def test_the_spare_bytes_suffice_for_whatever_the_lengths_say() -> None:
     hostile = [b"\x0a\xff", b"\x0a\x7f" + b"\xff" * 3, b"\xff" * 2, b"\x0a"]
     for lookup in hostile:
         for form in FORMS:
-            assert find_plain([lookup], form, today=TODAY).places == []
-    assert len(plain._SPARE) > 3 * 257 + 4 + 18
+            assert find_plain([lookup], form, today=TODAY).indices == []
+    assert len(plain_lookups._PADDING) > 3 * 257 + 4 + 18
