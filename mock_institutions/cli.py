@@ -4,7 +4,6 @@ import asyncio
 import csv
 import gc
 import json
-import logging
 import signal
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import uvloop
 
 from mock_institutions import config as configuration
 from mock_institutions.config import Config, ConfigError
+from mock_institutions.logs import log_to_stderr
 from mock_institutions.population import Lookup, Mix, Population
 from mock_institutions.records import SUBJECT_TYPES, SubjectType
 from mock_institutions.server import running
@@ -49,7 +49,7 @@ def main() -> None:
 )
 def serve(*, path: Path | None, seed: int | None, port_base: int | None, banks: int, national: int) -> None:
     """Serve until SIGTERM or SIGINT. Prints one line of JSON when ready."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    log_to_stderr()
     with _reported():
         config = _load(path, seed).with_banks(banks).with_national(national)
         config = config if port_base is None else config.with_ports_from(port_base)

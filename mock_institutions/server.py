@@ -19,6 +19,7 @@ from mock_institutions.dialect import Batch, Dialect, MalformedError
 from mock_institutions.faults import FaultDrawer, Faults
 from mock_institutions.json_dialect import JSON
 from mock_institutions.limits import TokenBucket
+from mock_institutions.listening import listening
 from mock_institutions.misbehaviour import json_response, misbehave, refusal
 from mock_institutions.population import Population
 from mock_institutions.protobuf_dialect import PROTOBUF
@@ -201,23 +202,8 @@ async def running(config: Config) -> AsyncIterator[dict[str, str]]:
             below = {each.id: f"/{each.id}" if config.one_address else "" for each in together}
             for each in together:
                 InstitutionServer(each, population).add_to(application, below[each.id])
-            address = await stack.enter_async_context(_listening(application, together[0].host, together[0].port))
+            address = await stack.enter_async_context(listening(application, together[0].host, together[0].port))
             for each in together:
                 urls[each.id] = address + below[each.id]
                 log.info("%s (%s) answers at %s", each.id, each.kind, urls[each.id])
         yield urls
-
-
-@asynccontextmanager
-async def _listening(application: web.Application, host: str, port: int) -> AsyncIterator[str]:
-    """Serve an application while the context lasts; gives its address as a URL."""
-    # Cancelling a handler when its client leaves is what ends a hang. The second of grace is for calls that are being
-    # answered when the process is told to stop.
-    runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-        bound_host, bound_port = runner.addresses[0][:2]
-        yield f"http://{bound_host}:{bound_port}"
-    finally:
-        await runner.cleanup()

@@ -2,10 +2,14 @@
 
 import click
 
-from broker.cli.demo import demo
-from broker.cli.explore import health, institutions
-from broker.cli.investigate import investigate
-from broker.cli.serve import config, serve, worker
+from broker.runtime.logs import silence_grpc_core
+
+silence_grpc_core()  # before any of these imports it
+
+from broker.cli.demo import demo  # noqa: E402
+from broker.cli.explore import health, institutions  # noqa: E402
+from broker.cli.investigate import investigate  # noqa: E402
+from broker.cli.serve import config, serve, worker  # noqa: E402
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -24,6 +24,7 @@ from broker.core.planning.ownership import Ownership
 from broker.errors import ConfigError, StoreError
 from broker.institutions.dialects import DIALECTS
 from broker.runtime.app import serve as serve_until
+from broker.runtime.logs import log_to_stderr
 from broker.runtime.supervisor import WorkerFailedError, WorkerPool, reserve, supervise
 from broker.runtime.worker import ONLY_SLOT, Addresses, WorkerSlot
 
@@ -58,7 +59,7 @@ def serve(path: Path | None, **overrides: str | int | None) -> None:
 
     Exit code 2: the configuration is wrong or the store cannot be used; the message says what to do.
     """  # noqa: D301 - click reads the backspaces
-    _log_to_stderr()
+    log_to_stderr()
     try:
         config = _configure(path, overrides)
         workers = config.workers(os.cpu_count() or 1)
@@ -82,7 +83,7 @@ def serve(path: Path | None, **overrides: str | int | None) -> None:
 @click.option("--store")
 def worker(slot: int, workers: int, folder: Path, path: Path | None, **overrides: str | int | None) -> None:
     """Run one worker of a broker, until SIGTERM, or standard input closes. For `broker serve`."""
-    _log_to_stderr()
+    log_to_stderr()
     try:
         _run_worker(_configure(path, overrides), WorkerSlot(Ownership(slot, workers), folder))
     except (ConfigError, StoreError) as error:
@@ -106,11 +107,6 @@ def config(path: Path | None) -> None:
     except ConfigError as error:
         fail(str(error), Exit.USAGE)
     click.echo(f"{path}: valid, {count} institutions")
-
-
-def _log_to_stderr() -> None:
-    # Once, before any gRPC object is made: reconfigured logging can deadlock with grpc.aio (grpc/grpc#43421).
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
 def _run_worker(config: Config, slot: WorkerSlot) -> None:

@@ -1,12 +1,24 @@
-"""The HTTP port of one worker for operators: /metrics for Prometheus, /healthz for whoever balances load."""
+"""The HTTP port of one worker for operators: /metrics for Prometheus, /healthz for whoever balances load.
 
+Requests for another port reach this one by mistake, with debtors' data in them. So nothing of what it receives is
+logged, or sent back in an error.
+"""
+
+import asyncio
+import logging
 from collections.abc import Callable
+from typing import Any
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from broker.errors import ConfigError
+from broker.errors import ConfigError, origin
+
+log = logging.getLogger(__name__)
+
+_USAGE = "this port answers GET /metrics and GET /healthz, over HTTP/1.1\n"
+_CLOSE_GRACE = 1.0  # s for answers that are being sent when the port closes
 
 
 class MetricsEndpoint:
@@ -17,32 +29,68 @@ class MetricsEndpoint:
         self._address = address
         self._registry = registry
         self._is_draining = is_draining
-        application = web.Application()
-        application.router.add_get("/metrics", self._serve_metrics)
-        application.router.add_get("/healthz", self._serve_health)
-        self._runner = web.AppRunner(application, access_log=None)
+        self._connections: web.Server | None = None
+        self._listener: asyncio.Server | None = None
 
     async def open(self) -> str:
         """Begins to listen, and returns the address with its port. Raises `ConfigError` if that cannot be."""
-        await self._runner.setup()
         host, _, port = self._address.rpartition(":")
-        site = web.TCPSite(self._runner, host.strip("[]"), int(port))
+        loop = asyncio.get_running_loop()
+        connections = self._connections = web.Server(self._answer)
         try:
-            await site.start()
+            self._listener = await loop.create_server(
+                lambda: _Connection(connections, loop=loop), host.strip("[]"), int(port)
+            )
         except OSError as error:
-            await self._runner.cleanup()
             msg = f"server.metrics: cannot listen on {self._address}: {error.strerror}"
             raise ConfigError(msg) from error
-        return f"{host}:{self._runner.addresses[0][1]}"
+        return f"{host}:{self._listener.sockets[0].getsockname()[1]}"
 
     async def close(self) -> None:
         """Closes the port, if it is open."""
-        await self._runner.cleanup()
+        if self._listener is not None:
+            self._listener.close()
+        if self._connections is not None:
+            self._connections.pre_shutdown()
+            await self._connections.shutdown(_CLOSE_GRACE)
 
-    async def _serve_metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        match request.method, request.path:
+            case "GET" | "HEAD", "/metrics":
+                body = generate_latest(self._registry)
+                return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+            case "GET" | "HEAD", "/healthz":
+                if self._is_draining():
+                    return web.json_response({"status": "draining"}, status=503)
+                return web.json_response({"status": "serving"})
+        return web.Response(status=404, text=_USAGE)
 
-    async def _serve_health(self, _: web.Request) -> web.Response:
-        if self._is_draining():
-            return web.json_response({"status": "draining"}, status=503)
-        return web.json_response({"status": "serving"})
+
+class _Connection(web.RequestHandler):
+    """One connection. aiohttp's own would log what it could not read, and send it back."""
+
+    __slots__ = ()
+
+    def __init__(self, connections: web.Server, *, loop: asyncio.AbstractEventLoop) -> None:
+        no_log: Any = None
+        super().__init__(connections, loop=loop, access_log=no_log)
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """See `aiohttp.web.RequestHandler`. `message` quotes the request."""
+        del message
+        if status >= 500:
+            self.log_exception(exc_info=exc)
+        if request.writer.output_size > 0:  # part of an answer has been sent: there is no room for another
+            raise ConnectionResetError
+        response = web.Response(status=status, text=_USAGE)
+        response.force_close()
+        return response
+
+    def log_exception(self, *_: Any, exc_info: BaseException | None = None, **__: Any) -> None:
+        """See `aiohttp.web.RequestHandler`."""
+        log.warning("a request to the metrics port failed: %s", origin(exc_info) if exc_info else "no answer was made")
+
+    def log_debug(self, *_: Any, **__: Any) -> None:
+        """See `aiohttp.web.RequestHandler`."""

@@ -28,6 +28,8 @@ class Program:
 
     def __init__(self, *arguments: str, folder: Path) -> None:
         self._log = folder / f"{arguments[0]}.log"
+        self.printed = ""
+        """What it wrote to stdout after its first line, once it has stopped."""
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=log
@@ -48,7 +50,7 @@ class Program:
     @property
     def log(self) -> str:
         """What it wrote to stderr."""
-        return self._log.read_text()
+        return self._log.read_text(errors="backslashreplace")
 
     def stop(self) -> int:
         """Its exit code."""
@@ -59,6 +61,7 @@ class Program:
             self.process.kill()
             self.process.wait()
             assert self.process.stdout is not None
+            self.printed = self.process.stdout.read().decode(errors="backslashreplace")
             self.process.stdout.close()
         return self.process.returncode
 
