@@ -12,7 +12,7 @@ import trio.testing
 from trio.lowlevel import in_trio_run
 
 from broker.core.planning.parcel import Parcel
-from broker.institutions.base import Institution
+from broker.institutions.interface import Institution
 from broker.institutions.stub import OBSERVED_AT
 from broker.lanes.lane import Lane
 from broker.model import Court, Level, Mandate, Outcome, Priority, Question, Source, Subject, SubjectType

@@ -1,1 +1,1 @@
-"""How institutions are asked: one file per dialect behind one interface."""
+"""Adapters to institutions: one module per dialect, HTTP transport, and the checks that every reply must pass."""

@@ -1,6 +1,6 @@
-"""The dialects there are, by the names the registry uses. A new one is a file beside this and a line here."""
+"""All dialects, by their names in the configuration. A new dialect is a module in this package and a line here."""
 
-from broker.institutions.base import Dialect
+from broker.institutions.interface import Dialect
 from broker.institutions.json_http import JsonDialect
 from broker.institutions.protobuf_http import ProtobufDialect
 

@@ -3,25 +3,25 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from broker.institutions.base import Dialect
+from broker.institutions.interface import Dialect
 from broker.model import InstitutionSpec, Question, Reply
 
-# A reply is decoded on the broker's only thread: these bounds keep what a malicious one costs to a fraction of a second
-# where little was asked, and to a second or two at most.
-_LONGEST_REPLY = 16 * 1024 * 1024  # bytes, whatever was asked
-_FOR_ONE = 1024 * 1024  # bytes; the longest answer handed on (256 KiB of protobuf) takes four times that in JSON
-_FOR_EACH = 16 * 1024  # bytes an inquiry adds: some 20 accounts in JSON, as the average of a batch
+# A reply is decoded on the event loop's thread. These limits bound the time that a malicious reply can take: a fraction
+# of a second if few inquiries were sent, and a second or two at most.
+_MAX_REPLY = 16 * 1024 * 1024  # bytes, for any number of inquiries
+_BASE = 1024 * 1024  # bytes; the largest answer that is passed on (256 KiB of protobuf) is four times as large in JSON
+_PER_INQUIRY = 16 * 1024  # bytes; about 20 accounts in JSON, as the average of a batch
 
 
 class Post(Protocol):
-    """Sends a body to a URL and returns the reply's, of at most `longest` bytes. Raises `InstitutionError`."""
+    """Posts a body to a URL and returns the body of the reply, of at most `max_bytes`. Raises `InstitutionError`."""
 
-    async def __call__(self, url: str, body: bytes, *, content_type: str, longest: int) -> bytes:
-        """Awaited in the loop in which the institution is asked."""
+    async def __call__(self, url: str, body: bytes, *, content_type: str, max_bytes: int) -> bytes:
+        """Runs in the event loop in which the institution is asked."""
 
 
 class HttpInstitution:
-    """See `Institution`; except that it runs in the loop of `post`."""
+    """An `Institution` that runs in the event loop of `post`."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class HttpInstitution:
         turn: Callable[[int], Awaitable[None]],
         clock: Callable[[], float],
     ) -> None:
-        """`turn` waits until a step of work on so many inquiries may begin. `clock` gives seconds since the epoch."""
+        """`turn` waits until work on this many inquiries may begin. `clock` returns seconds since the epoch."""
         self.spec = spec
         self._dialect = dialect
         self._post = post
@@ -47,12 +47,12 @@ class HttpInstitution:
             self.spec.url,
             self._dialect.encode(question),
             content_type=self._dialect.content_type,
-            longest=_longest_reply(size),
+            max_bytes=_max_reply(size),
         )
         await self._turn(size)
         return self._dialect.decode(body, question, kind=self.spec.kind, now=int(self._clock()))
 
 
-def _longest_reply(inquiries: int) -> int:
-    """Bytes of a reply: whoever was asked little must not make the broker read much."""
-    return min(_FOR_ONE + inquiries * _FOR_EACH, _LONGEST_REPLY)
+def _max_reply(inquiries: int) -> int:
+    """The limit of a reply in bytes, which grows with the number of inquiries."""
+    return min(_BASE + inquiries * _PER_INQUIRY, _MAX_REPLY)

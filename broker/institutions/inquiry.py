@@ -1,4 +1,4 @@
-"""The inquiries of a question in the contract's words, for dialects to encode."""
+"""The inquiries of a question as columns or structs named like the contract's fields, for dialects to encode."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ _SUBJECT_TYPES = {int(subject_type): subject_type.name for subject_type in Subje
 
 
 class Inquiry(msgspec.Struct, gc=False):
-    """`Inquiry` of institution.proto."""
+    """The message `Inquiry` of institution.proto."""
 
     item: int
     mandate: int
@@ -20,16 +20,16 @@ class Inquiry(msgspec.Struct, gc=False):
 
 
 InquiryColumns = tuple[Sequence[int], Sequence[int], Sequence[str], Sequence[str], Sequence[str]]
-"""One for each member of an `Inquiry`."""
+"""One column per member of `Inquiry`."""
 
 
 def columns(question: Question) -> InquiryColumns:
-    """The question's inquiries, numbered from 0."""
+    """The inquiries of a question as columns. They are numbered from 0."""
     subject_types, numbers, names = zip(*question.subjects, strict=True) if question.subjects else ((), (), ())
     words = list(map(_SUBJECT_TYPES.__getitem__, subject_types))
     return range(len(words)), question.mandate_of, words, numbers, names
 
 
 def inquiries(question: Question) -> list[Inquiry]:
-    """The same, one by one."""
+    """The inquiries of a question as structs."""
     return list(map(Inquiry, *columns(question)))

@@ -1,7 +1,7 @@
-"""The JSON dialect: the content of institution.proto as JSON over HTTP, under the same names.
+"""The JSON dialect: the messages of institution.proto as JSON over HTTP, with the same names.
 
-Enumerations by their short names ("FOUND"), timestamps in RFC 3339, dates as 2026-01-31, money as currency_code, units
-and nanos. docs/institutions.md shows both directions. Members this broker does not know are ignored.
+Enumeration values have their short names ("FOUND"), timestamps are in RFC 3339, dates are written as 2026-01-31, and
+money as currency_code, units and nanos. docs/institutions.md has examples. Unknown members are ignored.
 """
 
 from collections.abc import Sequence
@@ -14,20 +14,21 @@ import msgspec
 from broker.errors import BadReplyError
 from broker.institutions.inquiry import Inquiry, inquiries
 from broker.institutions.reply_check import (
-    MOST_ASSETS,
-    MOST_PER_ASSET,
+    MAX_ASSETS,
+    MAX_PER_ASSET,
     Holder,
-    Reader,
+    ReplyChecker,
     Statement,
     arrange,
     check_request,
-    garbled,
+    unusable,
 )
 from broker.institutions.struct_writer import Word, field_writer
 from broker.model import Kind, Problem, Question, Reply
 from broker.v1 import asset_pb2, inquiry_pb2, institution_pb2
 
-# None of these can be part of a cycle, so the garbage collector need not look at the thousands a reply is made of.
+# None of these structs can be part of a reference cycle. `gc=False` spares the garbage collector from visiting the
+# thousands of them in a reply.
 
 
 class _Mandate(msgspec.Struct, gc=False):
@@ -109,8 +110,8 @@ class _RealEstateUnit(msgspec.Struct, gc=False):
 
 
 class _Asset(msgspec.Struct, gc=False):
-    holders: Annotated[tuple[_Holder, ...], msgspec.Meta(max_length=MOST_PER_ASSET)] = ()
-    measures: Annotated[tuple[_Measure, ...], msgspec.Meta(max_length=MOST_PER_ASSET)] = ()
+    holders: Annotated[tuple[_Holder, ...], msgspec.Meta(max_length=MAX_PER_ASSET)] = ()
+    measures: Annotated[tuple[_Measure, ...], msgspec.Meta(max_length=MAX_PER_ASSET)] = ()
     account: _Account | None = None
     vehicle: _Vehicle | None = None
     holding: _Holding | None = None
@@ -129,7 +130,7 @@ class _InquiryReply(msgspec.Struct, gc=False):
     observed_at: str | None = None
     problem: _Problem | None = None
     assets: msgspec.Raw = msgspec.Raw()
-    """Read one item at a time, and only if they can be used: see `_assets`."""
+    """Decoded one item at a time, and only if needed: see `_assets`."""
 
 
 class _InquiryBatchReply(msgspec.Struct, gc=False):
@@ -140,8 +141,8 @@ class _InquiryBatchReply(msgspec.Struct, gc=False):
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_InquiryBatchReply).decode
 _decode_assets = msgspec.json.Decoder(list[_Asset]).decode
-_MOST_OBJECTS = 8 * MOST_ASSETS  # an account is seven: asset, details, two sums, holder, measure and its sum
-_WRITTEN_TOGETHER = 256 * 1024  # bytes of JSON: nearly every reply's assets at once, and a megabyte or two of objects
+_MAX_OBJECTS = 8 * MAX_ASSETS  # an account has seven: asset, details, two amounts, holder, measure and its amount
+_ENCODE_TOGETHER = 256 * 1024  # bytes of JSON: the assets of nearly every reply, as a megabyte or two of objects
 
 
 class JsonDialect:
@@ -169,26 +170,26 @@ class JsonDialect:
         try:
             reply = _decode(body)
         except msgspec.DecodeError as error:
-            # msgspec names the place and the types, never the value.
+            # msgspec's message has the path and the types, never the value.
             msg = f"the reply is not an InquiryBatchReply: {error}"
             raise BadReplyError(msg) from None
-        except (UnicodeDecodeError, RecursionError):  # whose text may hold a piece of the reply
-            msg = "the reply is not JSON: it is no UTF-8, or nested too deeply"
+        except (UnicodeDecodeError, RecursionError):  # their text may contain a part of the reply
+            msg = "the reply is not JSON: it is not UTF-8, or nested too deeply"
             raise BadReplyError(msg) from None
         check_request(reply.request_id, question, replies=len(reply.replies))
-        statements = _ReplyReader(Reader(question, kind=kind, now=now)).read(reply.replies)
+        statements = _ReplyReader(ReplyChecker(question, kind=kind, now=now)).read(reply.replies)
         return arrange([said.item for said in reply.replies], statements, question)
 
 
 def _seconds(moment: str) -> int:
-    """A timestamp in seconds since the epoch.
+    """Converts a timestamp to seconds since the epoch.
 
-    Raises `ValueError` if it has no time zone, and `BadReplyError` if it is none at all.
+    Raises `ValueError` if it has no time zone, and `BadReplyError` if it is not a timestamp.
     """
     try:
         at = msgspec.convert(moment, datetime)
     except msgspec.ValidationError:
-        msg = "the reply is not an InquiryBatchReply: a moment that is not in RFC 3339"
+        msg = "the reply is not an InquiryBatchReply: a timestamp is not in RFC 3339"
         raise BadReplyError(msg) from None
     if at.tzinfo is None:
         msg = "a timestamp without a time zone"
@@ -196,18 +197,19 @@ def _seconds(moment: str) -> int:
     return int(at.timestamp())
 
 
-_UNUSABLE = (KeyError, ValueError, OverflowError)  # no assets, a word that is none of ours, a number out of range
+# An unknown enumeration value; a text that is not a list of assets; a number out of range.
+_UNUSABLE = (KeyError, ValueError, OverflowError)
 
 
 class _ReplyReader:
-    """The statements of one reply, added item by item.
+    """Reads the statements of one reply, item by item.
 
-    State: those made so far; moments, and NOT_FOUND by its moment, since nearly all are the same; and the assets that
-    wait to be written together.
+    State: the statements so far; the parsed timestamps and the NOT_FOUND statements by timestamp, since nearly all are
+    equal; and the assets that wait to be encoded together.
     """
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+    def __init__(self, checker: ReplyChecker) -> None:
+        self._checker = checker
         self._statements: list[Statement] = []
         self._moments: dict[str | None, int | None] = {None: None}
         self._nothing: dict[str | None, Statement] = {}
@@ -232,18 +234,18 @@ class _ReplyReader:
             observed_at = self._moment(said.observed_at)
             assets = _assets(said.assets) if said.assets else []
             if said.problem is None and said.outcome == "NOT_FOUND" and not assets:
-                return self._reader.not_found(observed_at)
+                return self._checker.not_found(observed_at)
             if said.problem is None and said.outcome == "FOUND":
-                if self._reader.concern(said.item, assets, _facts):
+                if self._checker.concern_subject(said.item, assets, _facts):
                     self._wait(observed_at, assets, len(said.assets))
-                return garbled()  # until they are written
+                return unusable()  # a placeholder until the assets are encoded
             if assets:
-                return garbled()
+                return unusable()
             given = said.problem or _Problem()
             problem = Problem(given.reason, given.field, given.message)
-            return self._reader.refusal(_OUTCOMES[said.outcome], observed_at, problem)
+            return self._checker.refusal(_OUTCOMES[said.outcome], observed_at, problem)
         except _UNUSABLE:
-            return garbled()
+            return unusable()
 
     def _moment(self, text: str | None) -> int | None:
         if text is not None and text not in self._moments:
@@ -251,22 +253,22 @@ class _ReplyReader:
         return self._moments[text]
 
     def _wait(self, observed_at: int | None, assets: list[_Asset], size: int) -> None:
-        if self._waiting_size + size > _WRITTEN_TOGETHER:
+        if self._waiting_size + size > _ENCODE_TOGETHER:
             self._write()
         self._waiting.append((len(self._statements), observed_at, assets))
         self._waiting_size += size
 
     def _write(self) -> None:
         written = _written([assets for _, _, assets in self._waiting])
-        for (place, observed_at, _), assets in zip(self._waiting, written, strict=True):
+        for (index, observed_at, _), assets in zip(self._waiting, written, strict=True):
             if assets is not None:
-                self._statements[place] = self._reader.found(observed_at, assets)
+                self._statements[index] = self._checker.found(observed_at, assets)
         self._waiting.clear()
         self._waiting_size = 0
 
 
 def _written(answers: Sequence[list[_Asset]]) -> Sequence[bytes | None]:
-    """Each answer's assets, encoded; None where that cannot be."""
+    """The encoded assets of each answer; None if they cannot be encoded."""
     try:
         return _write_assets(answers)
     except _UNUSABLE:
@@ -274,13 +276,13 @@ def _written(answers: Sequence[list[_Asset]]) -> Sequence[bytes | None]:
 
 
 def _assets(raw: msgspec.Raw) -> list[_Asset]:
-    """An item's assets. Raises `ValueError` if they are none.
+    """Decodes the assets of an item. Raises `ValueError`.
 
-    Two bytes ("{}") make an object of a hundred, and msgspec knows a list's length only once it is built: so objects
-    are counted first, where there is room for too many of them.
+    Two bytes of JSON ("{}") become an object of a hundred bytes, and msgspec cannot limit the length of a list before
+    it is built. Long texts are therefore checked for the number of objects first.
     """
-    if len(raw) > 2 * _MOST_OBJECTS and bytes(raw).count(b"{") > _MOST_OBJECTS:
-        msg = "more objects than assets can be made of"
+    if len(raw) > 2 * _MAX_OBJECTS and bytes(raw).count(b"{") > _MAX_OBJECTS:
+        msg = "too many objects for a list of assets"
         raise ValueError(msg)
     return _decode_assets(raw)
 

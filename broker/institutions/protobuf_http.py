@@ -1,11 +1,10 @@
 """The protobuf dialect: proto/broker/v1/institution.proto over HTTP.
 
-A reply is parsed, freed of fields this broker does not know, written anew, and cut at its items' borders. So what is
-handed on is well-formed; and an unknown field 1 or 6 of an item, which would let an institution speak in another one's
-name, is gone.
+A reply is parsed, stripped of unknown fields, serialised again, and split into its items. What is passed on is
+therefore well-formed. In particular, no item has a field 1 or 6, which are the institution and the source of an answer.
 
-From then on equal bytes mean the same, and looking at bytes is cheaper than at messages: `_Known` recognises what
-nearly every item says. Whatever it does not recognise is read as a message.
+Serialised by the same library, items with the same content have the same bytes, and comparing bytes is cheaper than
+parsing messages. `_Known` recognises the content of nearly every item by its bytes; the rest are read as messages.
 """
 
 from collections.abc import Callable, Iterable
@@ -23,13 +22,13 @@ from broker.errors import BadReplyError
 from broker.institutions.inquiry import Inquiry, columns
 from broker.institutions.reply_check import (
     DETAILS,
-    MOST_PER_ASSET,
+    MAX_PER_ASSET,
     Holder,
-    Reader,
+    ReplyChecker,
     Statement,
     arrange,
     check_request,
-    garbled,
+    unusable,
 )
 from broker.institutions.struct_writer import columns_writer
 from broker.model import Kind, Outcome, Problem, Question, Reply, Subject
@@ -71,55 +70,56 @@ class ProtobufDialect:
             raise BadReplyError(msg) from None
         check_request(reply.request_id, question, replies=len(reply.replies))
         reply.DiscardUnknownFields()
-        return arrange(*_read(reply, question, Reader(question, kind=kind, now=now), kind), question)
+        return arrange(*_read(reply, question, ReplyChecker(question, kind=kind, now=now), kind), question)
 
 
 def _read(
-    reply: institution_pb2.InquiryBatchReply, question: Question, reader: Reader, kind: Kind
+    reply: institution_pb2.InquiryBatchReply, question: Question, checker: ReplyChecker, kind: Kind
 ) -> tuple[list[int], list[Statement]]:
-    """The items' numbers, and what is said about each."""
+    """The numbers of the items, and the statement about each."""
     pieces = list(_Cut.FromString(reply.SerializeToString()).pieces)
     openings = _openings(len(pieces))
     rests = list(map(bytes.removeprefix, pieces, openings))
-    if sum(map(len, pieces)) != sum(map(len, openings)) + sum(map(len, rests)):  # some are not in order, and to be read
+    if sum(map(len, pieces)) != sum(map(len, openings)) + sum(map(len, rests)):  # some are out of order
+        # Those are read as messages.
         rests = [b"" if len(rest) + len(o) > len(piece) else rest for rest, o, piece in zip(rests, openings, pieces)]  # noqa: B905 - aligned
-    known, unread = _Known(question, reader, kind), garbled()
+    known, unread = _Known(question, checker, kind), unusable()
     items = list(range(len(pieces)))
     statements = list(map(known.nothing(rests).get, rests, repeat(unread)))
-    for place in [place for place, statement in enumerate(statements) if statement is unread]:
-        statement = known.found(place, rests[place])
+    for index in [index for index, statement in enumerate(statements) if statement is unread]:
+        statement = known.found(index, rests[index])
         if statement is None:
-            said = reply.replies[place]
-            items[place], statement = said.item, _statement(said, reader)
-        statements[place] = statement
+            said = reply.replies[index]
+            items[index], statement = said.item, _statement(said, checker)
+        statements[index] = statement
     return items, statements
 
 
 @lru_cache(maxsize=16)
 def _openings(count: int) -> list[bytes]:
-    """How items begin that come in order: with their number. Zero, the default, is not written."""
+    """The first bytes of items in order: their numbers. Zero, the default value, is omitted."""
     return [encoding.varint(_ITEM) + encoding.varint(item) if item else b"" for item in range(count)]
 
 
 class _Known:
-    """What items say, by the bytes that follow their number.
+    """Recognises the content of items from the bytes after their number.
 
-    State: the moments of statements FOUND, as they were written.
+    State: the timestamps of FOUND statements by their bytes.
     """
 
-    def __init__(self, question: Question, reader: Reader, kind: Kind) -> None:
+    def __init__(self, question: Question, checker: ReplyChecker, kind: Kind) -> None:
         self._moments: dict[bytes, int | None] = {}
         self._subjects = question.subjects
-        self._reader = reader
+        self._checker = checker
         self._details = _DETAILS[kind]
 
     def nothing(self, rests: Iterable[bytes]) -> dict[bytes, Statement]:
-        """The statements NOT_FOUND among them: one for all items with the same bytes."""
+        """The NOT_FOUND statements among them, by their bytes."""
         parse = institution_pb2.InquiryReply.FromString
-        return {rest: _statement(parse(rest), self._reader) for rest in set(rests) if rest.startswith(_NOT_FOUND)}
+        return {rest: _statement(parse(rest), self._checker) for rest in set(rests) if rest.startswith(_NOT_FOUND)}
 
     def found(self, item: int, rest: bytes) -> Statement | None:
-        """A statement FOUND of assets held by the subject, spelled as it was asked about; None if it may be another."""
+        """The statement, if it is FOUND with assets whose holder is spelled as in the question; else None."""
         if not rest.startswith(_FOUND) or len(rest) > _PLAIN or not (subject := self._subjects[item]).name:
             return None
         at = 4 + rest[3] if rest.startswith(_OBSERVED_AT, 2) else 2
@@ -128,13 +128,13 @@ class _Known:
         head = rest[:at]
         if head not in self._moments:
             self._moments[head] = _moment(institution_pb2.InquiryReply.FromString(head))
-        return self._reader.found(self._moments[head], rest[at:])
+        return self._checker.found(self._moments[head], rest[at:])
 
 
 def _are_held(data: bytes, at: int, subject: Subject, details: int) -> bool:
-    """Whether the rest of `data` is assets with such details, each of which the subject holds.
+    """Whether `data` from `at` on consists of assets with these details, each held by the subject.
 
-    Fields come in order of their numbers: a holder's share after what identifies the holder, details at the end.
+    Fields are in order of their numbers: a holder's share follows what identifies the holder, and details come last.
     """
     name, number = text_field(1, subject.name), text_field(3, subject.number)
     holder = b"%b%c%c%b" % (name, _DOCUMENT_TYPE, subject.type, number)
@@ -154,19 +154,19 @@ def _are_held(data: bytes, at: int, subject: Subject, details: int) -> bool:
     return True
 
 
-def _statement(said: institution_pb2.InquiryReply, reader: Reader) -> Statement:
-    """What an item says."""
+def _statement(said: institution_pb2.InquiryReply, checker: ReplyChecker) -> Statement:
+    """The statement of an item."""
     observed_at = _moment(said)
     has_problem = said.HasField("problem")
     if said.outcome == inquiry_pb2.OUTCOME_NOT_FOUND and not has_problem and not said.assets:
-        return reader.not_found(observed_at)
+        return checker.not_found(observed_at)
     if said.outcome == inquiry_pb2.OUTCOME_FOUND and not has_problem:
-        concerned = reader.concern(said.item, said.assets, _facts)
-        return reader.found(observed_at, _assets(said)) if concerned else garbled()
+        concerned = checker.concern_subject(said.item, said.assets, _facts)
+        return checker.found(observed_at, _assets(said)) if concerned else unusable()
     if said.assets:
-        return garbled()
+        return unusable()
     problem = Problem(said.problem.reason, said.problem.field, said.problem.message)
-    return reader.refusal(int(said.outcome), observed_at, problem)
+    return checker.refusal(int(said.outcome), observed_at, problem)
 
 
 def _moment(said: institution_pb2.InquiryReply) -> int | None:
@@ -174,7 +174,7 @@ def _moment(said: institution_pb2.InquiryReply) -> int | None:
 
 
 def _assets(said: institution_pb2.InquiryReply) -> bytes:
-    """The assets of an item; consumes it."""
+    """The encoded assets of an item. Clears its other fields."""
     for field in ("item", "outcome", "observed_at"):
         said.ClearField(field)
     return said.SerializeToString()
@@ -184,17 +184,17 @@ _holder: Callable[[asset_pb2.Holder], Holder] = attrgetter("document_type", "doc
 
 
 def _facts(asset: asset_pb2.Asset) -> tuple[str | None, list[Holder]]:
-    if len(asset.holders) > MOST_PER_ASSET or len(asset.measures) > MOST_PER_ASSET:
+    if len(asset.holders) > MAX_PER_ASSET or len(asset.measures) > MAX_PER_ASSET:
         return None, []
     return asset.WhichOneof("details"), list(map(_holder, asset.holders))
 
 
 _Cut = outline(institution_pb2.InquiryBatchReply.REPLIES_FIELD_NUMBER)
-"""An InquiryBatchReply whose items are left as bytes."""
+"""An InquiryBatchReply whose items stay encoded."""
 
 
 def _tag(number: int) -> int:
-    """The byte before a field with a length."""
+    """The tag of a length-delimited field."""
     return number << 3 | 2
 
 
@@ -206,5 +206,6 @@ _BEFORE_DETAILS = bytes((_HOLDER, _tag(asset_pb2.Asset.MEASURES_FIELD_NUMBER)))
 _DETAILS = {kind: _tag(asset_pb2.Asset.DESCRIPTOR.fields_by_name[name].number) for kind, name in DETAILS.items()}
 _DOCUMENT_TYPE = asset_pb2.Holder.DOCUMENT_TYPE_FIELD_NUMBER << 3
 _FOUND, _NOT_FOUND = encoding.content(Outcome.FOUND), encoding.content(Outcome.NOT_FOUND)
-# Bytes of an item that need not be counted: holders and measures take two each, and lengths two at most.
-_PLAIN = 2 * MOST_PER_ASSET
+# Items of at most this many bytes have no more than MAX_PER_ASSET holders or measures, which take two bytes each, and
+# their lengths take at most two bytes.
+_PLAIN = 2 * MAX_PER_ASSET

@@ -1,12 +1,13 @@
-"""Writes msgspec structs straight into protobuf's wire form, without building messages.
+"""Encodes msgspec structs in protobuf's wire format, without building messages.
 
-A protobuf message in Python costs more than a microsecond for each of the dozen messages an asset is made of; joining
-bytes costs a fraction of that, and a fraction of it again when a member is written for all structs of a reply in one
-go. Writers are made once, from the contract's own descriptors, for structs whose members have the names of the
-message's fields: what a descriptor does not know is an error at import, and tests/core/test_struct_writer.py proves
-that what is written parses to the message built honestly.
+Building a protobuf message in Python takes more than a microsecond, and an asset consists of about a dozen of them.
+Joining bytes takes a fraction of that, and even less if a member is encoded for all structs of a reply together.
 
-Enumerations are given by their short names, dates as `date`, decimals as strings.
+Writers are made once, from the descriptors of the contract, for structs whose members are named like the fields of the
+message. A member that the descriptor does not have is an error at import. tests/institutions/test_struct_writer.py
+proves that the bytes parse to the same message as one that protobuf built.
+
+Enumeration values are given by their short names, dates as `date`, decimals as strings.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,18 +22,18 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from broker.core.wire.encoding import varint
 
 Word = NewType("Word", str)
-"""A text with few values, such as a branch or a brand: remembered once written."""
+"""A text with few different values, such as a branch or a brand. Its encoding is cached."""
 _WORDS = 4096
-_LONGEST_WORD = 64  # characters; whoever sends longer ones must not fill our memory
+_LONGEST_WORD = 64  # characters; longer texts are not cached, so that they cannot fill the memory
 _DAYS = 1 << 16  # 180 years
-_SHORT = 1 << 10  # bytes; heads of what is shorter are made beforehand
+_SHORT = 1 << 10  # bytes; the tag and length of shorter values are computed in advance
 
 EncodedColumns = Sequence[Sequence[bytes]]
-"""ExecutionContext of each value, to be joined across the columns."""
+"""The encoded parts of each value, which are joined across the columns."""
 Writer = Callable[[Sequence[Any]], EncodedColumns]
-"""Writes a column of values, each with its tag, and fields' defaults as nothing.
+"""Encodes a column of values, each with its tag. Default values are omitted.
 
-Raises `KeyError` for a word and `OverflowError` for a number the contract has no room for.
+Raises `KeyError` for an unknown enumeration value, and `OverflowError` for a number out of the field's range.
 """
 
 _MASK = (1 << 64) - 1  # negative numbers are written as their two's complement in 64 bits
@@ -44,15 +45,15 @@ _RANGES = {
 
 
 def field_writer(field: FieldDescriptor, hint: Any) -> Callable[[Sequence[Any]], list[bytes]]:
-    """A writer of values of type `hint` as the given field: each value becomes one `bytes`. Raises as a `Writer`."""
+    """A function that encodes values of type `hint` as the given field, one `bytes` each. It raises like a `Writer`."""
     write = _writer(field, hint)
     return lambda values: _joined(write(values))
 
 
 def columns_writer(field: FieldDescriptor, struct: type[msgspec.Struct]) -> Callable[[Sequence[Sequence[Any]]], bytes]:
-    """A writer of many structs as the given repeated field, one after the other, given by a column for each member.
+    """A function that encodes structs as the given repeated field, concatenated. They are given as columns of members.
 
-    Raises as a `Writer`.
+    It raises like a `Writer`.
     """
     write = _members_writer(field, struct)
     return lambda columns: b"".join(_joined(write(columns)))
@@ -90,7 +91,7 @@ def _struct_writer(field: FieldDescriptor, struct: type[msgspec.Struct]) -> Writ
 def _members_writer(
     field: FieldDescriptor, struct: type[msgspec.Struct]
 ) -> Callable[[Sequence[Sequence[Any]]], EncodedColumns]:
-    """A writer of structs, given by columns: one for each member, or none at all."""
+    """Encodes structs, which are given as columns: one for each member, or none at all if there are no structs."""
     tag = _tag(field)
     heads = _heads(tag, empty=tag + b"\x00")
     known = _message(field).fields_by_name
@@ -126,7 +127,7 @@ def _repeated(write: Writer) -> Writer:
 
 
 def _regrouped(columns: EncodedColumns, sizes: Sequence[int]) -> EncodedColumns:
-    """The first `sizes[0]` values as one, the next `sizes[1]` values as one, and so on."""
+    """Joins the first `sizes[0]` values to one, the next `sizes[1]` values to one, and so on."""
     if sizes.count(1) == len(sizes):
         return columns
     ones = iter(_joined(columns))
@@ -135,7 +136,7 @@ def _regrouped(columns: EncodedColumns, sizes: Sequence[int]) -> EncodedColumns:
 
 def _message(field: FieldDescriptor) -> Descriptor:
     if field.message_type is None:
-        msg = f"{field.full_name} is no message"
+        msg = f"{field.full_name} is not a message"
         raise TypeError(msg)
     return field.message_type
 
@@ -157,7 +158,7 @@ def _word_writer(tag: bytes) -> Writer:
 
 
 def _heads(tag: bytes, *, empty: bytes) -> Callable[[Sequence[bytes]], list[bytes]]:
-    """What comes before each of a column of values: tag and length, or `empty`."""
+    """The tag and length of each value of a column; `empty` for empty values."""
     short = [empty, *(tag + varint(size) for size in range(1, _SHORT))]
 
     def heads(values: Sequence[bytes]) -> list[bytes]:
@@ -174,12 +175,12 @@ def _integer_writer(tag: bytes, bounds: range) -> Writer:
     def written(number: int) -> bytes:
         return tag + varint(number & _MASK) if number else b""
 
-    if bounds.stop <= 1 << 32:  # ranks and hundredths, of which there are few; not sums of money
+    if bounds.stop <= 1 << 32:  # ranks and nanos, which have few different values; not units of money
         written = lru_cache(maxsize=_WORDS)(written)
 
     def write(numbers: Sequence[int]) -> EncodedColumns:
         if min(numbers) not in bounds or max(numbers) not in bounds:
-            msg = "a number the contract has no room for"
+            msg = "a number is out of the range of its field"
             raise OverflowError(msg)
         return (list(map(written, numbers)),)
 
@@ -187,7 +188,7 @@ def _integer_writer(tag: bytes, bounds: range) -> Writer:
 
 
 def _words(enum: EnumDescriptor, tag: bytes) -> Mapping[str, bytes]:
-    """Each short name, written. The first value is the default, and its name tells the prefix."""
+    """Maps short names to encoded values. The first value is the default, and its name contains the prefix."""
     prefix = enum.values[0].name.removesuffix("UNSPECIFIED")
     return {
         value.name.removeprefix(prefix): tag + varint(value.number) if value.number else b"" for value in enum.values
@@ -203,6 +204,6 @@ def _delimited(tag: bytes, data: bytes) -> bytes:
 
 
 def _tag(field: FieldDescriptor) -> bytes:
-    """A field's number and how it is written: 2 for what has a length, 0 for numbers."""
+    """The tag of a field: its number and wire type, which is 2 for length-delimited fields and 0 for numbers."""
     has_length = field.message_type is not None or field.type == FieldDescriptor.TYPE_STRING
     return varint(field.number << 3 | (2 if has_length else 0))

@@ -1,14 +1,13 @@
-"""An institution without a network, for tests and for trying the broker: it does what it is told and remembers all.
+"""An in-process institution for tests. Its behaviour is configurable, and it records every question.
 
-What it does is a *behaviour*, an asynchronous function from a `Question` to a `Reply`. Behaviours are built from one
-another:
+A *behaviour* is an asynchronous function from a `Question` to a `Reply`. Behaviours can be combined:
 
-    StubInstitution(spec)                                                     holds nothing
-    StubInstitution(spec, holds({"京A12345": [asset]}))                       says what it holds
-    StubInstitution(spec, slow(0.2, holds({})))                               answers late
+    StubInstitution(spec)                                                      finds nothing
+    StubInstitution(spec, holds({"京A12345": [asset]}))                        finds these assets
+    StubInstitution(spec, slow(0.2, holds({})))                                answers after 0.2 s
     StubInstitution(spec, script(fails(UnreachableError("down")), holds({})))  fails once, then answers
 
-Durations are in seconds of trio's clock, so a test's virtual time applies to them.
+Durations are in seconds of trio's clock, so that tests can use virtual time.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -22,12 +21,12 @@ from broker.model import InstitutionSpec, Kind, Outcome, Problem, Question, Repl
 from broker.v1 import asset_pb2, investigation_pb2
 
 Behaviour = Callable[[Question], Awaitable[Reply]]
-"""What an institution does when it is asked. Raises an `InstitutionError` when it does not reply."""
+"""What an institution does when it is asked. Raises `InstitutionError` if it does not reply."""
 
 OBSERVED_AT = 1_750_000_000
-"""As of when statements hold unless said otherwise: a fixed moment of 2025, so that replies are the same every time."""
+"""The default time of observation: a fixed time in 2025, so that replies are reproducible."""
 
-_PASSED_OVER = Problem("NO_ANSWER", "", "the stub was told to pass over this inquiry")
+_MISSING = Problem("NO_ANSWER", "", "the stub was told to leave out this inquiry")
 _REFUSED = Problem("REFUSED_BY_STUB", "", "the stub was told to refuse this inquiry")
 
 
@@ -53,16 +52,16 @@ def stub_spec(institution_id: str = "stub", **changes: Any) -> InstitutionSpec:
 
 
 def content(outcome: Outcome, assets: Iterable[asset_pb2.Asset] = (), *, observed_at: int = OBSERVED_AT) -> bytes:
-    """One item of a reply, encoded: with a problem where the outcome calls for one."""
+    """One encoded item of a reply, with a problem if the outcome requires one."""
     if outcome is Outcome.UNAVAILABLE:
-        return encoding.content(outcome, problem=_PASSED_OVER)
+        return encoding.content(outcome, problem=_MISSING)
     problem = _REFUSED if outcome in (Outcome.REFUSED, Outcome.INVALID) else None
     said = encoding.content(outcome, observed_at=observed_at, problem=problem)
     return said + investigation_pb2.Answer(assets=assets).SerializeToString()
 
 
 def says(outcome_of: Callable[[Subject], Outcome], *, observed_at: int = OBSERVED_AT) -> Behaviour:
-    """Replies with an outcome for each subject; UNAVAILABLE passes it over. FOUND comes without assets."""
+    """Replies with an outcome for each subject, without assets. UNAVAILABLE stands for an item that is left out."""
 
     async def behave(question: Question) -> Reply:
         outcomes = [outcome_of(subject) for subject in question.subjects]
@@ -76,7 +75,7 @@ def says(outcome_of: Callable[[Subject], Outcome], *, observed_at: int = OBSERVE
 
 
 def holds(assets: Mapping[str, Iterable[asset_pb2.Asset]], *, observed_at: int = OBSERVED_AT) -> Behaviour:
-    """Finds these assets, given by the subject's number, and nothing else."""
+    """Finds these assets, by the subject's number, and nothing about other subjects."""
     nothing = content(Outcome.NOT_FOUND, observed_at=observed_at)
     held = {number: content(Outcome.FOUND, owned, observed_at=observed_at) for number, owned in assets.items()}
 
@@ -101,7 +100,7 @@ def fails(error: Exception) -> Behaviour:
 
 
 def slow(seconds: float, behaviour: Behaviour) -> Behaviour:
-    """The same, after a while; `inf` never replies."""
+    """Behaves the same after a delay. With `inf` it never replies."""
 
     async def behave(question: Question) -> Reply:
         await trio.sleep(seconds)
@@ -111,7 +110,7 @@ def slow(seconds: float, behaviour: Behaviour) -> Behaviour:
 
 
 def script(*behaviours: Behaviour) -> Behaviour:
-    """One behaviour per call, in order; the last for all further calls."""
+    """Uses one behaviour per call, in order, and the last one for all further calls."""
     coming = list(reversed(behaviours))
 
     async def behave(question: Question) -> Reply:
@@ -122,20 +121,20 @@ def script(*behaviours: Behaviour) -> Behaviour:
 
 
 class StubInstitution:
-    """An `Institution` that behaves as told.
+    """An `Institution` with a given behaviour.
 
-    State: the questions it was asked, in order, and how many of them it is busy with.
+    State: the questions it was asked, in order, and the number of calls in progress.
     """
 
     def __init__(self, spec: InstitutionSpec, behaviour: Behaviour | None = None) -> None:
-        """Without a behaviour it holds nothing. `behaviour` may be replaced at any time."""
+        """The default behaviour finds nothing. `behaviour` may be replaced at any time."""
         self.spec = spec
         self.behaviour = behaviour or holds({})
         self.questions: list[Question] = []
         self.busy = 0
-        """Calls under way."""
+        """Calls in progress."""
         self.busiest = 0
-        """The most there were at a time."""
+        """The maximum of `busy` so far."""
 
     async def ask(self, question: Question) -> Reply:
         """See `Institution`."""

@@ -1,8 +1,9 @@
-"""HTTP to institutions: one POST, one bounded reply, no surprises. Runs on asyncio.
+"""HTTP client for institutions: one POST per call, and a reply of limited size. Runs on asyncio.
 
-A call that is cancelled or fails closes its connection: a connection on which a late reply may still arrive must never
-carry another request, or one court would read another's answer. Redirects are not followed, since they would carry a
-subject's data to a place nobody configured. Replies are bounded before and after decompression.
+A call that is cancelled or fails closes its connection. If the connection were used again, the late reply of the first
+call could be read as the reply to the second, and one court would receive another's answers. Redirects are not
+followed, because they would send a subject's data to an address that nobody configured. The size of a reply is limited
+both before and after decompression.
 """
 
 import asyncio
@@ -15,24 +16,24 @@ import aiohttp
 
 from broker.errors import BadReplyError, FailedError, OverloadedError, RejectedError, UnreachableError
 
-# Below the keep-alive of common servers (nginx 75 s, aiohttp 75 s, gunicorn 2 s behind a proxy): the client closes
-# first, so that a request does not run into a connection the server is just closing.
+# Below the keep-alive of common servers (nginx 75 s, aiohttp 75 s), so that the client closes idle connections first.
+# Otherwise a request could be sent on a connection that the server is just closing.
 _KEEP_ALIVE = 30.0
 _CONNECT_TIMEOUT = 5.0  # s; an institution's own timeout bounds the whole call
 _DIVISIBLE = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY})
-"""Refusals that may be about one inquiry, or about their number. Others (401, 403, 404) are about the caller."""
+"""Refusals that may be due to one inquiry or to their number. Others (401, 403, 404) concern the whole call."""
 
 
 class HttpTransport:
-    """A pool of connections to all institutions."""
+    """A connection pool for all institutions."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
-    async def post(self, url: str, body: bytes, *, content_type: str, longest: int) -> bytes:
-        """The body of the reply. Raises an `InstitutionError` for everything else that can happen.
+    async def post(self, url: str, body: bytes, *, content_type: str, max_bytes: int) -> bytes:
+        """Returns the body of the reply. Raises `InstitutionError` if there is none.
 
-        `longest`: bytes the reply may have, as it comes and once decompressed.
+        `max_bytes` limits the reply, both as received and after decompression.
         """
         try:
             async with self._session.post(
@@ -41,15 +42,15 @@ class HttpTransport:
                 if response.status != HTTPStatus.OK:
                     response.close()
                     raise _refusal(response)
-                return await _read(response, longest)
+                return await _read(response, max_bytes)
         except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
-            # The name of the error says what happened; its text may hold an address, but never a subject.
+            # Only the name of the error is logged: its text may contain an address.
             raise UnreachableError(type(error).__name__) from error
 
 
 @asynccontextmanager
 async def open_transport(*, connections: int) -> AsyncIterator[HttpTransport]:
-    """A transport with at most `connections` connections; lanes bound them per institution."""
+    """Opens a transport with at most `connections` connections in total. Lanes limit them per institution."""
     connector = aiohttp.TCPConnector(limit=connections, keepalive_timeout=_KEEP_ALIVE, ttl_dns_cache=60)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT)
     async with aiohttp.ClientSession(
@@ -61,17 +62,17 @@ async def open_transport(*, connections: int) -> AsyncIterator[HttpTransport]:
         skip_auto_headers={"User-Agent"},
     ) as session:
         yield HttpTransport(session)
-    await asyncio.sleep(0)  # lets closed connections' transports end before the loop does
+    await asyncio.sleep(0)  # lets the transports of closed connections end before the loop does
 
 
-async def _read(response: aiohttp.ClientResponse, longest: int) -> bytes:
+async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in response.content.iter_any():
         size += len(chunk)
-        if size > longest:
+        if size > max_bytes:
             response.close()
-            msg = f"the reply is longer than {longest} bytes"
+            msg = f"the reply exceeds {max_bytes} bytes"
             raise BadReplyError(msg)
         chunks.append(chunk)
     raw = b"".join(chunks)
@@ -79,21 +80,21 @@ async def _read(response: aiohttp.ClientResponse, longest: int) -> bytes:
         case "identity":
             return raw
         case "gzip" | "deflate":
-            return _decompress(raw, longest)
-        case _:  # not quoted: errors are logged, and a header may hold anything
-            msg = "the reply is in an encoding nobody asked for"
+            return _decompress(raw, max_bytes)
+        case _:  # not quoted: errors are logged, and a header may contain anything
+            msg = "the reply has a content encoding that was not requested"
             raise BadReplyError(msg)
 
 
-def _decompress(raw: bytes, longest: int) -> bytes:
-    engine = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # 32: gzip or zlib, whichever it is
+def _decompress(raw: bytes, max_bytes: int) -> bytes:
+    engine = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # 32: detect gzip or zlib
     try:
-        plain = engine.decompress(raw, longest)
+        plain = engine.decompress(raw, max_bytes)
     except zlib.error:
-        msg = "the reply's compression is broken"
+        msg = "the compressed reply is corrupt"
         raise BadReplyError(msg) from None
     if engine.unconsumed_tail or not engine.eof:
-        msg = f"the reply is cut short, or longer than {longest} bytes once decompressed"
+        msg = f"the reply is truncated, or exceeds {max_bytes} bytes after decompression"
         raise BadReplyError(msg)
     return plain
 
@@ -110,7 +111,7 @@ def _refusal(response: aiohttp.ClientResponse) -> Exception:
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    """Seconds; the header's date form is rare, and treated as absent."""
+    """The Retry-After header in seconds. Its date form is rare, and treated as absent."""
     value = response.headers.get("Retry-After", "")
     try:
         seconds = float(value)

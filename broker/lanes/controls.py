@@ -28,7 +28,7 @@ from broker.errors import (
     RejectedError,
     UnansweredError,
 )
-from broker.institutions.base import Institution
+from broker.institutions.interface import Institution
 from broker.model import InstitutionSpec, Question, Reply
 
 log = logging.getLogger(__name__)

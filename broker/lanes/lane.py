@@ -26,7 +26,7 @@ from broker.core.planning.flight import FlightTable, Follower
 from broker.core.planning.parcel import CallBatch, Parcel
 from broker.core.wire import encoding, record
 from broker.errors import BadReplyError, BreakerOpenError, InstitutionError, RejectedError, origin
-from broker.institutions.base import Institution
+from broker.institutions.interface import Institution
 from broker.lanes.controls import Controls
 from broker.lanes.failures import BREAKER_OPEN, INTERNAL, REJECTED, SILENCED, problem_of
 from broker.model import CACHEABLE, Mandate, Outcome, Priority, Problem, Question, Reply, Source

@@ -13,7 +13,7 @@ from click import Context
 from broker.cli.investigate import investigate
 from broker.config import load
 from broker.core.subjects.identity import normalise_numbers
-from broker.institutions.reply_check import Reader, arrange, check_request, garbled
+from broker.institutions.reply_check import ReplyChecker, arrange, check_request, unusable
 from broker.model import Court, Kind, Level, Mandate, Outcome, Question, Subject, SubjectType
 from tests.end_to_end.conftest import Broker
 
@@ -81,7 +81,7 @@ def test_the_block_that_adds_an_institution_is_accepted(tmp_path: Path) -> None:
 def test_the_dialect_shown_keeps_the_rules() -> None:
     (example,) = blocks("docs/institutions.md", "python")
     names: dict[str, Any] = {
-        "Reader": Reader, "arrange": arrange, "check_request": check_request, "garbled": garbled,
+        "ReplyChecker": ReplyChecker, "arrange": arrange, "check_request": check_request, "unusable": unusable,
     }  # fmt: skip
     exec(example, names)  # noqa: S102 - our own document
     dialect = names["LineDialect"]()

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from broker.core.subjects.court import read_mandate
 from broker.core.wire.encoding import varint
 from broker.errors import BadReplyError
-from broker.institutions.base import Dialect, Institution
 from broker.institutions.dialects import DIALECTS
 from broker.institutions.http import HttpInstitution
-from broker.institutions.reply_check import MOST_PER_ASSET, Reader, Statement
+from broker.institutions.interface import Dialect, Institution
+from broker.institutions.reply_check import MAX_PER_ASSET, ReplyChecker, Statement
 from broker.institutions.stub import StubInstitution, content, holds, stub_spec
 from broker.model import Kind, Outcome, Question, Reply, Subject, SubjectType
 from broker.v1 import asset_pb2, institution_pb2, investigation_pb2
@@ -321,10 +321,10 @@ class _Posted:
         self._reply = reply
         self.url = self.content_type = ""
         self.body = b""
-        self.longest = 0
+        self.max_bytes = 0
 
-    async def __call__(self, url: str, body: bytes, *, content_type: str, longest: int) -> bytes:
-        self.url, self.body, self.content_type, self.longest = url, body, content_type, longest
+    async def __call__(self, url: str, body: bytes, *, content_type: str, max_bytes: int) -> bytes:
+        self.url, self.body, self.content_type, self.max_bytes = url, body, content_type, max_bytes
         return self._reply
 
 
@@ -355,14 +355,14 @@ MIB = 1 << 20
 
 
 @pytest.mark.parametrize(
-    ("items", "longest"),
+    ("items", "max_bytes"),
     [(1, MIB + MIB // 64), (64, 2 * MIB), (500, MIB + 500 * MIB // 64), (960, 16 * MIB), (5_000, 16 * MIB)],
 )
-def test_how_long_a_reply_may_be_follows_from_how_much_was_asked(items: int, longest: int) -> None:
+def test_how_long_a_reply_may_be_follows_from_how_much_was_asked(items: int, max_bytes: int) -> None:
     question = Question("request-1", "mock-bank", 1, MANDATES, [0] * items, [ALICE] * items)
     post = _Posted(b"\x0a\x09request-1")
     _ask(HttpInstitution(stub_spec(), DIALECTS["protobuf"], post=post, turn=_at_once, clock=lambda: NOW), question)
-    assert post.longest == longest
+    assert post.max_bytes == max_bytes
 
 
 def test_an_empty_question_may_get_an_empty_reply(read: Callable[..., Reply]) -> None:
@@ -523,7 +523,7 @@ def test_a_reply_with_more_items_than_asked_is_refused_unread(
         pytest.fail("an item of it was read")
 
     for verdict in ("not_found", "found", "refusal"):
-        monkeypatch.setattr(Reader, verdict, unexpected)
+        monkeypatch.setattr(ReplyChecker, verdict, unexpected)
     with pytest.raises(BadReplyError, match="4 replies to 3 inquiries"):
         read(*NONE, NONE[0])
 
@@ -625,9 +625,9 @@ def test_an_item_that_cannot_be_used_is_unavailable_alone(read: Callable[..., Re
 
 
 CROWD = account()
-CROWD.holders.extend([asset_pb2.Holder(document_number="another")] * (MOST_PER_ASSET - len(CROWD.holders)))
+CROWD.holders.extend([asset_pb2.Holder(document_number="another")] * (MAX_PER_ASSET - len(CROWD.holders)))
 QUEUE = account()
-QUEUE.measures.extend([asset_pb2.JudicialMeasure(rank=9)] * (MOST_PER_ASSET - len(QUEUE.measures)))
+QUEUE.measures.extend([asset_pb2.JudicialMeasure(rank=9)] * (MAX_PER_ASSET - len(QUEUE.measures)))
 
 
 @pytest.mark.parametrize("assets", [[CROWD], [QUEUE]], ids=["holders", "measures"])

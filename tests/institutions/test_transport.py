@@ -72,7 +72,7 @@ async def post(url: str, body: bytes = b"{}") -> bytes:
 
 
 async def ask(opened: HttpTransport, url: str, body: bytes = b"{}", *, longest: int = SHORT) -> bytes:
-    return await opened.post(url, body, content_type="application/json", longest=longest)
+    return await opened.post(url, body, content_type="application/json", max_bytes=longest)
 
 
 def answer_of(handler: Handler) -> bytes:
