@@ -7,15 +7,15 @@ PROTOS := $(wildcard proto/broker/v1/*.proto)
 PROTO_INCLUDE = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 .DEFAULT_GOAL := help
-.PHONY: help system peers-system demo test check bench bench-replay bench-peers serve loadtest proto lock format clean
+.PHONY: help system baselines-system demo test check bench bench-replay bench-baselines serve loadtest proto lock format clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 system: ## install the only system package needed: python3's venv module (Debian, needs root)
 	apt-get update -qq && apt-get install -y -qq python3-venv
 
-peers-system: ## install what only bench-peers needs: Varnish, Redis, wrk (Debian, needs root)
+baselines-system: ## install what only bench-baselines needs: Varnish, Redis, wrk (Debian, needs root)
 	apt-get update -qq && apt-get install -y -qq --no-install-recommends varnish redis-server wrk
 
 $(VENV)/bin/python:
@@ -45,13 +45,13 @@ bench: $(READY) ## the short benchmarks, under ten minutes
 	$(BIN)/python -m benchmarks.interactive
 	$(BIN)/python -m benchmarks.store_growth --records 2_000_000
 	$(BIN)/python -m benchmarks.steps
-	$(BIN)/python -m benchmarks.inside
-	$(BIN)/python -m benchmarks.inside --path hits
+	$(BIN)/python -m benchmarks.worker_cpu
+	$(BIN)/python -m benchmarks.worker_cpu --path hits
 
-bench-peers: $(READY) ## beside Varnish, Redis and a straightforward broker; needs `make peers-system`
-	$(BIN)/python -m benchmarks.peers
+bench-baselines: $(READY) ## compare with Varnish, Redis and a straightforward broker; needs `make baselines-system`
+	$(BIN)/python -m benchmarks.baselines
 
-bench-replay: $(READY) ## the national workload, 195 million inquiries in var/replay; goes on where it was stopped
+bench-replay: $(READY) ## the national workload, 195 million inquiries in var/replay; resumes where it stopped
 	$(BIN)/python -m benchmarks.replay --inquiries 195_000_000 --folder var/replay
 
 serve: $(READY) ## mocks and a broker on their default ports, until Ctrl-C

@@ -1,4 +1,4 @@
-"""Draws what a long run was like: throughput, latency, store and memory over time, one above the other."""
+"""Plots the samples of a long run: throughput, latency, store and memory over time, in four panels."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.logbook import Sample
+from benchmarks.checkpoint import Sample
 
 _SIZE = (10.0, 11.0)  # inches: four panels of a page's width
 _DPI = 110
@@ -23,7 +23,7 @@ def draw(samples: Sequence[Sample], path: Path, *, title: str) -> None:
         throughput.set_ylabel("per second")
         _latencies(latency, samples)
         _store(store, samples)
-        _lines(memory, samples, {"rss_mib": "the broker's largest process, without mapped files"})
+        _lines(memory, samples, {"rss_mib": "the broker's largest process, without pages of mapped files"})
         memory.set_ylabel("MiB")
         memory.set_xlabel("seconds")
         figure.savefig(path, dpi=_DPI)

@@ -1,17 +1,16 @@
-"""A nation's inquiries end to end: re-queries, subjects that many courts share, people, organisations and things.
+"""Replays the national workload end to end: repeated searches, shared subjects, persons, organisations, properties.
 
-    python -m benchmarks.replay --inquiries 195000000 [--folder var/replay] [--minutes 40] [--lifetime 60]
+    python -m benchmarks.replay --inquiries 195000000 [--folder var/replay] [--minutes 40] [--ttl 60]
 
-The workload is drawn from a seed; every assumption in it is an option. Bulk requests run with one-lookup requests
-beside them, against a broker with its store on disk, and four mock institutions. Everything stays in the folder:
-after Ctrl-C, after --minutes (exit code 3) or after a crash the same command resumes. It ends with a table, replay.csv
-(a line per second), replay.png, and one JSON object.
+The workload is drawn from a seed; every assumption in it is an option. Bulk requests, with one-lookup requests beside
+them, are sent to a broker with its store on disk and four mock institutions. Everything stays in the folder: after
+Ctrl-C, after --minutes (exit code 3) or after a crash the same command resumes. It prints a table and one JSON object,
+and writes replay.csv (a line per second) and replay.png.
 
-Every lookup's report is counted. Of the portions the workload is cut into, some, evenly spread, are recomputed from the
-mocks' seed when the clock has stopped. Nothing asked twice means that the mocks were asked no more than there are
-different inquiries; with answers that expire during the run (--lifetime), that the mocks saw no question come while
-their answer to it was still good. (What mocks counted within seconds of a crash is lost with them, and what the broker
-had not written by then is asked anew.)
+Every lookup's report is counted. The workload is cut into portions, of which some, evenly spread, are recomputed from
+the mocks' seed at the end. `asked_twice` is 0 if the mocks received no more inquiries than there are distinct ones;
+with answers that expire during the run (--ttl), if the mocks received none while their earlier answer was still valid.
+A crash loses the mocks' counts of its last seconds, and the broker asks again for what it had not yet written.
 """
 
 import shutil
@@ -26,89 +25,90 @@ from typing import Any
 import click
 
 from benchmarks import plot
-from benchmarks.hits import uvloop_runner
-from benchmarks.lasting import lasting_stage
-from benchmarks.logbook import Logbook, Sample, Totals
-from benchmarks.pool import Pool, Portions, prepare
-from benchmarks.sitting import Pace, Sitting
-from benchmarks.stage import report
-from benchmarks.traffic import progress
-from benchmarks.truth import Truth, total
-from benchmarks.workload import Shape
+from benchmarks.answer_check import add_up
+from benchmarks.checkpoint import Checkpoint, RunTotals, Sample
+from benchmarks.expected_answers import ExpectedAnswers
+from benchmarks.load_generator import uvloop_runner
+from benchmarks.output import print_result, progress
+from benchmarks.persistent_testbed import persistent_testbed
+from benchmarks.prepared_workload import Portions, PreparedWorkload, prepare
+from benchmarks.replay_session import Pace, ReplaySession
+from benchmarks.workload import WorkloadSpec
 
 _UNFINISHED = 3  # exit code
 
 
-def shape_options(command: Callable[..., None]) -> Callable[..., None]:
-    """An option for every parameter of the workload."""
-    for each in reversed(fields(Shape)):
+def workload_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds an option for every parameter of the workload."""
+    for each in reversed(fields(WorkloadSpec)):
         name, text = f"--{each.name.replace('_', '-')}", each.metadata["help"]
         command = click.option(name, default=each.default, show_default=True, help=text)(command)
     return command
 
 
 @click.command(help=__doc__)
-@shape_options
+@workload_options
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("var/replay"), show_default=True)
 @click.option("--minutes", default=40.0, show_default=True, help="Stop after so long; the same command resumes.")
-@click.option("--lifetime", default=30 * 86_400.0, show_default=True, help="Seconds an answer may be served again.")
+@click.option("--ttl", default=30 * 86_400.0, show_default=True, help="Seconds until an answer expires.")
 @click.option("--dialect", type=click.Choice(["mixed", "json", "protobuf"]), default="mixed", show_default=True)
-@click.option("--workers", type=int, help="Of the broker. [default: as its configuration says]")
-@click.option("--streams", default=16, show_default=True, help="Portions under way at a time.")
+@click.option("--workers", type=int, help="Workers of the broker. [default: as its configuration says]")
+@click.option("--streams", default=16, show_default=True, help="Portions in flight.")
 @click.option("--channels", default=64, show_default=True, help="Connections they are spread over, as of many courts.")
 @click.option("--checked", default=100, show_default=True, help="About so many portions are recomputed.")
-def main(*, folder: Path, lifetime: float, dialect: str, workers: int | None, **rest: Any) -> None:
-    """Run it."""
+def main(*, folder: Path, ttl: float, dialect: str, workers: int | None, **rest: Any) -> None:
+    """Run the benchmark, or resume it."""
     minutes, streams, channels, checked = (rest.pop(name) for name in ("minutes", "streams", "channels", "checked"))
     try:
-        shape = Shape(**rest)
-        book = Logbook(folder, asdict(shape) | {"lifetime": lifetime, "dialect": dialect})
+        spec = WorkloadSpec(**rest)
+        checkpoint = Checkpoint(folder, asdict(spec) | {"ttl": ttl, "dialect": dialect})
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    if book.is_new:
+    if checkpoint.is_new:
         shutil.rmtree(folder / "cache", ignore_errors=True)
-    pool = _prepared(folder / "workload", shape)
-    portions = Portions(shape, pool)
+    workload = _prepared(folder / "workload", spec)
+    portions = Portions(spec, workload)
     pace = Pace(seconds=minutes * 60, streams=streams, channels=channels, check_every=max(1, portions.count // checked))
+    totals = checkpoint.totals
     with (
-        lasting_stage(folder, seed=shape.seed, dialect=dialect, lifetime=lifetime, workers=workers) as scene,
+        persistent_testbed(folder, seed=spec.seed, dialect=dialect, ttl=ttl, workers=workers) as testbed,
         uvloop_runner() as runner,
         progress() as bar,
     ):
-        sitting = Sitting(scene, book, portions, pace)
-        task = bar.add_task("asking", total=portions.count, completed=book.totals.portions)
-        runner.run(sitting.run(lambda ended: bar.update(task, completed=ended)))
-    _check(sitting, Truth(shape.seed, pool.lookup), book.totals)
-    finished = book.totals.portions == portions.count
-    book.save(finished=finished)
-    if book.totals.failed:
-        click.echo(f"{book.totals.failed} requests failed: see {folder}/broker.log", err=True)
-    samples = book.samples()
-    plot.draw(samples, folder / "replay.png", title=f"{book.totals.inquiries:,} inquiries")
-    different = pool.schedule.asked(portions.searches(book.totals.portions))
-    _report(book.totals, samples, different=different, expires=lifetime < book.totals.seconds, finished=finished)
+        session = ReplaySession(testbed, checkpoint, portions, pace)
+        task = bar.add_task("asking", total=portions.count, completed=totals.portions)
+        runner.run(session.run(lambda ended: bar.update(task, completed=ended)))
+    _check(session, ExpectedAnswers(spec.seed, workload.lookup), totals)
+    finished = totals.portions == portions.count
+    checkpoint.save(finished=finished)
+    if totals.failed:
+        click.echo(f"{totals.failed} requests failed: see {folder}/broker.log", err=True)
+    samples = checkpoint.samples()
+    plot.draw(samples, folder / "replay.png", title=f"{totals.inquiries:,} inquiries")
+    distinct = workload.schedule.distinct_inquiries(portions.searches(totals.portions))
+    _print(totals, samples, distinct=distinct, expires=ttl < totals.seconds, finished=finished)
     sys.exit(0 if finished else _UNFINISHED)
 
 
-def _prepared(folder: Path, shape: Shape) -> Pool:
+def _prepared(folder: Path, spec: WorkloadSpec) -> PreparedWorkload:
     with progress() as bar:
         task = bar.add_task("preparing the lookups", total=None)
-        prepare(folder, shape, lambda done, all_: bar.update(task, completed=done, total=all_))
-    return Pool(folder)
+        prepare(folder, spec, lambda done, all_: bar.update(task, completed=done, total=all_))
+    return PreparedWorkload(folder)
 
 
-def _check(sitting: Sitting, truth: Truth, totals: Totals) -> None:
+def _check(session: ReplaySession, expected: ExpectedAnswers, totals: RunTotals) -> None:
     with progress() as bar:
-        kept = bar.track(sitting.kept, description="checking")
-        checked, wrong = total(truth.check(request, reply.messages) for request, reply in kept)
-    totals.checked += checked
-    totals.wrong += wrong
+        kept = bar.track(session.kept, description="checking")
+        check = add_up(expected.check(request, result.messages) for request, result in kept)
+    totals.checked += check.checked
+    totals.wrong += check.wrong
 
 
-def _report(totals: Totals, samples: Sequence[Sample], *, different: int, expires: bool, finished: bool) -> None:
-    """Prints the table and the result. `different`: inquiries among those sent so far."""
+def _print(totals: RunTotals, samples: Sequence[Sample], *, distinct: int, expires: bool, finished: bool) -> None:
+    """Prints the table and the result. `distinct`: inquiries that differ among those sent so far."""
     rate, cost = totals.inquiries / totals.seconds, totals.broker_cpu / max(1, totals.inquiries) * 1e6
-    asked_twice = totals.duplicates if expires else max(totals.duplicates, totals.asked - different)
+    asked_twice = totals.duplicates if expires else max(totals.duplicates, totals.asked - distinct)
     result: dict[str, object] = {
         "benchmark": "replay",
         "finished": finished,
@@ -123,12 +123,12 @@ def _report(totals: Totals, samples: Sequence[Sample], *, different: int, expire
         "unanswered": totals.unanswered,
         "failed_requests": totals.failed,
         "asked": totals.asked,
-        "different": different,
+        "distinct": distinct,
         "from_cache": round(totals.from_cache / max(1, totals.inquiries), 4),
         "broker_cpu_us_per_inquiry": round(cost, 3),
         "mocks_cpu_us_per_inquiry": round(totals.mocks_cpu / max(1, totals.inquiries) * 1e6, 3),
         "client_cpu_us_per_inquiry": round(totals.client_cpu / max(1, totals.inquiries) * 1e6, 3),
-        **_courses(samples),
+        **_summary(samples),
         "peak_rss_mib": round(totals.peak_rss),
     }
     rows = {
@@ -139,19 +139,19 @@ def _report(totals: Totals, samples: Sequence[Sample], *, different: int, expire
         "broker CPU per inquiry": f"{cost:.2f} µs",
         "lookups lost": str(totals.lost),
         "wrong answers": f"{totals.wrong} of {totals.checked:,} checked",
-        "asked twice": f"{asked_twice} ({totals.asked:,} asked, {different:,} different)",
-        "bulk, to the last report": "p50 {bulk_p50_ms} ms, p99 {bulk_p99_ms} ms".format(**result),
-        "interactive": "p50 {interactive_p50_ms} ms, p99 {interactive_p99_ms} ms".format(**result),
-        "broker's memory": "{rss_first_mib} MiB at first, {rss_last_mib} at last, {peak_rss_mib} at most".format(
-            **result
+        "asked twice": f"{asked_twice} ({totals.asked:,} asked, {distinct:,} distinct)",
+        "bulk requests, to the last report": "p50 {bulk_p50_ms} ms, p99 {bulk_p99_ms} ms".format(**result),
+        "single lookups": "p50 {interactive_p50_ms} ms, p99 {interactive_p99_ms} ms".format(**result),
+        "memory of the largest worker": (
+            "{rss_first_mib} MiB at the start, {rss_last_mib} at the end, {peak_rss_mib} at most".format(**result)
         ),
         "store": "{store_mib} MiB on disk, {records:,} subjects".format(**result),
     }
-    report("A nation's inquiries" if finished else "A nation's inquiries, so far", rows, result)
+    print_result("The national workload" if finished else "The national workload, so far", rows, result)
 
 
-def _courses(samples: Sequence[Sample]) -> dict[str, object]:
-    """What the series comes to: medians over all seconds of their latencies, and the store and memory at both ends."""
+def _summary(samples: Sequence[Sample]) -> dict[str, object]:
+    """Of all samples: the medians of the latencies, the memory at both ends, and the store at the end."""
     tenth = max(1, len(samples) // 10)
     names = [name for name in Sample._fields if name.endswith("_ms")]
     return {
@@ -164,7 +164,7 @@ def _courses(samples: Sequence[Sample]) -> dict[str, object]:
 
 
 def _median(samples: Sequence[Sample], name: str) -> float | None:
-    """None of nothing."""
+    """None if no sample has a value."""
     values = [value for sample in samples if not isnan(value := getattr(sample, name))]
     return round(median(values), 2) if values else None
 

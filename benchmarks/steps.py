@@ -1,10 +1,10 @@
-"""What each step costs, one core, nothing else running: where the time of a hit and of a miss goes.
+"""CPU cost of each step of a hit and of a miss, on one core with nothing else running.
 
     python -m benchmarks.steps [--subjects 20000] [--rounds 40]
 
 In one process, without gRPC and HTTP, on batches of 1,000 lookups and four institutions. Each step is repeated and the
-best round counts, since the others measure the machine's other tenants. Microseconds per lookup for the steps of a hit,
-per inquiry for those of a miss.
+fastest round counts, since slower ones measure the machine's other tenants. Microseconds per lookup for the steps of a
+hit, per inquiry for those of a miss.
 """
 
 import json
@@ -19,8 +19,9 @@ from typing import Any
 
 import click
 
-from benchmarks.stage import FOUR, report
-from benchmarks.traffic import requests, sample
+from benchmarks.load_generator import requests, sample
+from benchmarks.output import print_result
+from benchmarks.testbed import FOUR
 from broker.config import load
 from broker.core.planning.chunk import LookupColumns
 from broker.core.planning.plan import Lines, plan
@@ -41,22 +42,22 @@ from mock_institutions import json_dialect, protobuf_dialect
 from mock_institutions.population import Population
 
 _BATCH = 1000
-_LIFETIME = 86_400
+_TTL = 86_400
 _SPLICERS: dict[str, Any] = {
     "json": (json_dialect.decode, json_dialect.JsonSplicer),
     "protobuf": (protobuf_dialect.decode, protobuf_dialect.ProtobufSplicer),
 }
 
 
-class Bench:
-    """Times steps and remembers what they cost."""
+class StepTimer:
+    """Times steps, and keeps the cost of each in microseconds."""
 
     def __init__(self, rounds: int) -> None:
         self._rounds = rounds
         self.costs: dict[str, float] = {}
 
     def step(self, name: str, per: int, function: Callable[[], Any]) -> Any:
-        """Runs a step in all rounds; its cost is the best one's, divided by `per`. Returns what it returns."""
+        """Times a step; its cost is that of the fastest round, divided by `per`. Returns what the step returns."""
         self.costs[name] = min(timeit.repeat(function, number=1, repeat=self._rounds)) / per * 1e6
         return function()
 
@@ -66,11 +67,11 @@ class Bench:
 @click.option("--rounds", default=40, show_default=True)
 @click.option("--seed", default=1, show_default=True)
 def main(*, subjects: int, rounds: int, seed: int) -> None:
-    """Run it."""
+    """Run the benchmark."""
     specs = [spec for spec in load(dialects=frozenset(DIALECTS)).institutions if spec.id in FOUR]
     bodies = requests(sample(seed, subjects), _BATCH)
     keyer = Keyer(b"k" * 32)
-    hit, miss = Bench(rounds), Bench(rounds)
+    hit, miss = StepTimer(rounds), StepTimer(rounds)
     with tempfile.TemporaryDirectory(prefix="broker-benchmark-") as folder:
         store = LmdbStore(Path(folder) / "cache", master_key=os.urandom(32), map_size=1 << 34, clock=time.time)
         for body in bodies:
@@ -87,46 +88,46 @@ def main(*, subjects: int, rounds: int, seed: int) -> None:
     rows |= {"hit: all": f"{sum(hit.costs.values()):.2f} µs per lookup"}
     rows |= {f"miss: {name}": f"{cost:.2f} µs per inquiry" for name, cost in miss.costs.items()}
     result = {"benchmark": "steps", "hit_us_per_lookup": hit.costs, "miss_us_per_inquiry": miss.costs}
-    report("Cost by step", rows, json.loads(json.dumps(result), parse_float=lambda text: round(float(text), 3)))
+    print_result("Cost by step", rows, json.loads(json.dumps(result), parse_float=lambda text: round(float(text), 3)))
 
 
-def _time_hit(bench: Bench, body: bytes, specs: Sequence[InstitutionSpec], keyer: Keyer, store: LmdbStore) -> None:
+def _time_hit(timer: StepTimer, body: bytes, specs: Sequence[InstitutionSpec], keyer: Keyer, store: LmdbStore) -> None:
     today, now = date.today(), int(time.time())  # noqa: DTZ011 - only birth dates are compared with it
-    request, lookups = bench.step(
-        "cut and check the request", _BATCH, lambda: contract.read_request(body, max_lookups=_BATCH)
+    request, lookups = timer.step(
+        "split and check the request", _BATCH, lambda: contract.read_request(body, max_lookups=_BATCH)
     )
     selection = select(specs, request.mandate.court)
-    plain = bench.step("read and check the lookups", _BATCH, lambda: find_plain(lookups, FORMS[0], today=today))
-    bench.step("key", _BATCH, lambda: keyer.keys_of(plain.material))
+    plain = timer.step("read and check the lookups", _BATCH, lambda: find_plain(lookups, FORMS[0], today=today))
+    timer.step("key", _BATCH, lambda: keyer.keys_of(plain.material))
     columns = read_lookups(lookups, keyer, today=today)
     keys = columns.keys
-    records = bench.step("read and open the records", _BATCH, lambda: store.get_many(keys))
+    records = timer.step("read and open the records", _BATCH, lambda: store.get_many(keys))
     choices = [selection.choices[subject_type] for subject_type in columns.types]
     lines = Lines(keys, records, choices)
-    planned = bench.step("plan", _BATCH, lambda: plan(lines, {}, now=now, oldest=0))
+    planned = timer.step("plan", _BATCH, lambda: plan(lines, {}, now=now, oldest=0))
     tally = Tally(len(specs))
-    bench.step("count", _BATCH, lambda: tally.add_rows(planned.outcomes, Source.CACHE))
+    timer.step("count", _BATCH, lambda: tally.add_rows(planned.outcomes, Source.CACHE))
     writer = encoding.ReportWriter(columns.heads)
     flags = encoding.FINAL + encoding.COMPLETE
-    reports = bench.step("write the reports", _BATCH, lambda: writer.reports(planned.hits, flags, planned.bodies))
-    bench.step("join the message", _BATCH, lambda: list(encoding.messages(reports, 1 << 20)))
+    reports = timer.step("write the reports", _BATCH, lambda: writer.reports(planned.hits, flags, planned.bodies))
+    timer.step("join the message", _BATCH, lambda: list(encoding.messages(reports, 1 << 20)))
 
 
-def _time_dialect(bench: Bench, name: str, spec: InstitutionSpec, body: bytes, seed: int) -> None:
+def _time_dialect(timer: StepTimer, name: str, spec: InstitutionSpec, body: bytes, seed: int) -> None:
     dialect = DIALECTS[name]
     question = _question(body, spec)
     size = len(question.subjects)
-    sent = bench.step(f"{name} to {spec.id}: encode", size, lambda: dialect.encode(question))
-    said = _reply(name, spec, sent, seed)
-    bench.step(
+    sent = timer.step(f"{name} to {spec.id}: encode", size, lambda: dialect.encode(question))
+    received = _reply(name, spec, sent, seed)
+    timer.step(
         f"{name} to {spec.id}: decode",
         size,
-        lambda: dialect.decode(said, question, kind=spec.kind, now=int(time.time())),
+        lambda: dialect.decode(received, question, kind=spec.kind, now=int(time.time())),
     )
 
 
 def _time_store(
-    bench: Bench, body: bytes, specs: Sequence[InstitutionSpec], keyer: Keyer, store: LmdbStore, seed: int
+    timer: StepTimer, body: bytes, specs: Sequence[InstitutionSpec], keyer: Keyer, store: LmdbStore, seed: int
 ) -> None:
     answers = _answers(body, specs, keyer, seed)
 
@@ -138,34 +139,34 @@ def _time_store(
         put()
         store.flush()
 
-    bench.step("store: put and commit, over what is there", _BATCH * len(specs), put_and_commit)
+    timer.step("store: put and commit, over what is there", _BATCH * len(specs), put_and_commit)
 
 
 def _answers(body: bytes, specs: Sequence[InstitutionSpec], keyer: Keyer, seed: int) -> list[Statements]:
-    """What the institutions say about the lookups of one request, ready for the store."""
+    """The institutions' answers to the lookups of one request, ready for the store."""
     keys = _columns(contract.read_request(body, max_lookups=_BATCH)[1], keyer).keys
-    return [_statements(spec, keys, _said(spec, body, seed)) for spec in specs]
+    return [_statements(spec, keys, _decoded(spec, body, seed)) for spec in specs]
 
 
 def _columns(lookups: Sequence[bytes], keyer: Keyer) -> LookupColumns:
     return read_lookups(lookups, keyer, today=date.today())  # noqa: DTZ011
 
 
-def _said(spec: InstitutionSpec, body: bytes, seed: int) -> Reply:
+def _decoded(spec: InstitutionSpec, body: bytes, seed: int) -> Reply:
     question = _question(body, spec)
     dialect = DIALECTS["protobuf"]
-    said = _reply("protobuf", spec, dialect.encode(question), seed)
-    return dialect.decode(said, question, kind=spec.kind, now=int(time.time()))
+    received = _reply("protobuf", spec, dialect.encode(question), seed)
+    return dialect.decode(received, question, kind=spec.kind, now=int(time.time()))
 
 
 def _statements(spec: InstitutionSpec, keys: Sequence[bytes], reply: Reply) -> Statements:
-    facts = [place for place, outcome in enumerate(reply.outcomes) if outcome in (Outcome.FOUND, Outcome.NOT_FOUND)]
+    facts = [index for index, outcome in enumerate(reply.outcomes) if outcome in (Outcome.FOUND, Outcome.NOT_FOUND)]
     return Statements(
         institution=institution_key(spec.id),
         keys=keys,
         outcomes=reply.outcomes,
         observed=reply.observed_at,
-        expires=[at + _LIFETIME for at in reply.observed_at],
+        expires=[at + _TTL for at in reply.observed_at],
         segments=encoding.make_segments(spec.id, reply.contents, Source.INSTITUTION),
     ).pick(facts)
 
@@ -177,11 +178,11 @@ def _question(body: bytes, spec: InstitutionSpec) -> Question:
 
 
 def _reply(name: str, spec: InstitutionSpec, sent: bytes, seed: int) -> bytes:
-    """What the mock says."""
+    """A mock's reply to an encoded question."""
     decode, splicer = _SPLICERS[name]
     registry = Population(seed).registry(mocks.load().find(spec.id).institution)
-    said: bytes = splicer(registry).reply("r", decode(sent).inquiries, int(time.time())).body
-    return said
+    body: bytes = splicer(registry).reply("r", decode(sent).inquiries, int(time.time())).body
+    return body
 
 
 if __name__ == "__main__":

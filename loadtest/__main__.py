@@ -1,4 +1,4 @@
-"""Runs the load test headless against mocks and a broker it starts.
+"""Runs the load test headless, against mocks and a broker that it starts.
 
     python -m loadtest [--users 20] [--seconds 60] [--html report.html]
 
@@ -14,23 +14,32 @@ from pathlib import Path
 
 import click
 
-from benchmarks.stage import FOUR, stage
+from benchmarks.testbed import FOUR, open_testbed
 
 _REGIONAL = "mock-bank-jing"
 
 
 @click.command(help=__doc__)
-@click.option("--users", default=20, show_default=True, help="Courts asking at a time.")
+@click.option("--users", default=20, show_default=True, help="Concurrent courts.")
 @click.option("--seconds", default=60, show_default=True)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--html", type=click.Path(path_type=Path), help="Also write Locust's report, with plots, to this file.")
 def main(*, users: int, seconds: int, seed: int, html: Path | None) -> None:
-    """Run it."""
-    with stage(seed=seed, institutions=(*FOUR, _REGIONAL)) as scene:
-        statistics = scene.folder / "locust"
+    """Run the load test."""
+    with open_testbed(seed=seed, institutions=(*FOUR, _REGIONAL)) as testbed:
+        statistics = testbed.folder / "locust"
         command = [
             *(sys.executable, "-m", "locust", "--locustfile", str(Path(__file__).with_name("locustfile.py"))),
-            *("--host", scene.address, "--headless", "--only-summary", "--stop-timeout", "10", "--loglevel", "WARNING"),
+            *(
+                "--host",
+                testbed.address,
+                "--headless",
+                "--only-summary",
+                "--stop-timeout",
+                "10",
+                "--loglevel",
+                "WARNING",
+            ),
             *("--users", str(users), "--spawn-rate", str(users), "--run-time", f"{seconds}s"),
             *("--csv", str(statistics)),
             *(("--html", str(html.resolve())) if html else ()),

@@ -1,4 +1,4 @@
-"""A court as a load test sees it: asks in batches over one stream, times first and last report, checks every answer."""
+"""A court of the load test: sends batches, measures the time to first and last report, and checks every answer."""
 
 import random
 import time
@@ -18,17 +18,17 @@ METHOD = "/broker.v1.InvestigationService/Investigate"
 CODES = ("最高法", "沪", "京01", "京0101")
 """Courts of the four levels; two of them in the region of the regional mock bank."""
 
-_PATIENCE = 30.0  # s; what a court system would allow an interactive request
+_TIMEOUT = 30.0  # s; what a court system would allow an interactive request
 _FACTS = (inquiry_pb2.OUTCOME_FOUND, inquiry_pb2.OUTCOME_NOT_FOUND)
 
 
 class WrongAnswerError(Exception):
-    """The broker said something that is not so. Names the ref and the institution, never the subject."""
+    """An answer is wrong. The message names the ref and the institution, never the subject."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How one request went; seconds from its start."""
+    """Times of one request, in seconds from its start."""
 
     first: float
     last: float
@@ -38,7 +38,7 @@ class Timing:
 
 
 def mandate(code: str) -> inquiry_pb2.Mandate:
-    """What a court of that code rests its inquiries on."""
+    """The mandate of a court with that code."""
     return inquiry_pb2.Mandate(
         court_code=code, officer="负载测试", case_number=f"（2026）{code}执1号", legal_document="协助执行通知书"
     )
@@ -63,7 +63,7 @@ def request(code: str, lookups: Sequence[Lookup]) -> pb.InvestigateRequest:
 
 
 class Court:
-    """Asks one broker, and knows from the mocks' seed what it must be told."""
+    """Asks one broker, and recomputes its answers from the mocks' seed."""
 
     def __init__(self, channel: grpc.Channel, *, code: str, seed: int) -> None:
         self._investigate = channel.unary_stream(
@@ -82,7 +82,7 @@ class Court:
         size = 0
         reports: list[pb.Report] = []
         summary = pb.Summary()
-        call = self._investigate(request(self._code, lookups), timeout=_PATIENCE)
+        call = self._investigate(request(self._code, lookups), timeout=_TIMEOUT)
         try:
             for response in call:
                 first = first or time.perf_counter() - began
@@ -105,18 +105,18 @@ class Court:
 
     def _check_answer(self, lookup: Lookup, answer: Any) -> None:
         if answer.outcome not in _FACTS:
-            return  # an institution that fails is reported as failing: that is no wrong answer
+            return  # a failure of the institution, reported as such: not a wrong answer
         institution = self._institutions[answer.institution_id]
         truth = self._population.answer(institution, lookup.type, lookup.number, lookup.name)
         expected = pb.Answer()
         fill(expected, truth)
         if answer.outcome != expected.outcome or list(answer.assets) != list(expected.assets):
-            msg = f"{answer.institution_id} is misquoted on {lookup.ref}"
+            msg = f"the answer of {answer.institution_id} to {lookup.ref} is wrong"
             raise WrongAnswerError(msg)
 
 
-class Subjects:
-    """Whom a court asks about: some persons again and again, the others once."""
+class DebtorSampler:
+    """Draws the persons a court asks about: some again and again, the others once."""
 
     def __init__(self, seed: int, *, known: int, draw: random.Random) -> None:
         self._population = Population(seed)
@@ -124,9 +124,9 @@ class Subjects:
         self._draw = draw
 
     def known(self, count: int) -> list[Lookup]:
-        """Persons asked about before."""
+        """Persons drawn from a fixed set, most of them asked about before."""
         return self._draw.sample(self._known, count)
 
     def new(self, count: int) -> list[Lookup]:
-        """Persons hardly ever asked about before."""
+        """Persons drawn from the whole population, hardly any of them asked about before."""
         return list(self._population.sample(count, rng_seed=self._draw.getrandbits(62), mix="persons"))

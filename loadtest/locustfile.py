@@ -1,10 +1,10 @@
-"""Locust's side of the load test.
+"""The load test's Locust file.
 
     locust -f loadtest/locustfile.py --host 127.0.0.1:50051
 
-Every user is a court of one of the four levels that sends batches and reads the stream to its end. Each request gives
-two lines in Locust's statistics, *first report* and *last report*, because an average over a stream says nothing. A
-wrong answer is a failure. BROKER_SEED is the mocks' seed (1 unless given).
+Every user is a court of one of the four levels that sends batches and reads each stream to its end. Each request is
+recorded twice in Locust's statistics, as *first report* and *last report*, since an average over a stream means
+nothing. A wrong answer is a failure. BROKER_SEED is the mocks' seed (default: 1).
 """
 
 import itertools
@@ -17,30 +17,30 @@ import grpc
 import grpc.experimental.gevent
 from locust import User, between, events, task
 
-from loadtest.court import CODES, Court, Subjects, Timing
+from loadtest.court import CODES, Court, DebtorSampler, Timing
 from mock_institutions.population import Lookup
 
 # gRPC's own threads would block Locust's greenlets; this must come before the first channel.
 grpc.experimental.gevent.init_gevent()
 
 SEED = int(os.environ.get("BROKER_SEED", "1"))
-_fire: Any = events.request.fire  # which has no types
+_fire: Any = events.request.fire  # untyped
 _codes = itertools.cycle(CODES)
 _seeds = itertools.count(SEED)
 
 
 class CourtUser(User):
-    """A court's system: mostly one officer at a screen, sometimes a night's work."""
+    """A court system: mostly single lookups by an officer, sometimes a batch."""
 
     wait_time = between(0.1, 0.5)
     _options: ClassVar = [("grpc.max_receive_message_length", -1)]
 
     def on_start(self) -> None:
-        """Connects. Each user has a channel, and so a connection, of its own."""
+        """Connects, over a channel and connection of its own."""
         seed = next(_seeds)
         self._channel = grpc.insecure_channel(self.host, options=[*self._options, ("loadtest.user", seed)])
         self._court = Court(self._channel, code=next(_codes), seed=SEED)
-        self._subjects = Subjects(SEED, known=2000, draw=random.Random(seed))
+        self._subjects = DebtorSampler(SEED, known=2000, draw=random.Random(seed))
 
     def on_stop(self) -> None:
         """Disconnects."""
@@ -48,17 +48,17 @@ class CourtUser(User):
 
     @task(6)
     def one_known_person(self) -> None:
-        """An officer looks somebody up again."""
+        """An officer looks up a person who has been looked up before."""
         self._ask("1 known", self._subjects.known(1))
 
     @task(3)
     def one_new_person(self) -> None:
-        """An officer opens a new case."""
+        """An officer looks up the debtor of a new case."""
         self._ask("1 new", self._subjects.new(1))
 
     @task(1)
     def mixed_batch(self) -> None:
-        """The day's cases: half of the debtors are known from other cases."""
+        """A batch of the day's cases: half of the debtors have been looked up before."""
         self._ask("200 mixed", self._subjects.known(100) + self._subjects.new(100))
 
     def _ask(self, name: str, lookups: Sequence[Lookup]) -> None:
