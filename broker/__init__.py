@@ -1,1 +1,1 @@
-"""The broker: courts ask once, every institution answers, one report per lookup comes back."""
+"""A gRPC broker through which courts ask banks and registries what a debtor owns."""

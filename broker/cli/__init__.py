@@ -1,4 +1,4 @@
-"""The command line: `broker serve` for operators, `broker investigate` for courts. `broker COMMAND --help` teaches."""
+"""The command line: one module per command or group of commands."""
 
 import click
 
@@ -15,12 +15,12 @@ from broker.cli.serve import config, serve, worker  # noqa: E402
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="property-investigation-broker")
 def main() -> None:
-    """Finds what a debtor owns: courts ask once, every institution answers.
+    """Find out what debtors own: ask banks, vehicle, securities and land registries through one broker.
 
     \b
     See it work:       broker demo
     Run a broker:      broker serve --config broker.toml
-    Ask it:            broker investigate --help
+    Send lookups:      broker investigate --help
     """  # noqa: D301 - click reads the backspaces
 
 

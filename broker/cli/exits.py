@@ -1,4 +1,4 @@
-"""How a command ends: exit codes, and what is said on the way out. Nothing said ever holds a subject's data."""
+"""Exit codes and error messages of commands. A message never contains a subject's data."""
 
 import sys
 from enum import IntEnum
@@ -10,46 +10,46 @@ from broker.client import ClientError, OutOfTimeError, RequestRefusedError
 
 
 class Exit(IntEnum):
-    """Exit codes; for programs that call this one."""
+    """Exit codes, for programs that run commands."""
 
     COMPLETE = 0
     PARTIAL = 1
-    """Some answers are UNAVAILABLE, TIMED_OUT or PENDING, or lookups are without a report: ask again. Or some are
-    INVALID: correct those lookups."""
+    """Some answers are UNAVAILABLE, TIMED_OUT or PENDING, or lookups have no report: ask again. Or some lookups are
+    INVALID: correct them."""
     USAGE = 2
-    """The command line, the lookups' file or the configuration is wrong; nothing was asked."""
+    """The command line, the file of lookups or the configuration is invalid; nothing was asked."""
     REFUSED = 3
-    """The broker refuses the request: correct it."""
+    """The broker refused the request: correct it."""
     UNREACHABLE = 4
-    """No broker there, or it does not take requests now."""
+    """The broker cannot be reached, or does not accept requests at present."""
 
 
 EXIT_CODES = """\b
 Exit codes:
-  0  complete: every lookup was asked, and every institution asked has answered
-  1  partial: some answers are UNAVAILABLE, TIMED_OUT or PENDING: ask again;
-     or INVALID: correct those lookups, about which nobody was asked
-  2  wrong usage, lookups or configuration; nothing was asked
-  3  refused by the broker, which says what to correct
-  4  the broker cannot be reached, or takes no requests now
+  0  complete: every institution that was asked has answered every lookup
+  1  partial: some answers are UNAVAILABLE, TIMED_OUT or PENDING (ask again),
+     or some lookups are INVALID and were not asked (correct them)
+  2  invalid command line, lookups or configuration; nothing was asked
+  3  the broker refused the request; the message says what to correct
+  4  the broker cannot be reached, or does not accept requests at present
 """
 
 
 def fail(message: str, code: Exit) -> NoReturn:
-    """Ends the program with a message."""
+    """Prints a message and ends the program."""
     click.echo(f"error: {message}", err=True)
     sys.exit(code)
 
 
 def fail_because(error: ClientError) -> NoReturn:
-    """Ends the program because a call was not served to its end."""
+    """Ends the program after a call that failed."""
     match error:
         case RequestRefusedError(violations=violations) if violations:
             lines = [f"  {field}: {description}" for field, description in violations]
-            fail("\n".join(["the broker refuses the request:", *lines]), Exit.REFUSED)
+            fail("\n".join(["the broker refused the request:", *lines]), Exit.REFUSED)
         case RequestRefusedError():
-            fail(f"the broker refuses the request: {error}", Exit.REFUSED)
+            fail(f"the broker refused the request: {error}", Exit.REFUSED)
         case OutOfTimeError():
-            fail("out of time before every lookup was reported on; allow more with --timeout", Exit.PARTIAL)
+            fail("the time limit was reached before all reports had arrived; raise it with --timeout", Exit.PARTIAL)
         case _:
             fail(f"the broker is unavailable: {error}", Exit.UNREACHABLE)

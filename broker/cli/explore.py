@@ -1,4 +1,4 @@
-"""`broker institutions` and `broker health`: what there is to ask, and whether anybody is there."""
+"""`broker institutions` and `broker health`: which institutions can be asked, and whether the broker is serving."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,16 +21,18 @@ broker_option = click.option(
     envvar="BROKER_ADDRESS",
     show_envvar=True,
     metavar="HOST:PORT",
-    help="Where the broker listens.",
+    help="Address of the broker.",
 )
 
 
 @click.command()
-@click.option("--court", default="", metavar="CODE", help="Only those this court can reach, such as 京0101.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+@click.option(
+    "--court", default="", metavar="CODE", help="List only the institutions that this court can reach, such as 京0101."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @broker_option
 def institutions(court: str, address: str, *, as_json: bool) -> None:
-    """List the institutions that can be asked, and whether they answer at present.
+    """List the institutions that can be asked, and their health.
 
     \b
     broker institutions
@@ -47,10 +49,10 @@ def institutions(court: str, address: str, *, as_json: bool) -> None:
 @click.command()
 @broker_option
 def health(address: str) -> None:
-    """Ask whether the broker takes requests: exit code 0 if it does, 4 if not."""
+    """Check whether the broker accepts requests. The exit code is 0 if it does, else 4."""
     if not _ask(address, lambda client: client.health()):
-        fail(f"{address} takes no requests now", Exit.UNREACHABLE)
-    click.echo(f"{address} takes requests")
+        fail(f"{address} does not accept requests at present", Exit.UNREACHABLE)
+    click.echo(f"{address} accepts requests")
 
 
 def _ask(address: str, question: Callable[[Client], Awaitable[T]]) -> T:

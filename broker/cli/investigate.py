@@ -1,4 +1,4 @@
-"""`broker investigate`: a file of lookups, or one lookup, asked from a terminal or a script."""
+"""`broker investigate`: sends a file of lookups, or one lookup, and prints the reports."""
 
 import asyncio
 import sys
@@ -17,30 +17,30 @@ from broker.client import Client, ClientError, Kind, Lookup, Mandate, Outcome, R
 from broker.formats.lookup_file import TYPES, LookupFileError, parse_type, read_lookups
 from broker.formats.tables import console, reports_table, totals_line
 
-_MOST_SHOWN = 100  # lookups in the table; who wants more reads JSON
-_LONG = 500  # lookups from which on a progress bar is worth its flicker; fewer are done in a blink
+_MAX_SHOWN = 100  # lookups in the table; --json prints all
+_MIN_PROGRESS = 500  # lookups; fewer are answered before a progress bar would be of use
 _KINDS = {kind.name.lower().replace("_", "-"): kind for kind in Kind}
 
 
-class Show(Protocol):
-    """Where reports go."""
+class Output(Protocol):
+    """Prints reports."""
 
     def take(self, report: Report) -> None:
-        """Takes a report as it comes."""
+        """Takes a report when it arrives."""
 
     def finish(self, totals: Totals) -> None:
-        """Nothing more will come."""
+        """Takes the totals, after the last report."""
 
 
 class JsonLines:
-    """One JSON object per report, at once; then one with the totals."""
+    """Prints one JSON object per report at once, then one with the totals."""
 
     def take(self, report: Report) -> None:
-        """See `Show`."""
+        """See `Output`."""
         click.echo(MessageToJson(report, preserving_proto_field_name=True, indent=None, ensure_ascii=False))
 
     def finish(self, totals: Totals) -> None:
-        """See `Show`."""
+        """See `Output`."""
         plain = {
             "lookups": totals.lookups,
             "inquiries": totals.inquiries,
@@ -52,72 +52,83 @@ class JsonLines:
         click.echo(msgspec.json.encode({"totals": plain}).decode())
 
 
-class Sheet:
-    """A table in the order of the lookups, and the totals in a line."""
+class ReportTable:
+    """Prints a table in the order of the lookups, then a line with the totals."""
 
     def __init__(self, lookups: Sequence[Lookup]) -> None:
         self._things = frozenset(one.ref for one in lookups if one.HasField("property"))
         self._shown: dict[int, Report] = {}
-        self._left_out = max(0, len(lookups) - _MOST_SHOWN)
+        self._left_out = max(0, len(lookups) - _MAX_SHOWN)
 
     def take(self, report: Report) -> None:
-        """See `Show`."""
-        if report.position < _MOST_SHOWN:
+        """See `Output`."""
+        if report.position < _MAX_SHOWN:
             self._shown.setdefault(report.position, Report()).MergeFrom(report)
 
     def finish(self, totals: Totals) -> None:
-        """See `Show`."""
+        """See `Output`."""
         screen = console()
         if self._shown:
-            screen.print(reports_table([self._shown[place] for place in sorted(self._shown)], self._things))
+            screen.print(reports_table([self._shown[position] for position in sorted(self._shown)], self._things))
             screen.print()
         if self._left_out:
-            screen.print(f"{self._left_out:,} more lookups are not shown; --json shows all", style="dim")
+            screen.print(f"{self._left_out:,} more lookups are not shown; --json prints all", style="dim")
         screen.print(totals_line(totals), markup=False)
 
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("file", required=False, type=click.File(encoding="utf-8"))
 @click.option("--court", required=True, metavar="CODE", help="The enforcing court: 最高法, 京, 京01 or 京0101.")
-@click.option("--officer", required=True, help="The enforcing officer, by name or work-permit number.")
-@click.option("--case", required=True, metavar="NUMBER", help="Case number, of the same court.")
-@click.option("--document", required=True, help="The legal document the inquiry rests on.")
-@click.option("--type", "subject_type", help=f"Of the one lookup: {TYPES}.")
-@click.option("--number", help="Of the one lookup.")
-@click.option("--name", help="Of the one lookup, if it is about a person or organisation.")
-@click.option("--institution", "institutions", multiple=True, metavar="ID", help="Ask only this one. Repeatable.")
-@click.option("--kind", "kinds", multiple=True, type=click.Choice(list(_KINDS)), help="Ask only this kind. Repeatable.")
-@click.option("--max-age", type=click.FloatRange(min=0), metavar="SECONDS", help="Oldest cached answer; 0: ask anew.")
+@click.option("--officer", required=True, help="The enforcing officer: name or work-permit number.")
+@click.option("--case", required=True, metavar="NUMBER", help="The case number. It must be a case of the same court.")
+@click.option("--document", required=True, help="The legal document that authorises the inquiry.")
+@click.option("--type", "subject_type", help=f"Type of a single lookup: {TYPES}.")
+@click.option("--number", help="Number of a single lookup.")
+@click.option("--name", help="Name of a single lookup, if it is about a person or organisation.")
+@click.option(
+    "--institution", "institutions", multiple=True, metavar="ID", help="Ask only this institution. Repeatable."
+)
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice(list(_KINDS)),
+    help="Ask only institutions of this kind. Repeatable.",
+)
+@click.option(
+    "--max-age", type=click.FloatRange(min=0), metavar="SECONDS", help="Accept cached answers up to this age; 0: none."
+)
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
     default=60.0,
     show_default=True,
     metavar="SECONDS",
-    help="For everything; what is not answered by then is reported as TIMED_OUT.",
+    help="Time limit of the whole command. Inquiries without an answer by then are reported as TIMED_OUT.",
 )
-@click.option("--bulk", is_flag=True, help="Give way to those who wait at a screen.")
+@click.option("--bulk", is_flag=True, help="Give way to interactive requests.")
 @click.option(
-    "--incremental", is_flag=True, help="With --json: print answers as they come, several reports per lookup."
+    "--incremental", is_flag=True, help="With --json: print answers as they arrive, in several reports per lookup."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines: each report as it comes, then the totals.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines: each report when it arrives, then the totals.")
 @broker_option
 def investigate(file: Any, address: str, *, as_json: bool, **given: Any) -> None:
-    """Ask what debtors own, or who holds a thing.
+    """Ask what debtors own, or who holds a property.
 
-    FILE holds the lookups, as CSV or JSON Lines with the columns ref, type, number and name; - is standard input. A
-    ref left out becomes line-3 on the third line.
-    Without FILE, --type, --number and --name make one lookup; while the command runs, other users of this machine can
-    see its arguments, but not a file.
+    FILE contains the lookups as CSV or JSON Lines, with the columns ref, type, number and name; - is standard input.
+    The default ref is line-3 on the third line.
+
+    Without FILE, the options --type, --number and --name specify a single lookup. Other users of this machine can see
+    the arguments of a running command, so use a file where that matters.
 
     \b
     A batch:
       broker investigate --court 京0101 --officer 王法官 --case （2026）京0101执1号 \\
           --document 协助查询通知书1号 debtors.csv
-    One debtor, for a program:
+    One debtor, with JSON output:
       broker investigate --court 京0101 --officer 王法官 --case （2026）京0101执1号 \\
           --document 协助查询通知书1号 --type RESIDENT_ID --number 14141319510112380X --name 方勇浩 --json
-    Who holds a vehicle:
+    The holder of a vehicle:
       broker investigate ... --type VEHICLE_PLATE --number 晋BA1211A
 
     \b
@@ -127,9 +138,9 @@ def investigate(file: Any, address: str, *, as_json: bool, **given: Any) -> None
       2,ORGANIZATION_CODE,91110712MA3830049G,南京远博贸易有限公司
     """  # noqa: D301 - click reads the backspaces
     if bool(file) == bool(given["subject_type"] or given["number"]):
-        raise click.UsageError("give either a FILE of lookups, or --type and --number of one")
+        raise click.UsageError("give either a FILE, or --type and --number of a single lookup")
     if given["incremental"] and not as_json:
-        raise click.UsageError("--incremental goes with --json: a table shows whole reports")
+        raise click.UsageError("--incremental requires --json: a table shows complete reports only")
     lookups = _read(file) if file else [_one_lookup(given)]
     mandate = Mandate(
         court_code=given["court"],
@@ -145,12 +156,12 @@ def investigate(file: Any, address: str, *, as_json: bool, **given: Any) -> None
         bulk=given["bulk"],
         incremental=given["incremental"],
     )
-    show: Show = JsonLines() if as_json else Sheet(lookups)
+    output: Output = JsonLines() if as_json else ReportTable(lookups)
     try:
-        totals = asyncio.run(_investigate(address, mandate, lookups, terms, show))
+        totals = asyncio.run(_investigate(address, mandate, lookups, terms, output))
     except ClientError as error:
         fail_because(error)
-    # The broker has nothing left to do about an INVALID lookup, but whoever reads no more than the exit code has.
+    # For the broker, an INVALID lookup is settled. The caller has to correct it, so the exit code says "partial".
     sys.exit(Exit.COMPLETE if totals.complete and Outcome.INVALID not in totals.outcomes else Exit.PARTIAL)
 
 
@@ -163,7 +174,7 @@ def _read(file: Any) -> list[Lookup]:
 
 def _one_lookup(given: dict[str, Any]) -> Lookup:
     if not (given["subject_type"] and given["number"]):
-        raise click.UsageError("one lookup needs both --type and --number")
+        raise click.UsageError("a single lookup needs both --type and --number")
     try:
         subject_type = parse_type(given["subject_type"])
     except ValueError as error:
@@ -171,25 +182,29 @@ def _one_lookup(given: dict[str, Any]) -> Lookup:
     return lookup("1", subject_type, given["number"], given["name"] or "")
 
 
-async def _investigate(address: str, mandate: Mandate, lookups: Sequence[Lookup], terms: Terms, show: Show) -> Totals:
+async def _investigate(
+    address: str, mandate: Mandate, lookups: Sequence[Lookup], terms: Terms, output: Output
+) -> Totals:
     async with Client(address) as client, client.investigate(mandate, lookups, terms) as investigation:
         try:
             with _progress(len(lookups)) as advance:
                 async for report in investigation:
-                    show.take(report)
+                    output.take(report)
                     if report.final:
                         advance()
         finally:
             if investigation.totals.inquiries:
-                show.finish(investigation.totals)
+                output.finish(investigation.totals)
         return investigation.totals
 
 
 @contextmanager
 def _progress(count: int) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal, if the work is long; gives what moves it on by one lookup."""
+    """Shows a progress bar on a terminal, if there are many lookups. Yields a function that advances it by one."""
     screen = console(stderr=True)
     columns = (TextColumn("investigating"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal or count < _LONG) as bar:
+    with Progress(
+        *columns, console=screen, transient=True, disable=not screen.is_terminal or count < _MIN_PROGRESS
+    ) as bar:
         task = bar.add_task("", total=count)
         yield lambda: bar.advance(task)

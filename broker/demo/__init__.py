@@ -1,1 +1,1 @@
-"""A play in one act after the other: mocks, a broker, courts of four levels. What it claims, it checks."""
+"""`broker demo`: mock institutions, a broker, and courts of four levels on one machine. It verifies what it shows."""

@@ -1,4 +1,4 @@
-"""The acts. Each shows one thing, and raises `DemoFailedError` if what it shows is not so."""
+"""The steps of the demo. Each shows one feature, and raises `DemoFailedError` if a result is wrong."""
 
 import asyncio
 import io
@@ -13,27 +13,33 @@ from rich.text import Text
 
 from broker.client import Client, Lookup, Mandate, Outcome, Report, RequestRefusedError, Source, Terms, Totals
 from broker.core.subjects.court import parse_court
-from broker.demo.testbed import DemoFailedError, Stage, output
-from broker.demo.verification import prove
+from broker.demo.testbed import DemoFailedError, Testbed, output
+from broker.demo.verification import verify
 from broker.formats.lookup_file import read_lookups
 from broker.formats.tables import answer_cells, institutions_table, reports_table, table, totals_line
 
 _COURTS = ("最高法", "京", "沪01", "京0101")
-"""One of each level; only 沪01 lies outside the region of the regional bank."""
+"""One court of each level. Only 沪01 is outside the region of the regional bank."""
 _OUTSIDE = "沪01"
 _REGIONAL = "mock-bank-jing"
 _FAILING = "mock-vehicle"
 _OPEN = (Outcome.UNAVAILABLE, Outcome.TIMED_OUT, Outcome.PENDING)
-# Seconds each mock takes in the first act, so that one sees them come one by one; real ones take longer.
-_PACE = {"mock-bank": 0.1, "mock-bank-jing": 0.2, "mock-securities": 0.3, "mock-vehicle": 0.45, "mock-real-estate": 0.6}
-_DEBTORS = 3  # in the first act: fits a screen
-_THINGS = 20  # drawn, for there to be a vehicle among them: a chance of 1 in 1,000 that there is none
-_FAILED = 200  # lookups in the last act
+# Latencies in the first step, in seconds, so that answers visibly arrive one by one. Real institutions are slower.
+_LATENCIES = {
+    "mock-bank": 0.1,
+    "mock-bank-jing": 0.2,
+    "mock-securities": 0.3,
+    "mock-vehicle": 0.45,
+    "mock-real-estate": 0.6,
+}
+_DEBTORS = 3  # in the first step: they fit on a screen
+_THINGS = 20  # with probability 0.999, at least one of them is a vehicle
+_FAILED = 200  # lookups in the last step
 
 
 @dataclass(slots=True)
-class Score:
-    """The last line's numbers."""
+class DemoTotals:
+    """The numbers in the last line."""
 
     began: float = field(default_factory=time.perf_counter)
     lookups: int = 0
@@ -43,7 +49,7 @@ class Score:
     unavailable: int = 0
 
     def add(self, totals: Totals) -> None:
-        """Counts an investigation in."""
+        """Adds the totals of one investigation."""
         self.lookups += totals.lookups
         self.inquiries += totals.inquiries
         self.unanswered += sum(totals.outcomes.get(outcome, 0) for outcome in _OPEN)
@@ -59,43 +65,43 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class CourtRun:
-    """What came of one batch. Times in seconds, from asking on."""
+    """The result of one batch. Times are in seconds since it was sent."""
 
     reports: Sequence[Report]
-    """In order of the lookups."""
+    """In the order of the lookups."""
     totals: Totals
     first_after: float
     took: float
 
     @property
     def institutions(self) -> set[str]:
-        """Ids of those that were asked."""
+        """The ids of those that were asked."""
         return {institution for institution, _ in self.outcomes}
 
     @property
     def outcomes(self) -> Counter[tuple[str, Outcome]]:
-        """Answers of each institution, by outcome."""
+        """The number of answers by institution and outcome."""
         answers = (answer for report in self.reports for answer in report.answers)
         return Counter((answer.institution_id, Outcome(answer.outcome)) for answer in answers)
 
 
-class Play:
-    """One performance. State: the score, and what each court asked about."""
+class Demo:
+    """One run of the demo. State: the totals, and the lookups of each court."""
 
-    def __init__(self, stage: Stage, client: Client, screen: Console, *, seed: int) -> None:
-        self.score = Score()
-        self._stage = stage
+    def __init__(self, testbed: Testbed, client: Client, screen: Console, *, seed: int) -> None:
+        self.totals = DemoTotals()
+        self._testbed = testbed
         self._client = client
         self._screen = screen
         self._seed = seed
-        self._parts: dict[str, Sequence[Lookup]] = {}
+        self._lookups: dict[str, Sequence[Lookup]] = {}
 
-    async def perform(self, count: int) -> None:
-        """All acts, with `count` lookups in the main one."""
+    async def run(self, count: int) -> None:
+        """Runs all steps, with `count` lookups in the main one."""
         debtors, things, everybody = await asyncio.gather(
             self._draw("persons", _DEBTORS), self._draw("properties", _THINGS), self._draw("all", count)
         )
-        self._parts = {court: everybody[place :: len(_COURTS)] for place, court in enumerate(_COURTS)}
+        self._lookups = {court: everybody[index :: len(_COURTS)] for index, court in enumerate(_COURTS)}
         await self._introduce()
         await self._one_by_one(debtors)
         await self._four_levels()
@@ -105,26 +111,24 @@ class Play:
         await self._failing(everybody[:_FAILED])
 
     async def _introduce(self) -> None:
-        self._heading("Five institutions and a broker, each a process or a server of its own")
+        self._heading("Five institutions and a broker, all on this machine")
         self._screen.print(institutions_table(await self._client.institutions()))
 
     async def _one_by_one(self, lookups: Sequence[Lookup]) -> None:
-        self._heading(f"A basic court asks about {len(lookups)} debtors; answers come as institutions give them")
-        for institution, seconds in _PACE.items():
-            await self._stage.set_faults(institution, latency={"distribution": "fixed", "seconds": seconds})
+        self._heading(f"A basic court asks about {len(lookups)} debtors; answers arrive as the institutions give them")
+        for institution, seconds in _LATENCIES.items():
+            await self._testbed.set_faults(institution, latency={"distribution": "fixed", "seconds": seconds})
         merged = [Report() for _ in lookups]
         began = time.perf_counter()
         async with self._client.investigate(_mandate("京0101"), lookups, Terms(incremental=True)) as investigation:
             async for report in investigation:
                 merged[report.position].MergeFrom(report)
                 self._show_increment(report, time.perf_counter() - began)
-        for institution in _PACE:
-            await self._stage.set_faults(institution)
+        for institution in _LATENCIES:
+            await self._testbed.set_faults(institution)
         self._count(investigation.totals, len(lookups))
-        proved = await prove(lookups, merged, seed=self._seed)
-        self._screen.print(
-            f"\n{proved} of these answers were recomputed from the mocks' seed: the same, to the last digit"
-        )
+        verified = await verify(lookups, merged, seed=self._seed)
+        self._screen.print(f"\n{verified} of these answers were recomputed from the mocks' seed: all equal")
 
     def _show_increment(self, report: Report, elapsed: float) -> None:
         for answer in report.answers:
@@ -134,30 +138,32 @@ class Play:
                 cell.pad_right(max(0, width - len(cell)))
                 line.append_text(cell)
             if report.final:
-                line.append("  [whole]", "bold cyan")
+                line.append("  [complete]", "bold cyan")
             self._screen.print(line, no_wrap=True, overflow="ellipsis", crop=True)
 
     async def _four_levels(self) -> None:
-        self._heading("Courts of all four levels ask; everything is new to the broker")
+        self._heading("Courts of all four levels ask; the cache is empty")
         batches = await self._ask_all()
         for court, batch in batches.items():
-            _require((_REGIONAL in batch.institutions) == (court != _OUTSIDE), f"{court} reached the wrong ones")
-        stats = await self._stage.stats()
-        _require(not any(one["duplicates"] for one in stats.values()), "an institution was asked the same twice")
+            _require(
+                (_REGIONAL in batch.institutions) == (court != _OUTSIDE), f"{court} reached the wrong institutions"
+            )
+        stats = await self._testbed.stats()
+        _require(not any(one["duplicates"] for one in stats.values()), "an institution received the same inquiry twice")
         asked = sum(one["first_attempts"] for one in stats.values())
-        self._screen.print(f"\nthe institutions counted {asked:,} inquiries, none of them twice")
+        self._screen.print(f"\nthe institutions received {asked:,} inquiries, none of them twice")
 
     async def _property_lookup(self, things: Sequence[Lookup]) -> None:
-        self._heading("The other way round: who holds this vehicle?")
+        self._heading("A property lookup: who holds this vehicle?")
         vehicles = [one for one in things if (one.property.WhichOneof("number") or "").startswith("vehicle")]
         chosen = (vehicles or things)[:1]
         batch = await self._ask("最高法", chosen, Terms())
-        _require(Outcome.FOUND in batch.totals.outcomes, "nobody holds a thing that is on record")
+        _require(Outcome.FOUND in batch.totals.outcomes, "no holder of a registered thing was found")
         self._screen.print(reports_table(batch.reports, frozenset(one.ref for one in chosen)))
-        await prove(chosen, batch.reports, seed=self._seed)
+        await verify(chosen, batch.reports, seed=self._seed)
 
     async def _regional_bank(self, lookups: Sequence[Lookup]) -> None:
-        self._heading(f"{_REGIONAL} answers courts of its region only; {_OUTSIDE} asks for it by name")
+        self._heading(f"{_REGIONAL} is reached only by courts of its region; {_OUTSIDE} selects it anyway")
         try:
             await self._ask(_OUTSIDE, lookups, Terms(institutions=(_REGIONAL,)))
         except RequestRefusedError as error:
@@ -166,37 +172,38 @@ class Play:
                 self._screen.print(Text(f"  {violation.field}: {violation.description}"))
             _require(_REGIONAL in str(error), "the refusal does not name the institution")
         else:
-            raise DemoFailedError("an institution was reached from outside its region")
+            raise DemoFailedError("an institution was reached by a court outside its region")
         inside = await self._ask("京", lookups, Terms(institutions=(_REGIONAL,)))
-        self._screen.print(f"the high court 京 gets its answers: {totals_line(inside.totals)}")
+        self._screen.print(f"the high court 京 may ask it: {totals_line(inside.totals)}")
 
     async def _from_cache(self) -> None:
-        self._heading("The same again: every answer from the cache")
+        self._heading("The same lookups again: every answer comes from the cache")
         before = await self._inquiries()
         batches = await self._ask_all()
         asked = await self._inquiries() - before
-        _require(not asked, f"institutions were asked {asked} times about what is in the cache")
-        _require(all(batch.totals.sources.keys() == {Source.CACHE} for batch in batches.values()), "not all cached")
-        self._screen.print("\nthe institutions counted 0 inquiries")
+        _require(not asked, f"institutions received {asked} inquiries whose answers are cached")
+        _require(
+            all(batch.totals.sources.keys() == {Source.CACHE} for batch in batches.values()),
+            "not every answer came from the cache",
+        )
+        self._screen.print("\nthe institutions received 0 inquiries")
 
     async def _failing(self, lookups: Sequence[Lookup]) -> None:
-        self._heading(
-            f"{_FAILING} goes down, and a court wants no cached answers; the reports say so, the others answer"
-        )
-        await self._stage.set_faults(_FAILING, down=True)
+        self._heading(f"{_FAILING} is down, and a court accepts no cached answers; the other institutions answer")
+        await self._testbed.set_faults(_FAILING, down=True)
         batch = await self._ask("京0101", lookups, Terms(max_age=0, timeout=10))
         self._screen.print(reports_table([report for report in batch.reports if not report.complete][:1]))
         self._screen.print()
         self._screen.print(_outcomes_table(batch))
         _require(batch.totals.unavailable == {_FAILING}, "the wrong institutions were unavailable")
-        _require(not batch.totals.complete, "an incomplete batch was called complete")
+        _require(not batch.totals.complete, "an incomplete batch was reported as complete")
         _require(not batch.outcomes[_FAILING, Outcome.NOT_FOUND], "a failure was reported as NOT_FOUND")
 
     async def _ask_all(self) -> dict[str, CourtRun]:
-        """Every court asks about its part, one court after the other."""
+        """Every court asks about its lookups, one court after the other."""
         shown = table("court", "level", "institutions", "lookups", "inquiries", "found", "first report", "all reports")
         batches = {}
-        for court, lookups in self._parts.items():
+        for court, lookups in self._lookups.items():
             batch = batches[court] = await self._ask(court, lookups, Terms())
             _require(batch.totals.complete, f"the reports to {court} are not complete")
             numbers = (len(batch.institutions), batch.totals.lookups, batch.totals.inquiries)
@@ -216,21 +223,24 @@ class Play:
                 reports.append(report)
         took = time.perf_counter() - began
         reports.sort(key=lambda report: report.position)
-        _require([one.ref for one in reports] == [one.ref for one in lookups], "not one report for each lookup")
+        _require(
+            [one.ref for one in reports] == [one.ref for one in lookups],
+            "there is not exactly one report for each lookup",
+        )
         self._count(investigation.totals, len(lookups))
         return CourtRun(reports, investigation.totals, first_after, took)
 
     def _count(self, totals: Totals, lookups: int) -> None:
-        _require(totals.lookups == lookups, "not every lookup was reported on")
-        self.score.add(totals)
+        _require(totals.lookups == lookups, "some lookups have no final report")
+        self.totals.add(totals)
 
     async def _inquiries(self) -> int:
-        return sum(one["inquiries"] for one in (await self._stage.stats()).values())
+        return sum(one["inquiries"] for one in (await self._testbed.stats()).values())
 
     async def _draw(self, mix: str, count: int) -> list[Lookup]:
-        """Lookups of people and things which exist in the mocks' population."""
+        """Draws lookups of people and things that exist in the mocks' population."""
         sizes = ("--count", str(count), "--mix", mix, "--format", "jsonl")
-        # The mix is part of the seed, or the first debtors would be drawn again among everybody.
+        # The seed depends on the mix: with equal seeds, the debtors of the first step would be drawn again.
         seeds = ("--seed", str(self._seed), "--rng-seed", str(self._seed * 1000 + len(mix)))
         return read_lookups(io.StringIO(await output("mock_institutions", "population", *sizes, *seeds)))
 
@@ -245,7 +255,7 @@ def _require(condition: object, otherwise: str) -> None:
 
 
 def _outcomes_table(batch: CourtRun) -> Table:
-    """How many answers each institution gave, by outcome."""
+    """The number of answers of each institution, by outcome."""
     counts = batch.outcomes
     columns = [outcome for outcome in Outcome if any(counted == outcome for _, counted in counts)]
     shown = table("institution", *(outcome.name for outcome in columns))

@@ -1,4 +1,4 @@
-"""What the demo plays on: mock institutions and a broker, each a process of its own, started and stopped by handle."""
+"""The demo's testbed: mock institutions and a broker as child processes."""
 
 import asyncio
 import json
@@ -16,30 +16,30 @@ import aiohttp
 from broker.config import DEFAULT
 from broker.errors import BrokerError
 
-_START_SECONDS = 30.0  # a cold start on a busy machine; usually one
-_STOP_SECONDS = 10.0  # mocks and broker need less than one when nothing is under way
-_TOLD = 2000  # characters of a program's log that are shown when it fails
+_START_SECONDS = 30.0  # s; usually one, but a cold start on a busy machine takes longer
+_STOP_SECONDS = 10.0  # s; mocks and broker need less than one when idle
+_SHOWN = 2000  # characters of a program's log that are shown if it fails
 
 
 class DemoFailedError(BrokerError):
-    """Something was not as it should be; the demo ends with exit code 1."""
+    """A program did not start, or a result was wrong. The demo ends with exit code 1."""
 
 
 class Program:
-    """A child that said in JSON, on its first line, that it is ready."""
+    """A child process that is ready. `announced` is the first line of its output, decoded from JSON."""
 
-    def __init__(self, process: asyncio.subprocess.Process, said: dict[str, Any]) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, announced: dict[str, Any]) -> None:
         self._process = process
-        self.said = said
+        self.announced = announced
 
     async def ended(self) -> None:
-        """Waits until it has ended on its own."""
+        """Waits until it has ended by itself."""
         await self._process.wait()
 
 
 @asynccontextmanager
 async def running(*arguments: str, log: Path) -> AsyncIterator[Program]:
-    """Runs `python -m arguments` for as long as the context lasts, with its log in a file; begins when it is ready.
+    """Runs `python -m arguments` while the context is open, with its log in a file. Waits until it is ready.
 
     Raises `DemoFailedError` if it does not start.
     """
@@ -47,10 +47,10 @@ async def running(*arguments: str, log: Path) -> AsyncIterator[Program]:
         process = await _python(arguments, stdout=subprocess.PIPE, stderr=file)
     try:
         try:
-            said = json.loads(await asyncio.wait_for(_first_line(process), _START_SECONDS))
+            announced = json.loads(await asyncio.wait_for(_first_line(process), _START_SECONDS))
         except (TimeoutError, ValueError):
             raise DemoFailedError(f"{arguments[0]} did not start:\n{_tail(log)}") from None
-        yield Program(process, said)
+        yield Program(process, announced)
     finally:
         await _stop(process)
 
@@ -60,7 +60,7 @@ async def _first_line(process: asyncio.subprocess.Process) -> bytes:
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
-    """Asks it to stop; kills it if it does not."""
+    """Terminates it, and kills it if it does not end in time."""
     if process.returncode is not None:
         return
     process.terminate()
@@ -72,7 +72,7 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 
 def _tail(log: Path) -> str:
-    return log.read_text(encoding="utf-8", errors="replace")[-_TOLD:]
+    return log.read_text(encoding="utf-8", errors="replace")[-_SHOWN:]
 
 
 async def _python(arguments: Sequence[str], *, stdout: int, stderr: IO[bytes] | int) -> asyncio.subprocess.Process:
@@ -80,7 +80,7 @@ async def _python(arguments: Sequence[str], *, stdout: int, stderr: IO[bytes] | 
 
 
 async def output(*arguments: str) -> str:
-    """What `python -m arguments` prints. Raises `DemoFailedError` if it fails."""
+    """The output of `python -m arguments`. Raises `DemoFailedError` if it fails."""
     process = await _python(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     printed, _ = await process.communicate()
     if process.returncode:
@@ -90,8 +90,8 @@ async def output(*arguments: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """The set: where everything is."""
+class Testbed:
+    """The running programs."""
 
     mocks: Program
     broker: Program
@@ -99,20 +99,20 @@ class Stage:
 
     @property
     def address(self) -> str:
-        """Where the broker listens."""
-        return str(self.broker.said["grpc"])
+        """The address of the broker."""
+        return str(self.broker.announced["grpc"])
 
     @property
     def urls(self) -> dict[str, str]:
-        """The mocks' base URLs, by institution."""
-        return dict(self.mocks.said["institutions"])
+        """The base URLs of the mocks, by institution."""
+        return dict(self.mocks.announced["institutions"])
 
     async def stats(self) -> dict[str, dict[str, Any]]:
-        """What each mock says it was asked."""
+        """The counters of each mock."""
         return {name: await self._json(f"{url}/stats") for name, url in self.urls.items()}
 
     async def set_faults(self, institution: str, **faults: Any) -> None:
-        """Replaces what is wrong with a mock."""
+        """Replaces the fault settings of a mock."""
         async with self.session.post(f"{self.urls[institution]}/faults", json=faults) as response:
             response.raise_for_status()
 
@@ -122,29 +122,29 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(folder: Path, seed: int) -> AsyncIterator[Stage]:
-    """Mocks and a broker at free ports, with everything they write in `folder`."""
+async def testbed(folder: Path, seed: int) -> AsyncIterator[Testbed]:
+    """Starts mocks and a broker on free ports, with all their files in `folder`."""
     path = folder / "broker.toml"
     arguments = ("--port-base", "0", "--seed", str(seed))
     async with running("mock_institutions", "serve", *arguments, log=folder / "mocks.log") as mocks:
-        path.write_text(configuration(folder, mocks.said["institutions"]), encoding="utf-8")
+        path.write_text(configuration(folder, mocks.announced["institutions"]), encoding="utf-8")
         async with (
             running("broker", "serve", "--config", str(path), log=folder / "broker.log") as broker,
             aiohttp.ClientSession() as session,
         ):
-            yield Stage(mocks, broker, session)
+            yield Testbed(mocks, broker, session)
 
 
 def configuration(folder: Path, urls: dict[str, str]) -> str:
-    """The default configuration with any free ports, its files in `folder`, and institutions at the URLs given."""
+    """The default configuration, with any free ports, its files in `folder`, and the institutions at these URLs."""
     text = DEFAULT.read_text(encoding="utf-8")
     text = re.sub(r'^(listen|metrics) = "(.*):\d+"', r'\1 = "\2:0"', text, flags=re.MULTILINE)
     text = text.replace('"var/', f'"{folder.as_posix()}/')
     head, *blocks = text.split("[[institution]]\n")
-    return "[[institution]]\n".join([head, *(_placed(block, urls) for block in blocks)])
+    return "[[institution]]\n".join([head, *(_with_url(block, urls) for block in blocks)])
 
 
-def _placed(block: str, urls: dict[str, str]) -> str:
+def _with_url(block: str, urls: dict[str, str]) -> str:
     name = re.search(r'^id = "(.*)"', block, flags=re.MULTILINE)
     url = urls[name[1]] if name else ""
     return re.sub(r'^url = ".*"', f'url = "{url}/v1/inquiries"', block, flags=re.MULTILINE)

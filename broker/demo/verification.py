@@ -1,4 +1,4 @@
-"""Proof that a report says what the institutions say: a mock's answer is recomputed, and compared member by member."""
+"""Verifies that reports agree with the institutions: a mock's answer is recomputed, and compared member by member."""
 
 import asyncio
 import json
@@ -13,48 +13,48 @@ from broker.demo.testbed import DemoFailedError, output
 from broker.v1.investigation_pb2 import Answer
 
 _PREFIX = re.compile(r"(OUTCOME|DOCUMENT_TYPE|MEASURE_TYPE|ACCOUNT_STATUS)_(?=[A-Z])")
-_MOST = 4  # answers recomputed at a time; each takes a process, and that half a second
-_BROKERS_OWN = ("institution_id", "observed_at", "source")
+_MAX_VERIFIED = 4  # answers; each is recomputed by a process, which takes half a second
+_SET_BY_BROKER = ("institution_id", "observed_at", "source")
 
 
-def plain(value: Any) -> Any:
-    """A value in the form that protobuf's JSON and the mocks' share: short names, ISO dates, no empty members."""
+def normalised(value: Any) -> Any:
+    """Normalises protobuf's JSON and the mocks' JSON to one form: short names, ISO dates, no empty members."""
     match value:
         case {"year": year, "month": month, "day": day}:
             return f"{year:04d}-{month:02d}-{day:02d}"
         case {"value": number}:
             return number
         case dict():
-            members = {name: plain(member) for name, member in value.items()}
+            members = {name: normalised(member) for name, member in value.items()}
             return {name: member for name, member in members.items() if member not in ("0", "False", "", [])}
         case list():
-            return [plain(member) for member in value]
+            return [normalised(member) for member in value]
         case _:
             return _PREFIX.sub("", str(value))
 
 
-async def prove(lookups: Sequence[Lookup], reports: Sequence[Report], *, seed: int) -> int:
-    """Recomputes some answers, of those FOUND if there are any. Returns how many; `reports` are in the lookups' order.
+async def verify(lookups: Sequence[Lookup], reports: Sequence[Report], *, seed: int) -> int:
+    """Recomputes some answers, preferably FOUND ones. Returns how many. `reports` are in the order of the lookups.
 
-    Raises `DemoFailedError` if one is wrong.
+    Raises `DemoFailedError` if an answer is wrong.
     """
     pairs = [(lookup, answer) for lookup, report in zip(lookups, reports, strict=True) for answer in report.answers]
     pairs.sort(key=lambda pair: pair[1].outcome)  # FOUND comes first
-    await asyncio.gather(*(_prove(lookup, answer, seed) for lookup, answer in pairs[:_MOST]))
-    return len(pairs[:_MOST])
+    await asyncio.gather(*(_verify(lookup, answer, seed) for lookup, answer in pairs[:_MAX_VERIFIED]))
+    return len(pairs[:_MAX_VERIFIED])
 
 
-async def _prove(lookup: Lookup, answer: Answer, seed: int) -> None:
+async def _verify(lookup: Lookup, answer: Answer, seed: int) -> None:
     subject_type, number, name = _subject(lookup)
     subject = ("--type", subject_type.name, "--number", number, "--name", name)
     printed = await output(
         "mock_institutions", "answer", "--seed", str(seed), "--institution", answer.institution_id, *subject
     )
-    said = MessageToDict(answer, preserving_proto_field_name=True)
-    for member in _BROKERS_OWN:
-        del said[member]
-    if plain(said) != plain(json.loads(printed)):
-        msg = f"the answer of {answer.institution_id} to lookup {lookup.ref} is not what the institution says"
+    reported = MessageToDict(answer, preserving_proto_field_name=True)
+    for member in _SET_BY_BROKER:
+        del reported[member]
+    if normalised(reported) != normalised(json.loads(printed)):
+        msg = f"the answer of {answer.institution_id} to lookup {lookup.ref} differs from the recomputed one"
         raise DemoFailedError(msg)
 
 

@@ -1,1 +1,1 @@
-"""What people read and write: files of lookups in, tables of answers out."""
+"""Text formats for people: files of lookups as input, tables of answers as output."""

@@ -1,8 +1,8 @@
-"""Reads lookups from CSV or JSON Lines, all before the first is asked: a slip in line 9,000 costs nobody an inquiry.
+"""Reads lookups from CSV or JSON Lines.
 
-The columns are ref, type, number and name. `type` is a SubjectType by its short name; `ref` is line-3 on the third
-line if it is left out, and `name` may be left out for a thing. Whatever is wrong is named by line and column, never by
-content.
+The whole file is read before the first inquiry is sent, so that an error in line 9,000 costs no inquiries. The columns
+are ref, type, number and name. `type` is the short name of a SubjectType; `ref` is by default line-3 on the third
+line; `name` may be omitted for a property. Error messages name line and column, but do not quote the content.
 """
 
 import csv
@@ -19,7 +19,7 @@ TYPES = ", ".join(SubjectType.__members__)
 
 
 class LookupFileError(Exception):
-    """The file is wrong: the message says where, and what to do about it."""
+    """The file is invalid. The message says where, and how to correct it."""
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True):
@@ -30,20 +30,20 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read_lookups(file: TextIO) -> list[Lookup]:
-    """All lookups of a file. Raises `LookupFileError`. A file that begins with `{` is JSON Lines, any other is CSV."""
+    """Reads all lookups of a file: JSON Lines if it begins with `{`, else CSV. Raises `LookupFileError`."""
     try:
-        text = file.read().removeprefix("\ufeff")  # the mark that some spreadsheets put before UTF-8
+        text = file.read().removeprefix("\ufeff")  # the byte order mark that some spreadsheet programs write
     except UnicodeDecodeError:
-        raise LookupFileError("is not in UTF-8: convert it") from None
+        raise LookupFileError("is not encoded in UTF-8: convert it") from None
     rows = _json_rows if text.lstrip().startswith("{") else _csv_rows
     lookups = [_lookup(number, line) for number, line in rows(io.StringIO(text))]
     if not lookups:
-        raise LookupFileError("holds no lookups")
+        raise LookupFileError("contains no lookups")
     return lookups
 
 
 def parse_type(text: str) -> SubjectType:
-    """The type of a short name, in any case. Raises `ValueError`."""
+    """The subject type with this short name, in upper or lower case. Raises `ValueError`."""
     try:
         return SubjectType[text.strip().upper().replace("-", "_")]
     except KeyError:
@@ -55,7 +55,7 @@ def _lookup(number: int, line: _Line) -> Lookup:
         subject_type = parse_type(line.type)
     except ValueError as error:
         raise _error(number, "type", str(error)) from None
-    ref = line.ref or f"line-{number}"  # a bare number could be another line's own ref
+    ref = line.ref or f"line-{number}"  # a number alone could be the ref of another line
     return lookup(ref, subject_type, line.number, line.name)
 
 
@@ -68,7 +68,7 @@ def _json_rows(lines: Iterable[str]) -> Iterator[tuple[int, _Line]]:
         except msgspec.ValidationError as error:
             raise _invalid(number, error) from None
         except msgspec.DecodeError:
-            raise _error(number, "", "is not JSON; each line holds one object") from None
+            raise _error(number, "", "is not JSON: each line must be one object") from None
 
 
 def _csv_rows(lines: Iterable[str]) -> Iterator[tuple[int, _Line]]:
@@ -84,9 +84,11 @@ def _csv_rows(lines: Iterable[str]) -> Iterator[tuple[int, _Line]]:
 
 
 def _check_header(header: list[str], line: int) -> None:
-    for place, column in enumerate(header, start=1):
+    for number, column in enumerate(header, start=1):
         if column not in COLUMNS or header.count(column) > 1:
-            raise _error(line, str(place), f"must be another of {', '.join(COLUMNS)}: the first line names the columns")
+            raise _error(
+                line, str(number), f"must be one of {', '.join(COLUMNS)}, each once: the first line names the columns"
+            )
     for column in ("type", "number"):
         if column not in header:
             raise _error(line, column, f"is missing: the first line names the columns, {','.join(COLUMNS)}")
@@ -94,14 +96,18 @@ def _check_header(header: list[str], line: int) -> None:
 
 def _csv_line(number: int, header: list[str], cells: list[str]) -> _Line:
     if len(cells) != len(header):
-        raise _error(number, "", f"has {len(cells)} cells, {len(header)} are needed: quote a comma inside a cell")
+        raise _error(
+            number,
+            "",
+            f"has {len(cells)} cells instead of {len(header)}: put quotes around a cell that contains a comma",
+        )
     row: dict[str, Any] = dict(zip(header, (cell.strip() for cell in cells), strict=True))
     return msgspec.convert(row, _Line)
 
 
 def _invalid(number: int, error: msgspec.ValidationError) -> LookupFileError:
-    reason, _, place = str(error).partition(" - at `$")
-    return _error(number, place.strip("`."), reason)
+    reason, _, path = str(error).partition(" - at `$")
+    return _error(number, path.strip("`."), reason)
 
 
 def _error(line: int, column: str, reason: str) -> LookupFileError:

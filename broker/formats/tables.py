@@ -1,4 +1,4 @@
-"""Reports as people read them: tables for a terminal. Text of institutions is shown as text, never as markup."""
+"""Formats reports as tables for a terminal. Text from institutions is never interpreted as markup or control codes."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC
@@ -22,23 +22,23 @@ _STYLES = {
     Outcome.TIMED_OUT: "bold red",
     Outcome.PENDING: "yellow",
 }
-_MOST_ASSETS = 6
-"""Shown of one answer; more would bury the next institution's. `--json` shows all."""
+_MAX_ASSETS = 6
+"""The number of assets shown per answer. `--json` prints all."""
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Where tables go; without a terminal to ask for its width, wide enough for one line per answer."""
+    """The console for tables. If it is not a terminal, its width is enough for one line per answer."""
     screen = Console(stderr=stderr, highlight=False)
     return screen if screen.is_terminal else Console(stderr=stderr, highlight=False, width=160)
 
 
-def _text(said: str) -> Text:
-    """What somebody else wrote, without what a terminal would obey."""
-    return Text("".join([character if character.isprintable() else "\ufffd" for character in said]))
+def _text(text: str) -> Text:
+    """Text from elsewhere, without control characters."""
+    return Text("".join([character if character.isprintable() else "\ufffd" for character in text]))
 
 
 def table(*columns: str, title: str = "") -> Table:
-    """An empty table in the house style."""
+    """An empty table in the style of all tables."""
     made = Table(title=title or None, title_justify="left", box=None, header_style="bold cyan", pad_edge=False)
     for column in columns:
         made.add_column(column, overflow="fold")
@@ -46,18 +46,18 @@ def table(*columns: str, title: str = "") -> Table:
 
 
 def reports_table(reports: Iterable[pb.Report], things: frozenset[str] = frozenset()) -> Table:
-    """One row per answer. `things`: refs of lookups about a thing, whose holders are what was asked for."""
+    """One row per answer. `things`: the refs of property lookups, whose answers show the holders."""
     made = table("ref", "institution", "outcome", "what", "source", "as of")
     for report in reports:
         ref = report.ref
         for answer in sorted(report.answers, key=lambda answer: answer.institution_id):
             made.add_row(_text(ref), *answer_cells(answer, holders=report.ref in things))
-            ref = ""  # said once
+            ref = ""  # only in the first row of a report
     return made
 
 
 def answer_cells(answer: pb.Answer, *, holders: bool = False) -> list[Text]:
-    """Institution, outcome, what it says, source, and as of when."""
+    """The cells of an answer: institution, outcome, content, source, and time of observation."""
     outcome = Outcome(answer.outcome)
     as_of = answer.observed_at.ToDatetime(UTC).strftime("%Y-%m-%d %H:%M:%SZ") if answer.HasField("observed_at") else ""
     return [
@@ -73,13 +73,13 @@ def _lines(answer: pb.Answer, *, holders: bool) -> Sequence[str]:
     if answer.HasField("problem"):
         problem = answer.problem
         return [" ".join(part for part in (f"{problem.reason}:", problem.field, problem.message) if part)]
-    lines = [asset_line(asset, holders=holders) for asset in answer.assets[:_MOST_ASSETS]]
-    more = len(answer.assets) - _MOST_ASSETS
+    lines = [asset_line(asset, holders=holders) for asset in answer.assets[:_MAX_ASSETS]]
+    more = len(answer.assets) - _MAX_ASSETS
     return [*lines, f"and {more} more"] if more > 0 else lines
 
 
 def asset_line(asset: asset_pb2.Asset, *, holders: bool = False) -> str:
-    """An asset in short: what it is, whose (if asked, or if it is shared), and the measures already laid on it."""
+    """An asset in one line: what it is, its holders (if asked for, or several), and the measures already in force."""
     parts = [_details(asset)]
     if holders or len(asset.holders) > 1:
         parts.append("held by " + ", ".join(f"{one.name} {one.share}".strip() for one in asset.holders))

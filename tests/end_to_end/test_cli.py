@@ -86,7 +86,7 @@ def test_increments_add_up_to_the_same(broker: Broker, people: Lines) -> None:
 def test_increments_are_for_programs(broker: Broker, people: Lines) -> None:
     result = investigate(broker, "--incremental", "-", stdin=as_json(people))
     assert result.exit_code == 2
-    assert "--incremental goes with --json" in result.output
+    assert "--incremental requires --json" in result.output
 
 
 def test_asking_anew_asks_anew_even_within_the_same_second(broker: Broker, people: Lines) -> None:
@@ -193,19 +193,19 @@ def test_wrong_usage(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("", "holds no lookups"),
-        ("ref,type,number,name\n", "holds no lookups"),
+        ("", "contains no lookups"),
+        ("ref,type,number,name\n", "contains no lookups"),
         ("ref,number\n1,2\n", "line 1, column type: is missing"),
-        ("ref,type,number,nmae\n1,2\n", "line 1, column 4: must be another of ref, type, number, name"),
+        ("ref,type,number,nmae\n1,2\n", "line 1, column 4: must be one of ref, type, number, name"),
         ("type,type,number\n", "line 1, column 1"),
         ("type,number\nRESIDENT_ID,secret\nSHIP,secret\n", "line 3, column type: must be one of RESIDENT_ID"),
-        ("type,number\nsecret\n", "line 2: has 1 cells, 2 are needed"),
+        ("type,number\nsecret\n", "line 2: has 1 cells instead of 2"),
         ('type,number\nRESIDENT_ID,"sec"ret"\n', "line 2: is not CSV"),
         ('{"type": "RESIDENT_ID", "number": "1"}\n{"type": "RESIDENT_ID", secret}\n', "line 2: is not JSON"),
         ('{"type": "RESIDENT_ID", "number": 7777}', "line 1, column number: Expected `str`"),
         ('{"type": "RESIDENT_ID"}', "line 1: Object missing required field `number`"),
         ('\n\n{"type": "secret", "number": ""}', "column type: must be one of"),
-        (b"type,number\nRESIDENT_ID,\xff\xfe\n", "is not in UTF-8"),
+        (b"type,number\nRESIDENT_ID,\xff\xfe\n", "is not encoded in UTF-8"),
     ],
 )
 def test_a_wrong_file_is_told_by_line_and_column(content: str | bytes, complaint: str) -> None:
@@ -252,7 +252,7 @@ def test_institutions_by_court(broker: Broker) -> None:
 def test_health(broker: Broker) -> None:
     result = run("health", "--broker", broker.address)
     assert result.exit_code == 0
-    assert "takes requests" in result.stdout
+    assert "accepts requests" in result.stdout
 
 
 def test_the_default_configuration_is_valid_as_printed(tmp_path: Path) -> None:

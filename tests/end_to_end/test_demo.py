@@ -1,4 +1,4 @@
-"""The demo: it performs, it sums up in one line, and it fails when what it shows is not so."""
+"""The demo runs, prints one line of totals, and fails if a result is wrong."""
 
 import asyncio
 import re
@@ -11,7 +11,7 @@ import pytest
 
 from broker.client import SubjectType, lookup
 from broker.demo.testbed import DemoFailedError, running
-from broker.demo.verification import plain, prove
+from broker.demo.verification import normalised, verify
 from broker.v1 import investigation_pb2 as pb
 
 LAST = re.compile(
@@ -35,17 +35,17 @@ def test_the_demo_ends_with_one_line_that_adds_up(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_wrong_answer_fails_the_proof(things: Sequence[dict[str, str]]) -> None:
+def test_a_wrong_answer_fails_the_demo(things: Sequence[dict[str, str]]) -> None:
     thing = next(line for line in things if line["type"].startswith("VEHICLE"))
     asked = lookup("1", SubjectType[thing["type"]], thing["number"])
     answer = pb.Answer(institution_id="mock-vehicle", outcome="OUTCOME_NOT_FOUND", source="SOURCE_INSTITUTION")
     answer.observed_at.GetCurrentTime()
     with pytest.raises(DemoFailedError, match="mock-vehicle") as caught:
-        asyncio.run(prove([asked], [pb.Report(answers=[answer])], seed=1))
+        asyncio.run(verify([asked], [pb.Report(answers=[answer])], seed=1))
     assert thing["number"] not in str(caught.value)
 
 
-def test_what_does_not_start_says_why(tmp_path: Path) -> None:
+def test_a_program_that_does_not_start_is_reported_with_its_log(tmp_path: Path) -> None:
     async def start() -> None:
         async with running("no_such_module", log=tmp_path / "log"):
             pass
@@ -54,9 +54,9 @@ def test_what_does_not_start_says_why(tmp_path: Path) -> None:
         asyncio.run(start())
 
 
-def test_both_jsons_have_one_plain_form() -> None:
+def test_both_kinds_of_json_are_normalised_to_one_form() -> None:
     contract = {"type": "MEASURE_TYPE_FREEZE", "on": {"year": 2026, "month": 1, "day": 31}, "area": {"value": "8.10"}}
     mock = {"type": "FREEZE", "on": "2026-01-31", "area": "8.10", "mortgaged": False, "share": "", "nanos": 0}
-    assert plain(contract) == plain(mock)
-    assert plain({"units": "12"}) == plain({"units": 12})
-    assert plain({"units": "12"}) != plain({"units": 13})
+    assert normalised(contract) == normalised(mock)
+    assert normalised({"units": "12"}) == normalised({"units": 12})
+    assert normalised({"units": "12"}) != normalised({"units": 13})
