@@ -1,4 +1,4 @@
-"""What README and docs show runs as it stands there."""
+"""The commands and examples in README and docs run as pasted, and the files they name exist."""
 
 import re
 import subprocess
@@ -47,11 +47,23 @@ def test_the_commands_of_the_first_call_run(broker: Broker, tmp_path: Path) -> N
         assert ended.returncode == 0, (line, ended.stderr)
 
 
+PATHS = re.compile(r"`((?:benchmarks|broker|deploy|docs|loadtest|mock_institutions|proto|scripts|tests)/[\w./-]*)`")
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/api.md", "docs/institutions.md"])
+def test_the_files_named_exist(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    links = [path.partition("#")[0] for path in re.findall(r"\]\(([^)]+)\)", text) if "://" not in path]
+    missing = [path for path in PATHS.findall(text) if not (ROOT / path).exists()]
+    missing += [link for link in links if not ((ROOT / document).parent / link).exists()]
+    assert not missing
+
+
 NUMBERS = re.compile(r"(?<![0-9A-Za-z])(?:[0-9]{17}[0-9Xx]|[0-9]{16,19})(?![0-9A-Za-z])")
 
 
 def shown() -> dict[str, str]:
-    """What people copy examples from, by name."""
+    """The texts from which people copy examples, by name."""
     documents = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     texts = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in documents}
     return {**texts, "investigate --help": investigate.get_help(Context(investigate))}
@@ -62,7 +74,7 @@ def test_the_numbers_shown_pass_their_own_checks(text: str) -> None:
     numbers = NUMBERS.findall(text)
     types = [SubjectType.RESIDENT_ID if len(one) == 18 else SubjectType.BANK_ACCOUNT for one in numbers]
     _, faults = normalise_numbers(types, numbers, today=date.today())  # noqa: DTZ011 - any day will do
-    assert {numbers[place]: fault.reason for place, fault in faults.items()} == {}
+    assert {numbers[index]: fault.reason for index, fault in faults.items()} == {}
 
 
 def test_there_are_numbers_to_check() -> None:
