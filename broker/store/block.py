@@ -63,6 +63,16 @@ def count_of(block: Buffer) -> int:
     return int.from_bytes(block[:_COUNT], "little")
 
 
+def is_whole(block: bytes) -> bool:
+    """Whether a block is as long as it says."""
+    count = count_of(block)
+    body = _COUNT + _ROW.itemsize * count
+    if not count or len(block) < body:
+        return False
+    sizes = np.frombuffer(block, _ROW, count, _COUNT)["size"]
+    return len(block) == body + int(sizes.sum(dtype=np.int64)) if sizes.all() else count == 1
+
+
 def rows_of(numbers: Sequence[int], blocks: Iterable[Buffer]) -> tuple[Rows, Places]:
     """The rows of some blocks, one after the other, and the place of each record."""
     raw = []

@@ -1,7 +1,7 @@
 """The LMDB file under the store: opening it, making sure it is ours and whole, setting it aside if it is not.
 
-A cache that cannot be used is renamed, never deleted, and a new one begun: somebody may want to know what happened.
-Only what is wrong with the file itself leads there; a folder that cannot be written is the operator's to mend.
+A file that cannot be used is set aside with its folder (store.folder), and a new one begun. Only what is wrong with the
+file itself leads there; a folder that cannot be written is a matter for the operator.
 
 The file holds two databases: `records`, the log (store.log), and `meta` with
 
@@ -9,46 +9,28 @@ The file holds two databases: `records`, the log (store.log), and `meta` with
     salt     16 random bytes; the file's encryption key is derived from them and the master key
     check    a known text, sealed: opens only under the right master key
     epoch    counted up durably at each opening; half of every nonce (store.cipher)
-
-Several workers may have the folder open. A lock on the folder itself is the right to write, to begin a file, and to set
-one aside; whoever holds it learns whether the folder he has is still the one of that name.
 """
 
-import fcntl
-import logging
+import math
 import os
 import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import count
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import lmdb
 
 from broker.errors import StoreError
 from broker.store.cipher import Cipher, derive
+from broker.store.folder import Folder
 from broker.store.index import Index
-from broker.store.lmdb_check import ENGINE
-
-log = logging.getLogger(__name__)
+from broker.store.lmdb_check import DAMAGE, ENGINE, MAX_READERS, command, is_begun, read_metas
+from broker.store.lmdb_pages import DamageError
 
 _FORMAT = b"2"
 _CHECK = b"property investigation broker: answers"
 # Room kept for deleting, which copies the pages of the tree it takes something from.
 _KEPT_SHARE = 1 / 32
 _KEPT_LEAST = 1 << 20  # bytes
-_NO_FOLDER = -1
-_MAX_READERS = 1024  # LMDB's 126 would be used up by dead workers' slots between two checks
-DAMAGE = (
-    lmdb.InvalidError,
-    lmdb.CorruptedError,
-    lmdb.VersionMismatchError,
-    lmdb.PageNotFoundError,
-    lmdb.IncompatibleError,
-)
-"""What LMDB says of a file that is damaged or not its own."""
 
 
 class _UnusableError(Exception):
@@ -66,17 +48,17 @@ class StoreFile:
         self.path = path
         self._master_key = master_key
         self._map_size = map_size
-        self._folder = _NO_FOLDER
+        self._folder: Folder | None = None
         self.is_open = False
         self.open()
 
     def close(self) -> None:
         """Lets go of the file. May be called again."""
-        if self._folder != _NO_FOLDER:
+        if self._folder is not None:
             if self.is_open:
                 self.env.close()
-            os.close(self._folder)
-        self._folder, self.is_open = _NO_FOLDER, False
+            self._folder.close()
+        self._folder, self.is_open = None, False
 
     def open(self) -> None:
         """Opens the file, beginning a new one if there is none, or none that can be used. Raises `StoreError`."""
@@ -90,21 +72,13 @@ class StoreFile:
             self.close()
             raise self._unusable(error) from error
 
-    @contextmanager
-    def exclusive(self) -> Iterator[None]:
+    def exclusive(self) -> AbstractContextManager[None]:
         """The right to write, which one worker has at a time."""
-        fcntl.flock(self._folder, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._folder, fcntl.LOCK_UN)
+        return self._open_folder().exclusive(patience=math.inf)
 
     def is_current(self) -> bool:
-        """Whether this is still the folder of that name: another worker, or the operator, may have moved it away."""
-        try:
-            return os.path.samestat(self.path.stat(), os.fstat(self._folder))
-        except FileNotFoundError:
-            return False
+        """Whether the open folder is still the one of that name."""
+        return self._open_folder().is_current()
 
     def set_aside(self, reason: Exception) -> None:
         """Closes the file, which proved damaged in use, and renames it. Raises `StoreError`; may be called again."""
@@ -113,9 +87,15 @@ class StoreFile:
             self.is_open = False
         try:
             with self.exclusive():
-                self._rename(reason)
+                self._open_folder().set_aside(reason)
         except OSError as error:
             raise self._unusable(error) from error
+
+    def _open_folder(self) -> Folder:
+        if self._folder is None:
+            msg = f"store {self.path}: it could not be opened yet; check that the folder is writable and has room"
+            raise StoreError(msg)
+        return self._folder
 
     def _unusable(self, error: Exception) -> StoreError:
         return StoreError(f"store {self.path}: {error}; check that the folder is writable and has room")
@@ -135,23 +115,28 @@ class StoreFile:
         while not self.is_open:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.close()
-            self._folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            self._folder = Folder(self.path)
             with self.exclusive():
                 if not self.is_current():  # it was set aside while we waited
                     continue
                 try:
                     self._open()
                 except (*DAMAGE, _UnusableError) as reason:
-                    self._rename(reason)
+                    self._folder.set_aside(reason)
                     raise
                 self.is_open = True
 
     def _open(self) -> None:
+        if is_begun(self.path):  # LMDB takes some wrong numbers in there for a lack of memory
+            try:
+                read_metas(self.path / "data.mdb")
+            except DamageError as error:
+                raise _UnusableError(error) from error
         self.env = lmdb.open(
             str(self.path),
             map_size=self._map_size,
             max_dbs=2,
-            max_readers=_MAX_READERS,
+            max_readers=MAX_READERS,
             mode=0o600,
             lib_version=ENGINE,
             metasync=False,  # after a power failure the last commit may be missing; the one before is whole
@@ -175,8 +160,7 @@ class StoreFile:
         # LMDB leaves a last page unwritten if it was given up before its commit. Only reading everything can tell; and
         # since LMDB ends the process that stumbles over some kinds of damage, another process does it.
         os.truncate(data, expected)
-        reading = [sys.executable, "-m", "broker.store.lmdb_check", str(self.path)]
-        if subprocess.run(reading, capture_output=True, check=False).returncode:  # noqa: S603 - our own module
+        if subprocess.run(command(self.path), capture_output=True, check=False).returncode:  # noqa: S603 - our own module
             msg = "it was cut short"
             raise _UnusableError(msg)
 
@@ -204,12 +188,3 @@ class StoreFile:
         # The epoch must be durable before the first record is sealed, or its nonces could come twice.
         self.env.sync(True)  # noqa: FBT003 - py-lmdb takes it by position only
         self.index = Index(self.path / "index", store=salt)
-
-    def _rename(self, reason: Exception) -> None:
-        if not self.is_current():  # somebody was faster
-            return
-        stem = f"{self.path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
-        names = (self.path.with_name(f"{stem}-{number}") for number in count(1))
-        aside = next(name for name in names if not name.exists())
-        self.path.rename(aside)
-        log.error("store %s cannot be used: %s; kept as %s, beginning a new one", self.path, reason, aside.name)

@@ -27,7 +27,8 @@ import lmdb
 from broker.errors import StoreError, origin
 from broker.store.base import Statements, StoreStatistics
 from broker.store.fair_lock import FairLock
-from broker.store.lmdb_file import DAMAGE, StoreFile
+from broker.store.lmdb_check import DAMAGE
+from broker.store.lmdb_file import StoreFile
 from broker.store.log import Log
 from broker.store.memtable import Memtable
 

@@ -1,0 +1,103 @@
+"""The folder a store lies in, the lock on it, and how it is set aside.
+
+Several workers may have the folder open. Its lock (flock on the folder itself) is the right to write, to begin a file
+in it, and to set it aside. A cache that cannot be used is renamed, never deleted: somebody may want to know what
+happened. Whoever holds the lock therefore asks whether the folder it opened is still the one of that name.
+
+No wait for the lock is without bound: the worker that holds it may be stopped. The lock is polled, because a wait for
+flock cannot be ended from outside.
+"""
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+from broker.errors import StoreError
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 5.0  # s to wait for the lock: it is held for a round of writing, which takes half a second at most
+_FIRST_PAUSE = 0.0002  # s between the first two attempts to take the lock, doubled each time
+LONGEST_PAUSE = 0.004  # s; whoever takes the lock again and again leaves it alone for longer than this in between
+_LOCKS = Path("/proc/locks")
+
+
+class LockedError(StoreError):
+    """Another process held the lock for as long as there was patience to wait."""
+
+
+class Folder:
+    """An open folder. State: its descriptor."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens the folder. Raises `OSError`."""
+        self.path = path
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+
+    def close(self) -> None:
+        """Lets go of the folder."""
+        os.close(self._descriptor)
+
+    @contextmanager
+    def exclusive(self, *, patience: float = PATIENCE, pause: Callable[[float], object] = time.sleep) -> Iterator[None]:
+        """The lock, waited for during `patience` seconds. Raises `LockedError`.
+
+        `pause` waits for some seconds between two attempts, and returns something true to give up.
+        """
+        deadline, wait = time.monotonic() + patience, _FIRST_PAUSE
+        while not self._try_lock():
+            if time.monotonic() > deadline or pause(wait):
+                msg = f"store {self.path}: its lock is held by {self._holder()}; end that if it is stopped"
+                raise LockedError(msg)
+            wait = min(2 * wait, LONGEST_PAUSE)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def is_current(self) -> bool:
+        """Whether this is still the folder of that name: another worker, or the operator, may have moved it away."""
+        try:
+            return os.path.samestat(self.path.stat(), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            return False
+
+    def size(self) -> int:
+        """Bytes in the files of the folder."""
+        sizes = (os.stat(name, dir_fd=self._descriptor).st_size for name in os.listdir(self._descriptor))  # noqa: PTH208 - of the open folder
+        return sum(sizes)
+
+    def set_aside(self, reason: object) -> bool:
+        """Renames the folder, for the holder of its lock. Returns whether this was still needed. Raises `OSError`."""
+        if not self.is_current():  # somebody was faster
+            return False
+        stem = f"{self.path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+        names = (self.path.with_name(f"{stem}-{number}") for number in count(1))
+        aside = next(name for name in names if not name.exists())
+        self.path.rename(aside)
+        log.error("store %s cannot be used: %s; kept as %s, beginning a new one", self.path, reason, aside.name)
+        return True
+
+    def _try_lock(self) -> bool:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _holder(self) -> str:
+        """Who holds the lock, as far as the kernel tells."""
+        status = os.fstat(self._descriptor)
+        file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+        try:
+            lines = [line.split() for line in _LOCKS.read_text().splitlines()]
+        except OSError:
+            lines = []
+        # As in "1: FLOCK  ADVISORY  WRITE 4711 fd:00:131 0 EOF"; what waits has "->" in second place.
+        holders = [line[4] for line in lines if line[1:2] == ["FLOCK"] and line[5:6] == [file]]
+        return f"process {holders[0]}" if holders else "another process"
