@@ -1,4 +1,4 @@
-"""The client a court system imports: a batch of any size in, reports as they come, nothing asked twice for nothing.
+"""The Python client for court systems: takes any number of lookups, and yields reports as they arrive.
 
     async with Client("127.0.0.1:50051") as client:
         async with client.investigate(mandate, lookups, Terms(timeout=30)) as investigation:
@@ -6,7 +6,8 @@
                 ...
         print(investigation.totals)
 
-asyncio only, as grpc.aio is. What one institution did is data in the reports; an exception is about the request.
+It requires asyncio, like grpc.aio. The failure of an institution is data in the reports; exceptions concern the
+request.
 """
 
 from broker.client.client import Client

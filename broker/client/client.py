@@ -1,4 +1,4 @@
-"""Connections to a broker, and its RPCs over them. The only module here that knows gRPC's calls."""
+"""Connections to a broker, and its RPCs. The only module of the client that makes gRPC calls."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
@@ -18,25 +18,26 @@ _SERVICE = "broker.v1.InvestigationService"
 _Stub: Any = InvestigationServiceStub  # generated without types
 _USUAL = Terms()
 _LARGEST_MESSAGE = 64 * 1024 * 1024
-"""Bytes. The broker aims at 1 MiB; one report on somebody known to thousands of institutions may exceed gRPC's 4."""
+"""Bytes. Messages usually have up to 1 MiB, but a single report with thousands of answers may exceed gRPC's default."""
 
 
 class Client:
-    """A pool of connections to one broker address; an async context manager.
+    """A pool of connections to one broker address. Use it as an async context manager.
 
-    Workers of a broker share one port, and the kernel deals connections out to them, not calls: so several channels,
-    used in turn, spread the load and survive the loss of a worker.
+    The workers of a broker share one port, and the kernel distributes connections, not calls, among them. Several
+    channels, used in turn, therefore balance the load, and tolerate the loss of a worker.
     """
 
     def __init__(self, address: str, *, channels: int = 2, pause: Pause = asyncio.sleep) -> None:
-        """Belongs to the event loop that runs now. `address`: host:port. `pause`: how to wait between attempts.
+        """Binds the client to the running event loop.
 
-        Raises `ValueError` if there would be no channel.
+        `address` is host:port, `channels` the number of connections, and `pause` waits between attempts. Raises
+        `ValueError` if `channels` is less than 1.
         """
         if channels < 1:
             msg = "channels must be at least 1"
             raise ValueError(msg)
-        # gRPC shares connections between channels of equal arguments, whatever they mean: so these differ.
+        # gRPC shares a connection between channels with equal arguments, so the arguments must differ.
         self._channels = [grpc.aio.insecure_channel(address, _options(number)) for number in range(channels)]
         self._next = cycle(self._channels)
         self._pause = pause
@@ -48,24 +49,24 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Closes the connections; calls under way are cancelled."""
+        """Closes the connections, and cancels calls in progress."""
         for channel in self._channels:
             await channel.close()
 
     def investigate(
         self, mandate: inquiry_pb2.Mandate, lookups: Iterable[pb.Lookup], terms: Terms = _USUAL
     ) -> Investigation:
-        """Asks about any number of lookups; see `Investigation` for what comes back. Nothing is asked before that."""
+        """Returns an `Investigation` of any number of lookups. Nothing is sent before it is iterated over."""
         return Investigation(self._ask, mandate, lookups, terms, pause=self._pause)
 
     async def institutions(self, court_code: str = "", *, timeout: float = 10.0) -> list[pb.Institution]:  # noqa: ASYNC109 - gRPC's own deadline
-        """The institutions a court can reach, or all, by id. Raises `ClientError`."""
+        """The institutions that a court can reach, or all of them, ordered by id. Raises `ClientError`."""
         stub = _Stub(next(self._next))
         reply = await _reply(stub.ListInstitutions(pb.ListInstitutionsRequest(court_code=court_code), timeout=timeout))
         return list(reply.institutions)
 
     async def health(self, *, timeout: float = 5.0) -> bool:  # noqa: ASYNC109 - gRPC's own deadline
-        """Whether the broker takes requests. Raises `ClientError` if it cannot be asked."""
+        """Whether the broker accepts requests. Raises `ClientError` if it cannot be reached."""
         stub = health_pb2_grpc.HealthStub(next(self._next))
         reply = await _reply(stub.Check(health_pb2.HealthCheckRequest(service=_SERVICE), timeout=timeout))
         return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
@@ -73,7 +74,7 @@ class Client:
     async def _ask(
         self,
         request: pb.InvestigateRequest,
-        timeout: float | None,  # noqa: ASYNC109 - gRPC's own deadline, which the broker learns of
+        timeout: float | None,  # noqa: ASYNC109 - gRPC's own deadline, which is sent to the broker
     ) -> AsyncGenerator[pb.InvestigateResponse, None]:
         call = _Stub(next(self._next)).Investigate(request, timeout=timeout)
         try:
@@ -86,7 +87,7 @@ class Client:
 
 
 async def _reply(call: Any) -> Any:
-    """The reply to a unary call."""
+    """Waits for the reply to a unary call. Raises `ClientError`."""
     try:
         return await call
     except grpc.aio.AioRpcError as error:
@@ -99,6 +100,6 @@ def _options(number: int) -> list[tuple[str, int]]:
     return [
         ("broker.channel", number),
         ("grpc.max_receive_message_length", _LARGEST_MESSAGE),
-        ("grpc.initial_reconnect_backoff_ms", 100),  # like the pauses between attempts
+        ("grpc.initial_reconnect_backoff_ms", 100),  # as short as the pauses between attempts
         ("grpc.max_reconnect_backoff_ms", 5000),
     ]

@@ -1,6 +1,6 @@
-"""What a call can come to besides reports, and how a gRPC status is read as one of these.
+"""The errors of the client, and how they follow from gRPC statuses.
 
-No message ever holds a subject's name or number.
+No message contains a subject's name or number.
 """
 
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ _REFUSALS = frozenset(
         Code.UNIMPLEMENTED,
     }
 )
-"""Statuses that asking again would not change."""
+"""Statuses for which retrying is useless."""
 
 
 class ClientError(BrokerError):
-    """A call that was not served to its end. `code` is the gRPC status's name."""
+    """A call failed. `code` is the name of the gRPC status."""
 
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ class ClientError(BrokerError):
 
 
 class RequestRefusedError(ClientError):
-    """The broker does not take this request: correct what `violations` name, where it names any."""
+    """The broker refused the request. `violations` are the fields to correct, if the broker named any."""
 
     def __init__(self, message: str, code: str, violations: Sequence[Violation] = ()) -> None:
         super().__init__(message, code)
@@ -45,9 +45,9 @@ class RequestRefusedError(ClientError):
 
 
 class BrokerUnavailableError(ClientError):
-    """The broker cannot be reached, is stopping or too busy, or broke off: ask again later.
+    """The broker is unreachable, stopping or overloaded, or the stream broke: try again later.
 
-    `retry_after`: seconds to wait, if the broker named them.
+    `retry_after` is the number of seconds to wait, if the broker named one.
     """
 
     def __init__(self, message: str, code: str, retry_after: float | None = None) -> None:
@@ -56,16 +56,16 @@ class BrokerUnavailableError(ClientError):
 
 
 class OutOfTimeError(ClientError):
-    """The caller's time is up, and lookups are left without a final report: ask again about those, or allow more."""
+    """The time limit was reached before every lookup had its final report: ask again about the others, or raise it."""
 
 
 def read_error(error: Any) -> ClientError:
-    """What a `grpc.aio.AioRpcError` means to the caller."""
+    """Converts a `grpc.aio.AioRpcError`."""
     code: Any = error.code()
     message = f"{code.name}: {error.details()}"
     details = _details(error)
     retry_after = _retry_after(details)
-    # A busy broker names a delay; without one, it is a message over gRPC's own limit.
+    # An overloaded broker names a delay. Without one, the message exceeded gRPC's size limit.
     if code in _REFUSALS or (code is Code.RESOURCE_EXHAUSTED and retry_after is None):
         return RequestRefusedError(message, code.name, _violations(details))
     if code is Code.DEADLINE_EXCEEDED:
@@ -74,7 +74,7 @@ def read_error(error: Any) -> ClientError:
 
 
 def _details(error: Any) -> status_pb2.Status:
-    """The machine-readable part of an error (google.rpc.Status); empty if there is none."""
+    """The machine-readable details of an error (google.rpc.Status); empty if there are none."""
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin":
             return status_pb2.Status.FromString(value)

@@ -1,10 +1,10 @@
-"""One investigation of any size: split into batches, several under way, each asked until it is settled.
+"""One investigation: lookups are split into batches, several of which are in flight, with retries.
 
-    lookups → batches → workers → calls ─reports→ hand-over (bounded) → the caller's loop
-                           └──── broken? the open ones again, after a pause
+    lookups → batches → senders → calls ─ reports → queue (bounded) → the caller's loop
+                           └───── on failure: the open lookups again, after a pause
 
-A caller that reads slowly holds the workers back, they stop reading their streams, and gRPC's flow control holds the
-broker back.
+Back-pressure: if the caller reads slowly, the senders stop reading their streams, and gRPC's flow control slows down
+the broker.
 """
 
 import asyncio
@@ -17,44 +17,44 @@ from typing import Self
 
 from broker.client.errors import BrokerUnavailableError, ClientError, OutOfTimeError
 from broker.client.open_lookups import OpenLookups
-from broker.client.totals import Count, Totals
+from broker.client.totals import Totals, TotalsCounter
 from broker.model import Kind
 from broker.v1 import inquiry_pb2
 from broker.v1 import investigation_pb2 as pb
 
 Ask = Callable[[pb.InvestigateRequest, float | None], AsyncGenerator[pb.InvestigateResponse, None]]
-"""Makes one call, with so many seconds of time. Raises `ClientError` only; cancels the call when closed."""
+"""Makes one call with this timeout in seconds. Raises only `ClientError`. Closing the generator cancels the call."""
 Pause = Callable[[float], Awaitable[object]]
 
-_FIRST_PAUSE = 0.2  # s, doubled each time; five attempts so bridge the second or two a broker takes to restart
-_LONGEST_PAUSE = 5.0  # s
-_RETRY_SPREAD = 1.2  # those told to wait the same time come back spread over a fifth more of it
+_FIRST_PAUSE = 0.2  # s, doubled each time: five attempts span the second or two that a broker takes to restart
+_MAX_PAUSE = 5.0  # s
+_RETRY_SPREAD = 1.2  # pauses are up to a fifth longer than the broker asked, so that clients do not return all at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """How to ask. Times in seconds."""
+    """The parameters of an investigation. Times are in seconds."""
 
     institutions: tuple[str, ...] = ()
-    """Ids of those to ask; none: all that the court can reach."""
+    """The ids of the institutions to ask. Empty: all that the court can reach."""
     kinds: tuple[Kind, ...] = ()
-    """Kinds of institution to ask; none: all."""
+    """The kinds of institution to ask. Empty: all kinds."""
     max_age: float | None = None
-    """The oldest cached answer acceptable; 0 asks anew, None takes whatever is still valid."""
+    """The maximum age of cached answers. 0: no cached answers. None: any answer whose TTL has not expired."""
     bulk: bool = False
-    """Give way to those who wait at a screen."""
+    """Give way to interactive requests."""
     incremental: bool = False
-    """Answers as they come: several reports per lookup, each with answers not told before; the last is `final`."""
+    """Report answers as they arrive, in several reports per lookup. The last one is `final`."""
     timeout: float | None = 30.0
-    """For the whole investigation. None: each batch has the time the broker gives to callers that name none."""
+    """The time limit of the whole investigation. None: the broker's default applies to each batch."""
     batch_size: int = 1000
-    """Lookups per call. A thousand take the broker a few milliseconds from its cache; it allows 10,000."""
+    """Lookups per call, at most 10,000. The broker answers a thousand from its cache in a few milliseconds."""
     concurrency: int = 4
-    """Batches under way at a time. Four keep a broker busy; more only queue there."""
+    """Batches in flight at a time. Four keep a broker busy; more of them only wait there."""
     attempts: int = 5
-    """Calls per batch, the first included."""
+    """Calls per batch, including the first."""
     request_id: str = ""
-    """The caller's own id, repeated in the summary of every call."""
+    """An id chosen by the caller, which the summary of every call repeats."""
 
     def __post_init__(self) -> None:
         for field in ("batch_size", "concurrency", "attempts"):
@@ -64,15 +64,15 @@ class Terms:
 
 
 class Investigation:
-    """The reports of one investigation, as they come. Iterate over it, once.
+    """The reports of one investigation, as they arrive. Iterate over it once.
 
-    A report's `position` counts through all the lookups given. Leaving the loop early cancels what is under way: at
-    once when the investigation is used as a context manager (or with `contextlib.aclosing`), else when Python gets to
-    it. Raises, once the reports at hand have been given:
+    A report's `position` is the number of its lookup among all lookups, from 0. Leaving the loop early cancels the
+    calls in progress: at once if the investigation is used as a context manager (or with `contextlib.aclosing`), else
+    when Python finalises the iterator. After the reports that have arrived, iterating raises:
 
-    * `RequestRefusedError`: some batch was refused; correct it;
-    * `BrokerUnavailableError`: a batch was asked `Terms.attempts` times and some of it is still open;
-    * `OutOfTimeError`: `Terms.timeout` is over before every lookup was settled.
+    * `RequestRefusedError`: a batch was refused; correct it;
+    * `BrokerUnavailableError`: after `Terms.attempts` calls, some lookups of a batch have no final report;
+    * `OutOfTimeError`: `Terms.timeout` was reached before every lookup had its final report.
     """
 
     def __init__(
@@ -90,16 +90,16 @@ class Investigation:
         self._terms = terms
         self._pause = pause
         self._deadline: float | None = None
-        self._count = Count()
+        self._count = TotalsCounter()
         self._whole = False
         self._task: asyncio.Task[None] | None = None
-        # Messages read but not handed over: at most one per worker, so the queue itself needs no bound.
+        # At most one message per sender waits for the caller, so the queue itself needs no bound.
         self._slots = asyncio.Semaphore(terms.concurrency)
         self._ready: asyncio.Queue[list[pb.Report] | None] = asyncio.Queue()
 
     @property
     def totals(self) -> Totals:
-        """What the reports given so far add up to."""
+        """The totals of the reports yielded so far."""
         return self._count.totals(whole=self._whole)
 
     async def __aenter__(self) -> Self:
@@ -109,17 +109,17 @@ class Investigation:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Cancels what is under way, and waits until it is."""
+        """Cancels the calls in progress, and waits until they have ended."""
         if self._task is None:
             return
         self._task.cancel()
         await asyncio.wait({self._task})
         if not self._task.cancelled():
-            self._task.exception()  # told already, or nobody is left to be told
+            self._task.exception()  # retrieved, so that asyncio does not log it: the caller has seen it, or has left
 
     async def __aiter__(self) -> AsyncIterator[pb.Report]:
         if self._task is not None:
-            msg = "an investigation is iterated over once"
+            msg = "an investigation can be iterated over only once"
             raise RuntimeError(msg)
         self._task = asyncio.create_task(self._run())
         try:
@@ -134,24 +134,24 @@ class Investigation:
             await self.aclose()
 
     async def _run(self) -> None:
-        """Asks about all batches, with a few workers."""
+        """Sends all batches, with `Terms.concurrency` senders."""
         if self._terms.timeout is not None:
             self._deadline = asyncio.get_running_loop().time() + self._terms.timeout
         try:
-            async with asyncio.TaskGroup() as workers:
+            async with asyncio.TaskGroup() as senders:
                 for _ in range(self._terms.concurrency):
-                    workers.create_task(self._work())
+                    senders.create_task(self._send())
         except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from None  # the others are most likely the same, of other batches
+            raise failures.exceptions[0] from None  # the others most likely have the same cause
         finally:
             self._ready.put_nowait(None)
 
-    async def _work(self) -> None:
+    async def _send(self) -> None:
         for batch in self._batches:
             await self._settle(batch)
 
     async def _settle(self, batch: OpenLookups) -> None:
-        """Asks until nothing of the batch is open."""
+        """Calls until every lookup of the batch has its final report."""
         attempt = 1
         while failure := await self._try(batch):
             pause = _pause_after(failure, attempt)
@@ -162,27 +162,27 @@ class Investigation:
             attempt += 1
 
     async def _try(self, batch: OpenLookups) -> BrokerUnavailableError | None:
-        """Asks once. Returns why some of the batch is still open, if it is."""
+        """Calls once. Returns an error if some lookups of the batch are still open."""
         request = pb.InvestigateRequest(lookups=batch.ask())
         request.MergeFrom(self._template)
         left = self._time_left()
         if left is not None and left <= 0:
-            raise OutOfTimeError("the time allowed was over before every lookup was asked", "DEADLINE_EXCEEDED")
+            raise OutOfTimeError("the time limit was reached before every lookup was sent", "DEADLINE_EXCEEDED")
         try:
             async with aclosing(self._ask(request, left)) as responses:
                 async for response in responses:
-                    await self._hand_over([batch.take(report) for report in response.reports])
+                    await self._deliver([batch.take(report) for report in response.reports])
         except ClientError as error:
-            if not batch.open:  # only the summary was lost, which is not needed
+            if not batch.open:  # only the summary is missing, which is not needed
                 return None
             if isinstance(error, BrokerUnavailableError):
                 return error
             raise
         if batch.open:
-            return BrokerUnavailableError("the broker ended its reports early", "DATA_LOSS")
+            return BrokerUnavailableError("the broker ended the stream before the last report", "DATA_LOSS")
         return None
 
-    async def _hand_over(self, reports: list[pb.Report]) -> None:
+    async def _deliver(self, reports: list[pb.Report]) -> None:
         if reports:
             await self._slots.acquire()
             self._ready.put_nowait(reports)
@@ -217,7 +217,7 @@ def _split(lookups: Iterable[pb.Lookup], size: int) -> Iterator[OpenLookups]:
 
 
 def _pause_after(failure: BrokerUnavailableError, attempt: int) -> float:
-    """Seconds until the next attempt: what the broker named, else full jitter under a doubling bound."""
+    """Seconds until the next attempt: what the broker named, else exponential back-off with full jitter."""
     if failure.retry_after is not None:
         return uniform(failure.retry_after, failure.retry_after * _RETRY_SPREAD)  # noqa: S311 - no secret
-    return uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1)))  # noqa: S311 - no secret
+    return uniform(0, min(_MAX_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1)))  # noqa: S311 - no secret

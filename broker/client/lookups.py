@@ -1,6 +1,6 @@
-"""Lookups, one constructor for each thing that can be asked. The broker checks them; nothing is checked here.
+"""Constructors of lookups, one for each type of subject. They validate nothing: the broker does.
 
-`ref` is the caller's own name for the lookup, 1 to 64 characters; its reports carry it.
+`ref` is the caller's own name for the lookup, of 1 to 64 characters. The reports about the lookup repeat it.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ def person(ref: str, name: str, number: str, *, document_type: SubjectType = Sub
 
 
 def organization(ref: str, name: str, code: str) -> pb.Lookup:
-    """What does this organisation own? `code`: unified social credit code, or the legacy organisation code."""
+    """What does this organisation own? `code`: its unified social credit code, or the older organisation code."""
     return pb.Lookup(ref=ref, organization=pb.Organization(name=name, code=code))
 
 
@@ -31,12 +31,12 @@ def vehicle_vin(ref: str, vin: str) -> pb.Lookup:
 
 
 def real_estate_unit(ref: str, number: str) -> pb.Lookup:
-    """Who holds the unit with this number, of the national cadastre's 28 characters?"""
+    """Who holds the real-estate unit with this number, which has 28 characters?"""
     return pb.Lookup(ref=ref, property=pb.Property(real_estate_unit=number))
 
 
 def bank_account(ref: str, number: str) -> pb.Lookup:
-    """Who holds this account?"""
+    """Who holds this bank account?"""
     return pb.Lookup(ref=ref, property=pb.Property(bank_account=number))
 
 
@@ -45,7 +45,7 @@ def securities_account(ref: str, number: str) -> pb.Lookup:
     return pb.Lookup(ref=ref, property=pb.Property(securities_account=number))
 
 
-_THINGS: Mapping[SubjectType, Callable[[str, str], pb.Lookup]] = {
+_PROPERTIES: Mapping[SubjectType, Callable[[str, str], pb.Lookup]] = {
     SubjectType.VEHICLE_PLATE: vehicle_plate,
     SubjectType.VEHICLE_VIN: vehicle_vin,
     SubjectType.REAL_ESTATE_UNIT: real_estate_unit,
@@ -55,9 +55,9 @@ _THINGS: Mapping[SubjectType, Callable[[str, str], pb.Lookup]] = {
 
 
 def lookup(ref: str, subject_type: SubjectType, number: str, name: str = "") -> pb.Lookup:
-    """A lookup of any type, as it stands in a table. The name of a thing is ignored."""
+    """A lookup of any type, for rows of a table. `name` is ignored for properties."""
     if subject_type is SubjectType.ORGANIZATION_CODE:
         return organization(ref, name, number)
-    if thing := _THINGS.get(subject_type):
-        return thing(ref, number)
+    if constructor := _PROPERTIES.get(subject_type):
+        return constructor(ref, number)
     return person(ref, name, number, document_type=subject_type)

@@ -1,10 +1,10 @@
-"""One batch of lookups, and what is still open of it. Pure: knows neither gRPC nor time.
+"""The open lookups of one batch: those without a final report. Pure: it uses neither gRPC nor time.
 
-Rule 1: a lookup is told by its position, never by its ref, since refs may repeat.
-Rule 2: when a stream broke, only lookups without a final report are asked about again.
-Rule 3: of one institution's answers to one lookup the first stands. Delivered in increments, some answers of an open
-lookup are already with the caller when it is asked about again; they are taken out of what comes then, and if one of
-them was inconclusive, so is the whole.
+Rule 1: a lookup is identified by its position, not by its ref, because several lookups may have the same ref.
+Rule 2: after a stream broke, only open lookups are sent again.
+Rule 3: of an institution's answers to one lookup, the first one counts. With incremental delivery, the caller may
+already have some answers to an open lookup. They are removed from the reports of the next call, and if one of them was
+inconclusive, the lookup as a whole is not complete.
 """
 
 from collections import defaultdict
@@ -18,51 +18,51 @@ _CONCLUSIVE: frozenset[int] = CONCLUSIVE
 
 
 class OpenLookups:
-    """State: the open lookups, which of them the current call asks about, and what has been told about them."""
+    """State: the open lookups, those sent in the current call, and the institutions whose answers the caller has."""
 
-    __slots__ = ("_asked", "_inconclusive", "_open", "_start", "_told")
+    __slots__ = ("_asked", "_delivered", "_inconclusive", "_open", "_start")
 
     def __init__(self, start: int, lookups: Sequence[pb.Lookup]) -> None:
-        """`start`: position of the first lookup in the investigation."""
+        """`start` is the position of the first lookup in the investigation."""
         self._start = start
         self._open = dict(enumerate(lookups))
         self._asked: list[int] = []
-        self._told: defaultdict[int, set[str]] = defaultdict(set)
+        self._delivered: defaultdict[int, set[str]] = defaultdict(set)
         self._inconclusive: set[int] = set()
 
     @property
     def open(self) -> int:
-        """Lookups without a final report."""
+        """The number of lookups without a final report."""
         return len(self._open)
 
     def ask(self) -> list[pb.Lookup]:
-        """The lookups to ask about now, for a new call."""
+        """The lookups to send in a new call."""
         self._asked = list(self._open)
         return list(self._open.values())
 
     def take(self, report: pb.Report) -> pb.Report:
-        """FairLock a report of the current call into one of the investigation, in place.
+        """Converts a report of the current call to a report of the investigation, in place.
 
-        Raises `BrokerUnavailableError` if it is on a lookup that is not open: nothing in this stream can be trusted.
+        Raises `BrokerUnavailableError` if its lookup is not open, since then nothing in this stream can be trusted.
         """
-        if report.position >= len(self._asked) or (place := self._asked[report.position]) not in self._open:
-            raise BrokerUnavailableError("the broker reported on a lookup it was not asked about", "DATA_LOSS")
-        report.position = self._start + place
-        if not report.final or place in self._told:
-            self._sift(report, place)
+        if report.position >= len(self._asked) or (index := self._asked[report.position]) not in self._open:
+            raise BrokerUnavailableError("the broker reported on a lookup that was not open", "DATA_LOSS")
+        report.position = self._start + index
+        if not report.final or index in self._delivered:
+            self._drop_delivered(report, index)
         if report.final:
-            del self._open[place]
+            del self._open[index]
         return report
 
-    def _sift(self, report: pb.Report, place: int) -> None:
-        """Takes out what was told before, and remembers what is told now."""
-        told = self._told[place]
-        fresh = [answer for answer in report.answers if answer.institution_id not in told]
-        told.update(answer.institution_id for answer in fresh)
-        if any(answer.outcome not in _CONCLUSIVE for answer in fresh):
-            self._inconclusive.add(place)
-        if len(fresh) < len(report.answers):
+    def _drop_delivered(self, report: pb.Report, index: int) -> None:
+        """Removes the answers that the caller already has, and records the others."""
+        delivered = self._delivered[index]
+        new = [answer for answer in report.answers if answer.institution_id not in delivered]
+        delivered.update(answer.institution_id for answer in new)
+        if any(answer.outcome not in _CONCLUSIVE for answer in new):
+            self._inconclusive.add(index)
+        if len(new) < len(report.answers):
             del report.answers[:]
-            report.answers.extend(fresh)
-        if report.final and place in self._inconclusive:
+            report.answers.extend(new)
+        if report.final and index in self._inconclusive:
             report.complete = False

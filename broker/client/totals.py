@@ -1,7 +1,7 @@
-"""What the reports handed over so far add up to.
+"""Totals over the reports of an investigation.
 
-The broker's own summaries are not added up: when a stream breaks and the rest is asked for again, they would count
-some lookups twice and others not at all.
+They are computed from the reports instead of the broker's summaries. After a stream broke and its open lookups were
+sent again, the summaries would count some lookups twice and others not at all.
 """
 
 from collections import Counter
@@ -16,22 +16,22 @@ _UNAVAILABLE: frozenset[int] = frozenset({Outcome.UNAVAILABLE, Outcome.TIMED_OUT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """Counts over all reports of an investigation."""
+    """Counts over the reports of an investigation."""
 
     lookups: int
-    """With a final report."""
+    """The number of lookups with a final report."""
     inquiries: int
-    """Answers."""
+    """The number of answers."""
     outcomes: Mapping[Outcome, int]
     sources: Mapping[Source, int]
     unavailable: frozenset[str]
-    """Ids of the institutions with an answer UNAVAILABLE or TIMED_OUT."""
+    """The ids of institutions with at least one answer UNAVAILABLE or TIMED_OUT."""
     complete: bool
-    """Every lookup has its final report, and every report was complete."""
+    """Whether every lookup has its final report, and every report was complete."""
 
 
-class Count:
-    """Adds up. State: the counts of answers by outcome and source, and of reports by completeness."""
+class TotalsCounter:
+    """Adds up reports. State: the counts of answers by outcome and source, and of reports by completeness."""
 
     __slots__ = ("_answers", "_final", "_incomplete", "_unavailable")
 
@@ -42,7 +42,7 @@ class Count:
         self._incomplete = 0
 
     def add(self, report: pb.Report) -> None:
-        """Counts one report."""
+        """Adds one report."""
         for answer in report.answers:
             self._answers[answer.outcome, answer.source] += 1
             if answer.outcome in _UNAVAILABLE:
@@ -52,7 +52,7 @@ class Count:
             self._incomplete += not report.complete
 
     def totals(self, *, whole: bool) -> Totals:
-        """The counts as they are now. `whole`: whether every lookup has its final report."""
+        """The totals so far. `whole`: whether every lookup has its final report."""
         outcomes: Counter[Outcome] = Counter()
         sources: Counter[Source] = Counter()
         for (outcome, source), count in self._answers.items():

@@ -1,4 +1,4 @@
-"""The command line, against a real broker and real mocks: what it prints, and how it exits."""
+"""The command line against a real broker and real mocks: output and exit codes."""
 
 import io
 import json
@@ -70,7 +70,7 @@ def test_json_lines_from_standard_input_become_json_lines(broker: Broker, people
     assert totals["complete"] is True
 
 
-def test_increments_add_up_to_the_same(broker: Broker, people: Lines) -> None:
+def test_incremental_reports_add_up_to_complete_ones(broker: Broker, people: Lines) -> None:
     whole, _ = printed(investigate(broker, "--json", "-", stdin=as_json(people)))
     parts, totals = printed(
         investigate(broker, "--json", "--incremental", "-", "--max-age", "0", stdin=as_json(people))
@@ -83,19 +83,19 @@ def test_increments_add_up_to_the_same(broker: Broker, people: Lines) -> None:
     assert totals["sources"] == {"INSTITUTION": 100}
 
 
-def test_increments_are_for_programs(broker: Broker, people: Lines) -> None:
+def test_incremental_requires_json(broker: Broker, people: Lines) -> None:
     result = investigate(broker, "--incremental", "-", stdin=as_json(people))
     assert result.exit_code == 2
     assert "--incremental requires --json" in result.output
 
 
-def test_asking_anew_asks_anew_even_within_the_same_second(broker: Broker, people: Lines) -> None:
+def test_max_age_zero_uses_no_cached_answer_of_the_same_second(broker: Broker, people: Lines) -> None:
     for _ in range(3):
         _, totals = printed(investigate(broker, "--json", "--max-age", "0", "-", stdin=as_csv(people)))
         assert totals["sources"] == {"INSTITUTION": 100}
 
 
-def test_one_thing_from_arguments_tells_its_holders(broker: Broker, things: Lines) -> None:
+def test_a_single_property_lookup_shows_the_holders(broker: Broker, things: Lines) -> None:
     thing = next(line for line in things if line["type"].startswith("VEHICLE"))
     result = investigate(broker, "--type", thing["type"].lower().replace("_", "-"), "--number", thing["number"])
     assert result.exit_code == 0
@@ -103,7 +103,7 @@ def test_one_thing_from_arguments_tells_its_holders(broker: Broker, things: Line
     assert "1 lookups, 1 inquiries: 1 FOUND" in result.stdout
 
 
-def test_institutions_and_kinds_narrow_it_down(broker: Broker, people: Lines) -> None:
+def test_institutions_and_kinds_can_be_selected(broker: Broker, people: Lines) -> None:
     by_kind, _ = printed(investigate(broker, "--json", "--kind", "bank", "-", stdin=as_json(people[:1])))
     assert [one["institution_id"] for one in by_kind[0]["answers"]] == ["mock-bank", "mock-bank-jing"]
     by_id, _ = printed(investigate(broker, "--json", "--institution", "mock-bank", "-", stdin=as_json(people[:1])))
@@ -117,7 +117,7 @@ def test_a_long_list_is_shown_in_part(broker: Broker, people: Lines) -> None:
     assert "120 lookups, 240 inquiries" in result.stdout
 
 
-def test_an_invalid_lookup_is_told_and_the_others_answered(broker: Broker, people: Lines) -> None:
+def test_an_invalid_lookup_is_reported_and_the_others_are_answered(broker: Broker, people: Lines) -> None:
     wrong = {"ref": "wrong", "type": "RESIDENT_ID", "number": "12", "name": "x"}
     result = investigate(broker, "-", stdin=as_csv([*people[:1], wrong]))
     assert result.exit_code == 1
@@ -125,7 +125,7 @@ def test_an_invalid_lookup_is_told_and_the_others_answered(broker: Broker, peopl
     assert "5 NOT_FOUND" in result.stdout or "FOUND" in result.stdout
 
 
-def test_when_nobody_was_asked_it_is_not_complete(broker: Broker) -> None:
+def test_an_invalid_lookup_alone_is_not_complete(broker: Broker) -> None:
     result = investigate(broker, "--type", "RESIDENT_ID", "--number", "12", "--name", "x")
     assert result.exit_code == 1
     assert "1 INVALID" in result.stdout
@@ -150,7 +150,7 @@ def test_a_hanging_institution_makes_it_partial_in_time(start_broker: StartBroke
     assert totals["unavailable_institution_ids"] == ["mock-bank"]
 
 
-def test_what_the_broker_refuses(broker: Broker, people: Lines) -> None:
+def test_a_refused_request(broker: Broker, people: Lines) -> None:
     other_court = ("--court", "沪01")
     result = investigate(broker, *other_court, "-", stdin=as_csv(people))
     assert result.exit_code == 3
@@ -158,7 +158,7 @@ def test_what_the_broker_refuses(broker: Broker, people: Lines) -> None:
     assert result.stdout == ""
 
 
-def test_out_of_reach_is_refused_by_name(broker: Broker, people: Lines) -> None:
+def test_an_institution_out_of_reach_is_named(broker: Broker, people: Lines) -> None:
     outside = ("--court", "沪01", "--case", "（2026）沪01执1号", "--institution", "mock-bank-jing")
     result = investigate(broker, *outside, "-", stdin=as_csv(people))
     assert result.exit_code == 3
@@ -169,7 +169,7 @@ def test_out_of_reach_is_refused_by_name(broker: Broker, people: Lines) -> None:
     "command",
     [["investigate", *MANDATE, "--type", "VEHICLE_PLATE", "--number", "京A12345"], ["institutions"], ["health"]],
 )
-def test_nobody_there(command: list[str]) -> None:
+def test_an_unreachable_broker(command: list[str]) -> None:
     result = run(*command, "--broker", NOBODY)
     assert result.exit_code == 4
     assert "the broker is unavailable" in result.stderr
@@ -186,7 +186,7 @@ def test_nobody_there(command: list[str]) -> None:
         ["-", "--number", "1"],
     ],
 )
-def test_wrong_usage(arguments: list[str]) -> None:
+def test_an_invalid_command_line(arguments: list[str]) -> None:
     assert run("investigate", *MANDATE, "--broker", NOBODY, *arguments).exit_code == 2
 
 
@@ -208,7 +208,7 @@ def test_wrong_usage(arguments: list[str]) -> None:
         (b"type,number\nRESIDENT_ID,\xff\xfe\n", "is not encoded in UTF-8"),
     ],
 )
-def test_a_wrong_file_is_told_by_line_and_column(content: str | bytes, complaint: str) -> None:
+def test_an_invalid_file_is_reported_by_line_and_column(content: str | bytes, complaint: str) -> None:
     result = run("investigate", *MANDATE, "--broker", NOBODY, "-", stdin=content)
     assert result.exit_code == 2
     assert complaint in result.stderr
@@ -216,7 +216,7 @@ def test_a_wrong_file_is_told_by_line_and_column(content: str | bytes, complaint
     assert "7777" not in result.stderr
 
 
-def test_lookups_are_read_however_they_are_spelled() -> None:
+def test_a_file_may_be_formatted_freely() -> None:
     spelled = "\ufeff\n Type , NUMBER ,ref,Name\nresident-id, 1 ,a,  n \n\nVEHICLE_PLATE,2,,\n"
     first, second = read_lookups(io.StringIO(spelled))
     assert (first.ref, first.person.document_number, first.person.name) == ("a", "1", "n")
@@ -225,12 +225,12 @@ def test_lookups_are_read_however_they_are_spelled() -> None:
     assert (only.ref, only.organization.code, only.organization.name) == ("line-1", "1", "n")
 
 
-def test_a_line_without_a_ref_is_not_taken_for_one_with_a_number() -> None:
+def test_a_default_ref_differs_from_a_number_used_as_ref() -> None:
     lookups = read_lookups(io.StringIO("ref,type,number\n3,VEHICLE_PLATE,1\n,VEHICLE_PLATE,2\n"))
     assert [one.ref for one in lookups] == ["3", "line-3"]
 
 
-def test_wrong_lines_end_the_reading() -> None:
+def test_invalid_json_is_an_error() -> None:
     with pytest.raises(LookupFileError, match="line 1"):
         read_lookups(io.StringIO("{"))
 
@@ -263,7 +263,7 @@ def test_the_default_configuration_is_valid_as_printed(tmp_path: Path) -> None:
     assert "5 institutions" in result.stdout
 
 
-def test_a_wrong_configuration_is_told_by_file_and_key(tmp_path: Path) -> None:
+def test_an_invalid_configuration_is_reported_by_file_and_key(tmp_path: Path) -> None:
     file = tmp_path / "broker.toml"
     file.write_text(run("config").stdout.replace("grace = 30.0", "grace = -1"), encoding="utf-8")
     for command in (["config", "--check"], ["serve", "--config"]):
@@ -286,7 +286,7 @@ def test_serve_takes_overrides_and_refuses_wrong_ones(tmp_path: Path) -> None:
     assert (nowhere.exit_code, "command line: listen" in nowhere.stderr) == (2, True)
 
 
-def test_a_port_in_use_is_told(broker: Broker, tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported(broker: Broker, tmp_path: Path) -> None:
     free = ["--metrics", "127.0.0.1:0", "--store", ""]
     command = [sys.executable, "-m", "broker", "serve", "--listen", broker.address, *free]
     result = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path, timeout=30)  # noqa: S603
@@ -294,7 +294,7 @@ def test_a_port_in_use_is_told(broker: Broker, tmp_path: Path) -> None:
     assert "server.listen: cannot listen" in result.stderr
 
 
-def test_help_teaches() -> None:
+def test_every_command_has_help() -> None:
     assert "broker investigate --help" in run("--help").stdout
     for name in main.commands:
         result = run(name, "--help")
@@ -309,7 +309,7 @@ def rendered(report: Report) -> str:
     return screen.export_text()
 
 
-def test_text_of_institutions_is_shown_not_obeyed() -> None:
+def test_text_of_institutions_is_not_interpreted() -> None:
     problem = pb.Answer(institution_id="bank", outcome="OUTCOME_REFUSED", source="SOURCE_INSTITUTION")
     problem.problem.message = "[red]no[/red]\x1b[2J"
     shown = rendered(pb.Report(ref="[bold]r[/bold]", answers=[problem]))
@@ -318,7 +318,7 @@ def test_text_of_institutions_is_shown_not_obeyed() -> None:
     assert "\x1b[2J" not in shown
 
 
-def test_an_asset_of_every_kind_in_short() -> None:
+def test_an_asset_of_every_kind_in_one_line() -> None:
     money = {"currency_code": "CNY", "units": 1234, "nanos": 500_000_000}
     account = asset_pb2.Account(category="savings", account_number="62", available_balance=money)
     freeze = asset_pb2.JudicialMeasure(type="MEASURE_TYPE_WAITING_FREEZE", authority="court", amount=money)

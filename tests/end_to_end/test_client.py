@@ -1,4 +1,4 @@
-"""The client against a broker that misbehaves by script, over real gRPC; and, without any, against random breaks."""
+"""The client against a scripted broker over real gRPC, and against random failures without gRPC."""
 
 import asyncio
 from collections import Counter
@@ -38,11 +38,11 @@ from broker.serving.lookups import read_lookups
 from broker.v1 import investigation_pb2 as pb
 
 T = TypeVar("T")
-Act = Callable[[pb.InvestigateRequest, Any], AsyncIterator[pb.InvestigateResponse]]
+Behaviour = Callable[[pb.InvestigateRequest, Any], AsyncIterator[pb.InvestigateResponse]]
 
 MANDATE = Mandate(court_code="京0101", officer="张", case_number="（2026）京0101执1号", legal_document="通知书1号")
 NUMBER = "110101199001011237"
-PATIENCE = 10.0  # s; a test that waits longer hangs
+PATIENCE = 10.0  # s; a test that takes longer hangs
 
 
 def run(test: Coroutine[Any, Any, T]) -> T:
@@ -54,7 +54,7 @@ def run(test: Coroutine[Any, Any, T]) -> T:
 
 
 def people(count: int) -> list[Lookup]:
-    """All under one ref, so that only positions tell them apart."""
+    """Lookups with equal refs, which can be distinguished only by position."""
     return [person("same", f"n{number}", NUMBER) for number in range(count)]
 
 
@@ -77,20 +77,20 @@ async def answering(request: pb.InvestigateRequest, _: Any) -> AsyncIterator[pb.
     yield pb.InvestigateResponse(summary=pb.Summary(complete=True))
 
 
-def saying(*responses: pb.InvestigateResponse) -> Act:
-    """Says something, and ends properly."""
+def sending(*responses: pb.InvestigateResponse) -> Behaviour:
+    """Sends these responses, and ends with OK."""
 
-    async def act(*_: Any) -> AsyncIterator[pb.InvestigateResponse]:
+    async def behave(*_: Any) -> AsyncIterator[pb.InvestigateResponse]:
         for response in responses:
             yield response
 
-    return act
+    return behave
 
 
-def ending(*responses: pb.InvestigateResponse, status: grpc.StatusCode, details: Sequence[Message] = ()) -> Act:
-    """Says something, then fails."""
+def ending(*responses: pb.InvestigateResponse, status: grpc.StatusCode, details: Sequence[Message] = ()) -> Behaviour:
+    """Sends these responses, then fails."""
 
-    async def act(_: pb.InvestigateRequest, context: Any) -> AsyncIterator[pb.InvestigateResponse]:
+    async def behave(_: pb.InvestigateRequest, context: Any) -> AsyncIterator[pb.InvestigateResponse]:
         for response in responses:
             yield response
         packed = []
@@ -100,10 +100,10 @@ def ending(*responses: pb.InvestigateResponse, status: grpc.StatusCode, details:
         told = status_pb2.Status(code=status.value[0], details=packed)
         await context.abort(status, "as scripted", (("grpc-status-details-bin", told.SerializeToString()),))
 
-    return act
+    return behave
 
 
-def busy(seconds: float) -> Act:
+def busy(seconds: float) -> Behaviour:
     delay = duration_pb2.Duration()
     delay.FromNanoseconds(int(seconds * 1e9))
     hint = error_details_pb2.RetryInfo(retry_delay=delay)
@@ -114,19 +114,19 @@ BREAKING = ending(status=grpc.StatusCode.UNAVAILABLE)
 
 
 class ScriptedBroker:
-    """Plays one act per call, the last one for ever."""
+    """A server with one behaviour per call; the last one is used for all further calls."""
 
-    def __init__(self, *acts: Act) -> None:
-        self._acts = acts
+    def __init__(self, *behaviours: Behaviour) -> None:
+        self._behaviours = behaviours
         self.requests: list[pb.InvestigateRequest] = []
         self.peers: set[str] = set()
         self.pauses: list[float] = []
 
     async def investigate(self, request: pb.InvestigateRequest, context: Any) -> AsyncIterator[pb.InvestigateResponse]:
-        act = self._acts[min(len(self.requests), len(self._acts) - 1)]
+        behave = self._behaviours[min(len(self.requests), len(self._behaviours) - 1)]
         self.requests.append(request)
         self.peers.add(context.peer())
-        async for response in act(request, context):
+        async for response in behave(request, context):
             yield response
 
     async def pause(self, seconds: float) -> None:
@@ -183,7 +183,7 @@ def test_terms_reach_the_broker() -> None:
     assert request.request_id == "r1"
 
 
-def test_totals_count_what_was_given() -> None:
+def test_totals_count_the_reports() -> None:
     async def test() -> None:
         async with ScriptedBroker(answering).client() as client:
             investigation = client.investigate(MANDATE, people(3))
@@ -203,8 +203,8 @@ def test_no_lookups_no_calls() -> None:
     assert broker.requests == []
 
 
-def test_batches_under_way_are_bounded() -> None:
-    """Each call waits for two others, so three are under way; a fourth would show."""
+def test_the_number_of_batches_in_flight_is_bounded() -> None:
+    """Each call waits for two others, so three are in flight; a fourth would be noticed."""
 
     async def test() -> None:
         together = asyncio.Barrier(3)
@@ -226,7 +226,7 @@ def test_batches_under_way_are_bounded() -> None:
     run(test())
 
 
-def test_channels_are_connections_of_their_own() -> None:
+def test_each_channel_has_its_own_connection() -> None:
     async def test() -> None:
         broker = ScriptedBroker(answering)
         async with broker.client(channels=3) as client:
@@ -240,7 +240,7 @@ def test_channels_are_connections_of_their_own() -> None:
     "status",
     [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.ABORTED, grpc.StatusCode.CANCELLED],
 )
-def test_after_a_break_only_the_rest_is_asked_again(status: grpc.StatusCode) -> None:
+def test_after_a_failure_only_open_lookups_are_sent_again(status: grpc.StatusCode) -> None:
     broken = ending(report(3, answer("bank")), report(0, answer("bank")), status=status)
     broker = ScriptedBroker(broken, answering)
     reports = investigated(broker, people(5), Terms())
@@ -248,26 +248,26 @@ def test_after_a_break_only_the_rest_is_asked_again(status: grpc.StatusCode) -> 
     assert [report.position for report in reports] == [3, 0, 1, 2, 4]
 
 
-def test_a_stream_that_ends_early_is_a_break() -> None:
-    broker = ScriptedBroker(saying(report(1, answer("bank"))), answering)
+def test_a_stream_that_ends_early_is_a_failure() -> None:
+    broker = ScriptedBroker(sending(report(1, answer("bank"))), answering)
     assert len(investigated(broker, people(3), Terms())) == 3
     assert names(broker.requests[1]) == ["n0", "n2"]
 
 
 @pytest.mark.parametrize("said", [[report(7)], [report(0), report(0)]])
-def test_a_report_on_what_was_not_asked_is_a_break(said: list[pb.InvestigateResponse]) -> None:
-    broker = ScriptedBroker(saying(*said), answering)
+def test_a_report_on_a_lookup_that_is_not_open_is_a_failure(said: list[pb.InvestigateResponse]) -> None:
+    broker = ScriptedBroker(sending(*said), answering)
     assert sorted(report.position for report in investigated(broker, people(2), Terms())) == [0, 1]
     assert len(broker.requests) == 2
 
 
-def test_losing_only_the_summary_is_no_break() -> None:
+def test_losing_only_the_summary_is_not_a_failure() -> None:
     broker = ScriptedBroker(ending(report(0), status=grpc.StatusCode.UNAVAILABLE))
     assert len(investigated(broker, people(1), Terms())) == 1
     assert len(broker.requests) == 1
 
 
-def test_an_answer_already_given_is_not_given_again() -> None:
+def test_an_answer_is_not_delivered_twice() -> None:
     told = [
         report(0, answer("bank"), final=False),
         report(1, answer("bank", Outcome.UNAVAILABLE), final=False),
@@ -275,14 +275,14 @@ def test_an_answer_already_given_is_not_given_again() -> None:
         report(2, answer("land")),
     ]
     again = [report(position, answer("bank"), answer("land")) for position in (0, 1)]
-    broker = ScriptedBroker(ending(*told, status=grpc.StatusCode.UNAVAILABLE), saying(*again))
+    broker = ScriptedBroker(ending(*told, status=grpc.StatusCode.UNAVAILABLE), sending(*again))
     reports = investigated(broker, people(3), Terms(incremental=True))
     given_answers = Counter((one.position, said.institution_id) for one in reports for said in one.answers)
     assert given_answers == {(place, name): 1 for place in range(3) for name in ("bank", "land")}
     assert {one.position: one.complete for one in reports if one.final} == {0: True, 1: False, 2: True}
 
 
-def test_a_busy_broker_is_given_the_time_it_asks_for() -> None:
+def test_an_overloaded_broker_gets_the_pause_it_asks_for() -> None:
     broker = ScriptedBroker(busy(2.5), busy(0.25), answering)
     investigated(broker, people(1), Terms())
     longer, shorter = broker.pauses
@@ -290,7 +290,7 @@ def test_a_busy_broker_is_given_the_time_it_asks_for() -> None:
     assert 0.25 <= shorter <= 0.3
 
 
-def test_waiting_longer_than_there_is_time_is_not_begun() -> None:
+def test_a_pause_beyond_the_time_limit_is_not_begun() -> None:
     broker = ScriptedBroker(busy(60))
     with pytest.raises(BrokerUnavailableError) as caught:
         investigated(broker, people(1), Terms(timeout=30))
@@ -308,7 +308,7 @@ def test_attempts_are_bounded_and_jittered() -> None:
     assert NUMBER not in f"{caught.value!r} {caught.value}"
 
 
-def test_nobody_listening() -> None:
+def test_an_unreachable_broker_is_unavailable() -> None:
     async def test() -> None:
         async with Client("127.0.0.1:1", pause=ScriptedBroker().pause) as client:
             with pytest.raises(BrokerUnavailableError):
@@ -321,7 +321,7 @@ def test_nobody_listening() -> None:
     run(test())
 
 
-def test_a_refusal_says_what_to_correct() -> None:
+def test_a_refusal_names_the_fields_to_correct() -> None:
     field = error_details_pb2.BadRequest.FieldViolation(field="mandate.officer", description="is required")
     details = [error_details_pb2.BadRequest(field_violations=[field])]
     broker = ScriptedBroker(ending(status=grpc.StatusCode.INVALID_ARGUMENT, details=details))
@@ -341,7 +341,7 @@ def test_refusals_without_details(status: grpc.StatusCode) -> None:
     assert len(broker.requests) == 1
 
 
-def test_the_callers_time_is_kept() -> None:
+def test_the_time_limit_is_kept() -> None:
     async def waiting(*_: Any) -> AsyncIterator[pb.InvestigateResponse]:
         yield report(0, answer("bank"))
         await asyncio.Event().wait()
@@ -359,12 +359,12 @@ def test_the_callers_time_is_kept() -> None:
 
 
 class Patient:
-    """An act that says one thing and waits, and tells when it was cancelled."""
+    """A behaviour that sends one report, then waits, and records its cancellation."""
 
     def __init__(self) -> None:
         self.cancelled = asyncio.Event()
 
-    async def act(self, *_: Any) -> AsyncIterator[pb.InvestigateResponse]:
+    async def behave(self, *_: Any) -> AsyncIterator[pb.InvestigateResponse]:
         try:
             yield report(0, answer("bank"))
             await asyncio.Event().wait()
@@ -404,10 +404,10 @@ async def being_cancelled(investigation: Investigation) -> None:
 
 
 @pytest.mark.parametrize("leave", [leaving_a_context, closing, just_leaving, being_cancelled])
-def test_what_is_abandoned_is_cancelled(leave: Callable[[Investigation], Awaitable[None]]) -> None:
+def test_abandoned_calls_are_cancelled(leave: Callable[[Investigation], Awaitable[None]]) -> None:
     async def test() -> None:
         patient = Patient()
-        async with ScriptedBroker(patient.act).client() as client:
+        async with ScriptedBroker(patient.behave).client() as client:
             await leave(client.investigate(MANDATE, people(2)))
             await patient.cancelled.wait()
 
@@ -425,7 +425,7 @@ def test_an_investigation_is_iterated_over_once() -> None:
     run(test())
 
 
-def test_a_slow_reader_holds_the_stream_back() -> None:
+def test_a_slow_reader_exerts_back_pressure() -> None:
     sent = []
 
     async def endless(*_: Any) -> AsyncGenerator[pb.InvestigateResponse, None]:
@@ -444,7 +444,7 @@ def test_a_slow_reader_holds_the_stream_back() -> None:
     assert len(sent) <= 3
 
 
-def test_lookups_that_fail_to_come_end_it_with_their_error() -> None:
+def test_an_error_in_the_callers_lookups_is_raised() -> None:
     def broken() -> Iterator[Lookup]:
         yield from people(1)
         raise LookupError
@@ -466,7 +466,7 @@ def test_lookups_that_fail_to_come_end_it_with_their_error() -> None:
         lambda: Client("127.0.0.1:1", channels=0),
     ],
 )
-def test_terms_under_which_nothing_would_be_asked_are_refused(make: Callable[[], object]) -> None:
+def test_parameters_that_send_nothing_are_refused(make: Callable[[], object]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         make()
 
@@ -481,7 +481,7 @@ def test_a_lookup_of_any_type_is_read_as_that_type(subject_type: SubjectType) ->
 
 @settings(deadline=None, max_examples=60)
 @given(st.randoms(), st.lists(st.integers(0, 60), max_size=8), st.integers(1, 30), st.integers(1, 12))
-def test_whatever_breaks_each_answer_is_given_once(
+def test_each_answer_is_delivered_once_whatever_fails(
     random: Random, breaks: list[int], count: int, batch_size: int
 ) -> None:
     institutions = ("bank", "land", "securities")
