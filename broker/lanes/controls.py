@@ -1,4 +1,4 @@
-"""How hard one institution may be asked: slots, rate, breaker and retry budget, and what each result does to them.
+"""How hard one institution may be asked: permits, rate, breaker and retry budget, and what each result does to them.
 
 | result of a call              | breaker | concurrency limit | rate               |
 |-------------------------------|---------|-------------------|--------------------|
@@ -18,6 +18,7 @@ import trio
 
 from broker.core.control.breaker import Breaker, Era, State
 from broker.core.control.limit import AdaptiveLimit
+from broker.core.control.pacing import Wanted
 from broker.core.control.retry import RetryBudget, full_jitter
 from broker.core.control.token_bucket import TokenBucket
 from broker.errors import (
@@ -29,7 +30,8 @@ from broker.errors import (
     UnansweredError,
 )
 from broker.institutions.interface import Institution
-from broker.model import InstitutionSpec, Question, Reply
+from broker.lanes.permits import CallPermits, Permit, Wants
+from broker.model import InstitutionSpec, Priority, Question, Reply
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +53,9 @@ class Controls:
         self._spec = spec
         self._random = random
         self._limit = AdaptiveLimit(spec.concurrency)
-        self._slots = trio.CapacityLimiter(spec.concurrency)
         # A burst of one second, and never less than one batch, or a full batch could never be sent.
         self._bucket = TokenBucket(spec.rate, max(spec.rate, spec.batch_size), trio.current_time())
+        self._permits = CallPermits(self._limit, self._bucket)
         self._breaker = Breaker()
         self._retries = RetryBudget()
         self._bisections = RetryBudget(_HALVINGS_PER_CALL, _HALVINGS_FLOOR)
@@ -80,30 +82,26 @@ class Controls:
     @property
     def is_silenced(self) -> bool:
         """Whether the institution wants a longer pause than callers should wait for."""
-        return self._bucket.penalised_until - trio.current_time() > _LONGEST_WAIT
+        return self._bucket.paused_until - trio.current_time() > _LONGEST_WAIT
 
-    async def take_slot(self) -> object:
-        """Waits until a call may be made; the result is to be given to `free_slot`, once."""
-        slot = object()
-        await self._slots.acquire_on_behalf_of(slot)
-        return slot
+    async def acquire(self, wants: Wants) -> Permit:
+        """Waits until a call may be made, for as many inquiries as `permit.size` says. To be released once."""
+        permit = Permit()
+        await self._permits.acquire(permit, wants)
+        return permit
 
-    def free_slot(self, slot: object) -> None:
-        """Ends what `take_slot` began."""
-        self._slots.release_on_behalf_of(slot)
+    async def acquire_again(self, permit: Permit, size: int, priority: Priority) -> None:
+        """Waits until one more call may be made under the same permit; meanwhile others may have it."""
+        self._permits.release(permit)
+        await self._permits.acquire(permit, lambda _: Wanted(size, priority))
 
-    async def pace(self, size: int) -> None:
-        """Waits until `size` inquiries may be sent."""
-        due = -1.0
-        # A reservation due before a Retry-After that came meanwhile is void.
-        while due < self._bucket.penalised_until:
-            now = trio.current_time()
-            due = now + self._bucket.reserve(size, now)
-            try:
-                await trio.sleep_until(due)
-            except trio.Cancelled:
-                self._bucket.cancel(size, due)
-                raise
+    def release(self, permit: Permit) -> None:
+        """Ends what `acquire` began; does nothing if `acquire_again` was cancelled."""
+        self._permits.release(permit)
+
+    def reconsider(self) -> None:
+        """To be called when whoever waits in `acquire` may want something else."""
+        self._permits.reconsider()
 
     async def verdict(self) -> None:
         """Waits until a call under way has ended."""
@@ -135,7 +133,7 @@ class Controls:
             return reply
         finally:
             self._tell_breaker()
-            self._slots.total_tokens = self._limit.limit
+            self._permits.reconsider()
             self._ended.set()
             self._ended = trio.Event()
 
@@ -149,14 +147,14 @@ class Controls:
         if state is not State.HALF_OPEN:
             self._told = state
 
-    async def may_repeat(self, error: InstitutionError, failed: int) -> bool:
-        """Whether to send a batch again after it failed for the `failed`-th time; pauses first if so."""
+    async def may_repeat(self, error: InstitutionError, failed: int, *, calls: int = 1) -> bool:
+        """Whether to send a batch again, in so many calls, after it failed for the `failed`-th time. Pauses first."""
         if not error.retryable or failed >= _ATTEMPTS or not self.admits:
             return False
         pause = full_jitter(failed, base=_PAUSE_BASE, cap=_PAUSE_CAP, random=self._random())
         if isinstance(error, OverloadedError):
             pause += error.retry_after or 0
-        if pause > _LONGEST_WAIT or not self._retries.withdraw(trio.current_time()):
+        if pause > _LONGEST_WAIT or not self._retries.withdraw(trio.current_time(), calls):
             return False
         await trio.sleep(pause)
         return self.admits
@@ -191,6 +189,6 @@ class Controls:
             self._limit.on_dropped(now)
         if isinstance(error, OverloadedError):
             self._breaker.on_ignored(era)
-            self._bucket.penalise(now + min(error.retry_after or 0, _LONGEST_PENALTY))
+            self._bucket.pause(now + min(error.retry_after or 0, _LONGEST_PENALTY))
         else:
             self._breaker.on_failure(era, now)

@@ -1,7 +1,7 @@
 """Everything the worker keeps per institution: its queue, its flights and its controls.
 
-A lane is a bulkhead: whatever its institution does, other lanes go on. It sends when a slot is free: what is queued by
-then, up to the institution's batch size. There is no time window, which would put a floor under every latency.
+A lane is a bulkhead: whatever its institution does, other lanes go on. It sends when a call may be made: what is queued
+by then, up to the institution's batch size. There is no time window, which would put a floor under every latency.
 
 Rules
 
@@ -21,6 +21,7 @@ from operator import add
 import trio
 
 from broker.core.control.breaker import State
+from broker.core.control.pacing import Wanted, next_batch
 from broker.core.planning.backlog import Backlog
 from broker.core.planning.flight import FlightTable, Follower
 from broker.core.planning.parcel import CallBatch, Parcel
@@ -29,6 +30,7 @@ from broker.errors import BadReplyError, BreakerOpenError, InstitutionError, Rej
 from broker.institutions.interface import Institution
 from broker.lanes.controls import Controls
 from broker.lanes.failures import BREAKER_OPEN, INTERNAL, REJECTED, SILENCED, problem_of
+from broker.lanes.permits import Permit
 from broker.model import CACHEABLE, Mandate, Outcome, Priority, Problem, Question, Reply, Source
 from broker.store.base import Statements, Store
 
@@ -66,6 +68,7 @@ class _Call:
 
     batch: CallBatch
     unsettled: set[bytes]
+    permit: Permit
     scope: trio.CancelScope
     refused: list[CallBatch] = field(default_factory=list)
     """Single inquiries the institution would not take, to be settled when the others have been asked."""
@@ -93,7 +96,6 @@ class Lane:
         self._backlog = Backlog()
         self._flights = FlightTable()
         self._calls: set[_Call] = set()
-        self._work = trio.Event()
         self._controls = Controls(self.spec, random)
         self._lifetimes = [0] * (max(Outcome) + 1)
         self._lifetimes[Outcome.FOUND] = int(self.spec.found_ttl)
@@ -126,6 +128,7 @@ class Lane:
         fresh = self._flights.join(parcel)
         if parcel.priority is Priority.INTERACTIVE and (fresh is None or len(fresh) < len(parcel)):
             self._backlog.promote(parcel.keys)
+            self._controls.reconsider()
         if fresh is not None:
             self._enqueue(fresh)
 
@@ -142,15 +145,17 @@ class Lane:
         """Serves the backlog until cancelled."""
         async with trio.open_nursery() as nursery:
             while True:
-                await self._work.wait()
-                slot = await self._controls.take_slot()
-                batch = await self._next_batch()
+                permit = await self._controls.acquire(self._wanted)
+                batch = await self._next_batch(permit.size)
                 if batch is None:
-                    self._controls.free_slot(slot)
+                    self._controls.release(permit)
                 else:
-                    call = _Call(batch, set(batch.keys), trio.CancelScope())
+                    call = _Call(batch, set(batch.keys), permit, trio.CancelScope())
                     self._calls.add(call)  # at once: `forsake` must find every key in the backlog or on a call
-                    nursery.start_soon(self._travel, call, slot)
+                    nursery.start_soon(self._travel, call)
+                    # With the checkpoint in `acquire`, long enough for the call to begin: if it is the breaker's probe,
+                    # the next batch has to know.
+                    await trio.lowlevel.checkpoint()
 
     def _closed(self) -> Problem | None:
         """Why nothing can be asked for some time; None if it can."""
@@ -159,15 +164,20 @@ class Lane:
         return None if self._controls.admits else BREAKER_OPEN
 
     def _enqueue(self, parcel: Parcel) -> None:
+        was_empty = not len(self._backlog)
         self._backlog.add(parcel)
-        self._work.set()
+        if was_empty or parcel.priority is Priority.INTERACTIVE:
+            self._controls.reconsider()
 
-    async def _next_batch(self) -> CallBatch | None:
-        """What to send now; None if there is nothing, or it may not be sent."""
-        size = min(len(self._backlog), self.spec.batch_size)
-        await self._controls.pace(size)
+    def _wanted(self, at_once: int) -> Wanted:
+        """What to send next, if so many inquiries may be sent at once."""
+        interactive, queued = self._backlog.interactive, len(self._backlog)
+        return next_batch(interactive, queued, at_once=at_once, batch_size=self.spec.batch_size, rate=self.spec.rate)
+
+    async def _next_batch(self, size: int) -> CallBatch | None:
+        """What to send now; None if nothing may be sent."""
         if self._controls.admits:
-            return self._cut(size)  # what came in while waiting has not been paid for
+            return self._backlog.cut(size)
         if self._controls.breaker is State.OPEN:
             self._flush()
         else:
@@ -175,16 +185,11 @@ class Lane:
         return None
 
     def _flush(self) -> None:
-        if flushed := self._cut(len(self._backlog)):
+        if len(self._backlog):
+            flushed = self._backlog.cut(len(self._backlog))
             self._settle_problem(flushed, Outcome.UNAVAILABLE, self._closed() or BREAKER_OPEN)
 
-    def _cut(self, size: int) -> CallBatch | None:
-        batch = self._backlog.cut(size)
-        if not len(self._backlog) and self._work.is_set():
-            self._work = trio.Event()
-        return batch if len(batch) else None
-
-    async def _travel(self, call: _Call, slot: object) -> None:
+    async def _travel(self, call: _Call) -> None:
         batch = call.batch
         try:
             with call.scope:
@@ -196,7 +201,7 @@ class Lane:
             self._settle_problem(batch.pick(unsettled), Outcome.UNAVAILABLE, INTERNAL, call)
         finally:
             self._calls.discard(call)
-            self._controls.free_slot(slot)
+            self._controls.release(call.permit)
             self._release(call.unsettled)
 
     async def _ask(self, call: _Call, batch: CallBatch, *, sent: int, failed: int) -> None:
@@ -205,36 +210,35 @@ class Lane:
         `sent`: how often these items have been sent before; `failed`: how often that failed. A batch that was halved
         was sent, but did not fail.
         """
-        while len(batch):
-            error: InstitutionError
-            reply: Reply | None = None
-            open_items: Sequence[int] = range(len(batch))
-            try:
-                reply = await self._call(batch, sent + 1)
-            except RejectedError as refusal:
-                await self._bisect(call, batch, refusal, sent=sent + 1, failed=failed)
+        error: InstitutionError
+        reply: Reply | None = None
+        open_items: Sequence[int] = range(len(batch))
+        try:
+            reply = await self._call(call, batch, sent + 1)
+        except RejectedError as refusal:
+            await self._bisect(call, batch, refusal, sent=sent + 1, failed=failed)
+            return
+        except BreakerOpenError:
+            self._settle_problem(batch, Outcome.UNAVAILABLE, BREAKER_OPEN, call)
+            return
+        except InstitutionError as failure:
+            log.warning("institution %s: %d inquiries: %s", self.spec.id, len(batch), failure)
+            error = failure
+        else:
+            open_items = self._settle_answered(call, batch, reply)
+            if not open_items:
                 return
-            except BreakerOpenError:
-                self._settle_problem(batch, Outcome.UNAVAILABLE, BREAKER_OPEN, call)
-                return
-            except InstitutionError as failure:
-                log.warning("institution %s: %d inquiries: %s", self.spec.id, len(batch), failure)
-                error = failure
-            else:
-                open_items = self._settle_answered(call, batch, reply)
-                if not open_items:
-                    return
-                error = BadReplyError("some inquiries got no usable answer")
-            sent, failed = sent + 1, failed + 1
-            if await self._controls.may_repeat(error, failed):
-                batch = batch.pick(open_items)
-            else:
-                self._give_up(call, batch, open_items, reply, error)
-                return
+            error = BadReplyError("some inquiries got no usable answer")
+        parts = batch.pick(open_items).by_priority()
+        if not await self._controls.may_repeat(error, failed + 1, calls=len(parts)):
+            self._give_up(call, batch, open_items, reply, error)
+            return
+        for part in parts:
+            await self._ask(call, part, sent=sent + 1, failed=failed + 1)
 
-    async def _call(self, batch: CallBatch, attempt: int) -> Reply:
+    async def _call(self, call: _Call, batch: CallBatch, attempt: int) -> Reply:
         if attempt > 1:
-            await self._controls.pace(len(batch))
+            await self._controls.acquire_again(call.permit, len(batch), batch.parcels[0].priority)
         if not self._controls.admits:
             msg = "its breaker is open"
             raise BreakerOpenError(msg)
@@ -267,8 +271,9 @@ class Lane:
         elif len(batch) == 1:
             call.refused.append(batch)
         else:
-            for half in batch.halves():
-                await self._ask(call, half, sent=sent, failed=failed)
+            parts = batch.by_priority()
+            for part in parts if len(parts) > 1 else batch.halves():
+                await self._ask(call, part, sent=sent, failed=failed)
 
     def _settle_refused(self, call: _Call) -> None:
         """Settles inquiries that were refused standing alone.

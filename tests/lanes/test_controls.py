@@ -9,6 +9,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from broker.core.control.breaker import State
+from broker.core.control.pacing import Wanted
 from broker.errors import (
     BadReplyError,
     BreakerOpenError,
@@ -21,7 +22,8 @@ from broker.errors import (
 )
 from broker.institutions.stub import Behaviour, StubInstitution, fails, holds, script, slow, stub_spec
 from broker.lanes.controls import Controls
-from broker.model import Question, Reply
+from broker.lanes.permits import Permit, Wants
+from broker.model import Priority, Question, Reply
 from tests.fakes import MANDATE, in_virtual_time, subject
 
 pytestmark = in_virtual_time
@@ -156,87 +158,104 @@ async def test_a_cancelled_probe_lets_the_next_one_try() -> None:
     assert own.failures == {"UNREACHABLE": OPENING}
 
 
-# Slots.
+# Permits and the rate.
 
 
-async def test_slots_are_as_many_as_the_limit() -> None:
-    own = controls(concurrency=2)
-    slots = [await own.take_slot(), await own.take_slot()]
-    with trio.move_on_after(1) as waited:
-        await own.take_slot()
-    assert waited.cancelled_caught
-    own.free_slot(slots[0])
+def wants(size: int, priority: Priority = Priority.BULK) -> Wants:
+    return lambda _: Wanted(size, priority)
+
+
+async def acquire(own: Controls, size: int = 1) -> Permit:
+    """Acquires a permit, for the trouble of at most a tenth of a second."""
     with trio.fail_after(0.1):
-        await own.take_slot()
+        return await own.acquire(wants(size))
 
 
-async def test_the_limit_acts_on_slots_and_recovers() -> None:
+async def test_permits_are_as_many_as_the_limit() -> None:
+    own = controls(concurrency=2)
+    permits = [await acquire(own), await acquire(own)]
+    with pytest.raises(trio.TooSlowError):
+        await acquire(own)
+    own.release(permits[0])
+    await acquire(own)
+
+
+async def test_the_limit_acts_on_permits_and_recovers() -> None:
     own = controls(concurrency=3)
     await fail(own, OverloadedError("x"))
     assert own.limit == 2
     for _ in range(2):
-        await own.take_slot()
-    with trio.move_on_after(1) as waited:
-        await own.take_slot()
-    assert waited.cancelled_caught
+        await acquire(own)
+    with pytest.raises(trio.TooSlowError):
+        await acquire(own)
     for _ in range(2):
         await call(own, holds({}))
-    with trio.fail_after(0.1):
-        await own.take_slot()
+    await acquire(own)
     assert own.limit == 3
 
 
-# Rate.
+async def test_who_waits_for_a_permit_gets_it_when_the_limit_recovers() -> None:
+    own = controls(concurrency=3)
+    await fail(own, OverloadedError("x"))
+    for _ in range(2):
+        await acquire(own)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(own.acquire, wants(1))
+        await wait_all_tasks_blocked()
+        for _ in range(2):
+            await call(own, holds({}))
 
 
 async def test_after_the_burst_the_rate_holds() -> None:
     own = controls(rate=10, batch_size=5)
-    await own.pace(10)
+    await own.acquire(wants(10))
     assert trio.current_time() == 0
-    await own.pace(5)
+    await own.acquire(wants(5))
     assert trio.current_time() == pytest.approx(0.5)
 
 
 async def test_a_full_batch_can_be_sent_whatever_the_rate() -> None:
     own = controls(rate=1, batch_size=50)
-    await own.pace(50)
+    await own.acquire(wants(50))
     assert trio.current_time() == 0
 
 
-async def test_whoever_reserves_first_goes_first() -> None:
+async def test_nothing_is_sent_before_a_pause_is_over() -> None:
     own = controls(rate=10, batch_size=1)
-    await own.pace(10)
-    went: list[tuple[str, float]] = []
-
-    async def go(name: str, size: int) -> None:
-        await own.pace(size)
-        went.append((name, round(trio.current_time(), 6)))
-
+    await own.acquire(wants(10))
     async with trio.open_nursery() as nursery:
-        for name, size in (("large", 10), ("small", 1)):
-            nursery.start_soon(go, name, size)
-            await wait_all_tasks_blocked()
-    assert went == [("large", 1.0), ("small", 1.1)]
-
-
-async def test_who_leaves_while_waiting_gives_the_tokens_back() -> None:
-    own = controls(rate=10, batch_size=1)
-    await own.pace(10)
-    with trio.move_on_after(0.1):
-        await own.pace(100)
-    began = trio.current_time()
-    await own.pace(1)
-    assert trio.current_time() - began < 0.2
-
-
-async def test_a_retry_after_voids_what_was_reserved_before() -> None:
-    own = controls(rate=10, batch_size=1)
-    await own.pace(10)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(own.pace, 5)
+        nursery.start_soon(own.acquire, wants(5))
         await wait_all_tasks_blocked()
         await fail(own, OverloadedError("x", retry_after=3.0))
     assert trio.current_time() == pytest.approx(3.5)
+
+
+async def test_a_permit_acquired_again_is_free_meanwhile() -> None:
+    own = controls(rate=10, batch_size=10, concurrency=1)
+    permit = await own.acquire(wants(10))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(own.acquire_again, permit, 5, Priority.BULK)
+        await wait_all_tasks_blocked()
+        other = await own.acquire(wants(1, Priority.INTERACTIVE))
+        assert trio.current_time() == pytest.approx(0.1)
+        own.release(other)
+    assert trio.current_time() == pytest.approx(0.6)
+    with pytest.raises(trio.TooSlowError):
+        await acquire(own)
+    own.release(permit)
+    own.release(permit)
+    await own.acquire(wants(1))
+    with pytest.raises(trio.TooSlowError):
+        await acquire(own)
+
+
+async def test_a_permit_that_was_not_acquired_again_is_free() -> None:
+    own = controls(rate=10, batch_size=10, concurrency=1)
+    permit = await own.acquire(wants(10))
+    with trio.move_on_after(0.1):
+        await own.acquire_again(permit, 5, Priority.BULK)
+    own.release(permit)
+    await own.acquire(wants(1))
 
 
 # Retries.
@@ -292,6 +311,11 @@ async def test_repeating_is_paid_from_a_budget() -> None:
     for _ in range(5):
         await call(own, holds({}))
     assert await own.may_repeat(DOWN, 1), "five calls earn one more"
+
+
+async def test_each_call_of_a_repetition_is_paid() -> None:
+    own = controls(lambda: 0.0)
+    assert [await own.may_repeat(DOWN, 1, calls=2) for _ in range(6)] == [True] * 5 + [False]
 
 
 async def test_repeated_calls_earn_nothing() -> None:

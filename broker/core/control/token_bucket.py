@@ -1,13 +1,12 @@
-"""How fast one institution is asked: a token bucket kept as a single moment.
+"""How fast one institution is asked: a token bucket, kept as a single moment.
 
 A bucket of `burst` tokens fills at `rate` tokens per second. Instead of a count, which would have to be topped up, it
-keeps the moment at which it is, was or will be exactly empty; the rest is arithmetic:
+keeps the moment at which it was or will be empty; the rest is arithmetic:
 
     tokens(now) = min(burst, (now - empty_at) * rate)
 
-Taking n tokens moves `empty_at` by n / rate seconds, into the future if need be: that is debt, and the debtor waits it
-off. So whoever reserves first acts first, and within any t seconds no more than rate * t + max(burst, largest n)
-inquiries are sent.
+Tokens are taken when they are spent, never in advance. So no batch that waits for its tokens keeps them from a smaller
+one, and within any t seconds at most rate * t + burst tokens are taken.
 """
 
 
@@ -22,37 +21,40 @@ class TokenBucket:
         if not (rate > 0 and burst > 0):
             raise ValueError(f"bucket: rate ({rate:g}) and burst ({burst:g}) must be positive")
         self._rate = rate
+        self._burst = burst
         self._fill_seconds = burst / rate
         self._empty_at = now - self._fill_seconds
-        self._penalised_until = now
+        self._paused_until = now
 
     @property
-    def penalised_until(self) -> float:
-        """Nothing may be sent before this moment. A reservation due earlier is void: reserve anew."""
-        return self._penalised_until
+    def rate(self) -> float:
+        """Tokens per second."""
+        return self._rate
+
+    @property
+    def paused_until(self) -> float:
+        """Nothing may be sent before this moment."""
+        return self._paused_until
 
     def tokens(self, now: float) -> float:
-        """Inquiries that may be sent at once; negative when that many are still owed."""
-        return min(now - self._empty_at, self._fill_seconds) * self._rate
+        """Inquiries that may be sent at once; none while paused."""
+        return min(max(0.0, now - self._empty_at), self._fill_seconds) * self._rate
 
-    def reserve(self, n: int, now: float) -> float:
-        """Take n tokens; returns the seconds to wait before acting on them.
+    def due(self, n: int) -> float:
+        """The moment at which there will be n tokens, or have been, if nobody takes any before.
 
-        More than `burst` at once is possible and takes its time.
+        Raises:
+            ValueError: n is more than the burst: there will never be so many.
         """
+        if n > self._burst:
+            raise ValueError(f"bucket: {n} tokens at once are more than its burst ({self._burst:g})")
+        return self._empty_at + n / self._rate
+
+    def take(self, n: int, now: float) -> None:
+        """Spends n tokens, which are `due`."""
         self._empty_at = max(self._empty_at, now - self._fill_seconds) + n / self._rate
-        return max(0.0, self._empty_at - now)
 
-    def cancel(self, n: int, due: float) -> None:
-        """Give back a reservation that will not be acted on; `due` is when it would have been.
-
-        Tokens reserved since then are not given back: their holders have been told when to act, and a newcomer who took
-        the gap as well would go out together with them, above the burst. (Go's x/time/rate has the same rule.)
-        """
-        reserved_since = max(0.0, self._empty_at - due)
-        self._empty_at -= max(0.0, n / self._rate - reserved_since)
-
-    def penalise(self, until: float) -> None:
+    def pause(self, until: float) -> None:
         """The institution named a moment before which it will not be asked (Retry-After): be empty until then."""
-        self._penalised_until = max(self._penalised_until, until)
+        self._paused_until = max(self._paused_until, until)
         self._empty_at = max(self._empty_at, until)

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 from broker.core.planning.parcel import CallBatch, Parcel
 from broker.model import Priority
@@ -10,19 +11,24 @@ from broker.model import Priority
 class Backlog:
     """A queue of parcels, counted in inquiries."""
 
-    __slots__ = ("_queues", "_size")
+    __slots__ = ("_queues", "_sizes")
 
     def __init__(self) -> None:
         self._queues: dict[Priority, deque[Parcel]] = {priority: deque() for priority in Priority}
-        self._size = 0
+        self._sizes = dict.fromkeys(Priority, 0)
 
     def __len__(self) -> int:
-        return self._size
+        return sum(self._sizes.values())
+
+    @property
+    def interactive(self) -> int:
+        """Interactive inquiries in it."""
+        return self._sizes[Priority.INTERACTIVE]
 
     def add(self, parcel: Parcel) -> None:
         """Puts a parcel at the end of its queue."""
         self._queues[parcel.priority].append(parcel)
-        self._size += len(parcel)
+        self._sizes[parcel.priority] += len(parcel)
 
     def promote(self, keys: Collection[bytes]) -> None:
         """Puts bulk inquiries about these subjects among the interactive ones: somebody has begun to wait for them."""
@@ -33,7 +39,8 @@ class Backlog:
                 kept.append(parcel)
                 continue
             urgent = [index for index, key in enumerate(parcel.keys) if key in wanted]
-            self._queues[Priority.INTERACTIVE].append(parcel.pick(urgent))
+            self._sizes[Priority.BULK] -= len(urgent)
+            self.add(replace(parcel.pick(urgent), priority=Priority.INTERACTIVE))
             if len(urgent) < len(parcel):
                 kept.append(parcel.pick([index for index, key in enumerate(parcel.keys) if key not in wanted]))
         self._queues[Priority.BULK] = kept
@@ -41,7 +48,7 @@ class Backlog:
     def cut(self, size: int) -> CallBatch:
         """Takes the next inquiries out, `size` at most."""
         taken: list[Parcel] = []
-        for queue in self._queues.values():
+        for priority, queue in self._queues.items():
             while queue and size:
                 parcel = queue.popleft()
                 if len(parcel) > size:
@@ -49,7 +56,7 @@ class Backlog:
                     queue.appendleft(rest)
                 taken.append(parcel)
                 size -= len(parcel)
-                self._size -= len(parcel)
+                self._sizes[priority] -= len(parcel)
         return CallBatch(taken)
 
     def remove(self, unwanted: Callable[[Parcel], bool]) -> list[Parcel]:
@@ -60,5 +67,5 @@ class Backlog:
             for parcel in queue:
                 (removed if unwanted(parcel) else kept).append(parcel)
             self._queues[priority] = kept
-        self._size -= sum(map(len, removed))
+            self._sizes[priority] = sum(map(len, kept))
         return removed

@@ -116,3 +116,10 @@ class CallBatch:
         """The first and the second half of the items."""
         middle = len(self) // 2
         return self.pick(range(middle)), self.pick(range(middle, len(self)))
+
+    def by_priority(self) -> list["CallBatch"]:
+        """The interactive part and the bulk part; one of them if there is no other."""
+        parts: dict[Priority, list[Parcel]] = {priority: [] for priority in Priority}
+        for parcel in self.parcels:
+            parts[parcel.priority].append(parcel)
+        return [CallBatch(parcels) for parcels in parts.values() if parcels]

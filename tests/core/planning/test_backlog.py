@@ -38,8 +38,10 @@ def test_a_batch_is_filled_up_with_bulk() -> None:
 def test_what_somebody_begins_to_wait_for_goes_ahead() -> None:
     backlog = filled((Priority.BULK, 4), (Priority.BULK, 2), (Priority.INTERACTIVE, 1))
     backlog.promote([key(1), key(3), key(5), key(99)])
-    assert len(backlog) == 7
-    assert numbers(backlog.cut(10)) == [6, 1, 3, 5, 0, 2, 4]
+    assert (len(backlog), backlog.interactive) == (7, 4)
+    batch = backlog.cut(10)
+    assert numbers(batch) == [6, 1, 3, 5, 0, 2, 4]
+    assert [one.priority for one in batch.parcels for _ in one.rows] == [Priority.INTERACTIVE] * 4 + [Priority.BULK] * 3
 
 
 def test_a_parcel_wanted_as_a_whole_goes_ahead_as_a_whole() -> None:
@@ -82,6 +84,8 @@ def test_every_inquiry_comes_out_once_in_order_and_cuts_are_full(
         assert len(batch) == min(size, held)
         assert len(backlog) == held - len(batch)
         out += numbers(batch)
+        interactive = sum(size for priority, size in parcels if priority is Priority.INTERACTIVE)
+        assert backlog.interactive == max(0, interactive - len(out))
     assert out == expected
 
 
@@ -94,6 +98,9 @@ def test_removing_takes_exactly_what_is_unwanted(parcels: list[tuple[Priority, i
     gone = backlog.remove(lambda one: one.rows[0] // 10 in unwanted)
     assert {id(one) for one in gone} == {id(one) for i, one in enumerate(added) if i in unwanted}
     assert len(backlog) == sum(len(one) for i, one in enumerate(added) if i not in unwanted)
+    assert backlog.interactive == sum(
+        len(one) for i, one in enumerate(added) if i not in unwanted and one.priority is Priority.INTERACTIVE
+    )
     left = numbers(backlog.cut(len(backlog)))
     assert sorted(left) == sorted(row for i, one in enumerate(added) if i not in unwanted for row in one.rows)
 

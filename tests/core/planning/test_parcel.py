@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.core.planning.parcel import CallBatch, Parcel
-from broker.model import Subject
+from broker.model import Priority, Subject
 from tests.fakes import Recorder, key, parcel, subject
 
 sizes = st.lists(st.integers(0, 6), min_size=1, max_size=6)
@@ -85,6 +85,16 @@ def test_halves_are_the_whole(lengths: list[int]) -> None:
     first, second = batch.halves()
     assert numbers(first) + numbers(second) == numbers(batch)
     assert 0 <= len(second) - len(first) <= 1
+
+
+@given(st.lists(st.tuples(st.sampled_from(Priority), st.integers(1, 4)), max_size=6))
+def test_by_priority_interactive_parcels_come_first_and_nothing_is_lost(parcels: list[tuple[Priority, int]]) -> None:
+    whole = CallBatch([parcel(Recorder(), range(size), priority=priority) for priority, size in parcels])
+    parts = whole.by_priority()
+    assert [[one.priority for one in part.parcels] for part in parts] == [
+        [priority] * count for priority in Priority if (count := [one for one, _ in parcels].count(priority))
+    ]
+    assert {one.waiter for part in parts for one in part.parcels} == {one.waiter for one in whole.parcels}
 
 
 class CountedNumber(int):
