@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class InvestigationServiceStub:
-    """Finds what a debtor owns, and who holds a thing.
+    """Finds out what persons and organisations own, and who holds a property.
     """
 
     def __init__(self, channel):
@@ -48,20 +48,20 @@ class InvestigationServiceStub:
 
 
 class InvestigationServiceServicer:
-    """Finds what a debtor owns, and who holds a thing.
+    """Finds out what persons and organisations own, and who holds a property.
     """
 
     def Investigate(self, request, context):
-        """Asks every selected institution about every lookup, each question once, and streams one report per lookup as soon
-        as it is whole. What a failing institution did is data in the reports; an RPC error means the request as a whole
-        could not be served.
+        """Asks every selected institution about every lookup, and streams one report per lookup as soon as it is complete.
+        The failure of an institution is data in the reports. An RPC error means that the request as a whole could not be
+        served.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListInstitutions(self, request, context):
-        """Lists what can be asked, where, and whether it answers at present.
+        """Lists the institutions, with their kinds, regions and health.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -89,7 +89,7 @@ def add_InvestigationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class InvestigationService:
-    """Finds what a debtor owns, and who holds a thing.
+    """Finds out what persons and organisations own, and who holds a property.
     """
 
     @staticmethod
