@@ -23,8 +23,11 @@ from broker.institutions.dialects import DIALECTS
 from broker.institutions.http import HttpInstitution
 from broker.institutions.transport import HttpTransport
 from broker.investigation import execution
-from broker.lanes.fan_out import Aggregator
+from broker.investigation.aggregation import Aggregator
+from broker.investigation.report_sender import ReportSender
+from broker.lanes.call import Call
 from broker.lanes.lane import Lane
+from broker.lanes.settlement import Settlement
 from broker.serving import contract, lookups
 from broker.serving.pipeline import Pipeline
 from broker.serving.service import InvestigationService
@@ -41,15 +44,17 @@ STEPS: list[tuple[str, Any, tuple[str, ...]]] = [
     ("read the store", LmdbStore, ("get_many",)),
     ("plan", execution, ("plan",)),
     ("separate hits from misses", execution.Execution, ("_take_up", "run", "_read")),
-    ("send", execution.Execution, ("_send", "_send_last")),
+    ("send", ReportSender, ("send",)),
     ("the request, around these steps", Pipeline, ("investigate", "_read")),
     ("the request, around these steps", InvestigationService, ("investigate",)),
     *(("encode questions", type(dialect), ("encode",)) for dialect in DIALECTS.values()),
     *(("decode replies", type(dialect), ("decode",)) for dialect in DIALECTS.values()),
     ("HTTP", HttpTransport, ("post",)),
     ("HTTP", HttpInstitution, ("ask",)),
-    ("lanes: form batches, join flights, deliver", Lane, ("submit", "_travel", "_settle", "_finish")),
-    ("put into the store", Lane, ("_remember",)),
+    ("lanes: form batches, join flights, deliver", Lane, ("submit", "_run_call")),
+    ("lanes: form batches, join flights, deliver", Call, ("run", "_settle")),
+    ("lanes: form batches, join flights, deliver", Settlement, ("_finish",)),
+    ("put into the store", Settlement, ("_remember",)),
     ("assemble and write reports", Aggregator, ("add", "deliver")),
 ]
 """Each step's name, and the functions it consists of: a module or class, and names in it."""

@@ -65,6 +65,8 @@ class Recorder:
     """A `Waiter` that remembers what it was told, and when."""
 
     open: bool = True
+    request_id: str = "request-1"
+    failed: Exception | None = None
     expected: int = 0
     """Inquiries it waits for: `parcel` counts them."""
     delivered: list[Delivered] = field(default_factory=list)
@@ -84,6 +86,11 @@ class Recorder:
             one = Delivered(column, row, Outcome(outcome), source, segment)
             assert (int(one.answer.outcome), int(one.answer.source)) == (outcome, source)
             self.delivered.append(one)
+        self._told.set()
+
+    def fail(self, error: Exception) -> None:
+        """See `Waiter`."""
+        self.open, self.failed = False, error
         self._told.set()
 
     async def answered(self) -> dict[int, Outcome]:

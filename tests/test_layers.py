@@ -146,5 +146,5 @@ def test_the_rules_see_what_they_are_to_see() -> None:
     """Should the sources move, no rule may pass for lack of anything to look at."""
     assert len(BROKER) > 30
     assert len(MOCKS) > 10
-    assert "broker.core.wire.encoding" in imports("broker.lanes.lane")
+    assert "broker.core.wire.encoding" in imports("broker.lanes.settlement")
     assert {"trio", "asyncio"} <= imports("broker.loops.bridge")

@@ -3,13 +3,15 @@
 The worker that forwards has admitted and read the request, and counts the answers.
 """
 
+import time
 from dataclasses import dataclass
 
-from broker.core.planning.chunk import Chunk, LookupColumns
+from broker.core.planning.chunk import Chunk, LookupColumns, chunk_size
 from broker.core.planning.ownership import ALONE
 from broker.core.planning.selection import Selector
 from broker.errors import ConfigError
-from broker.investigation.execution import Execution, ExecutionContext, Write
+from broker.investigation.context import ExecutionContext, Order, Write
+from broker.investigation.execution import Execution
 from broker.peers.messages import ForwardRequest, Trailer
 
 
@@ -33,6 +35,8 @@ class ForwardedAnswers:
         heads = dict(zip(forwarded.positions, forwarded.heads, strict=True))
         types = [subject.type for subject in forwarded.subjects]
         columns = LookupColumns(forwarded.heads, types, forwarded.keys, forwarded.subjects, {})
-        execution = Execution(self.context, request, selection, heads, write, ownership=ALONE)
-        last = await execution.run([Chunk(columns, forwarded.positions)], forwarded.time_left)
-        return Trailer(last, execution.tally.counts.tobytes(), execution.complete)
+        chunk = Chunk(columns, forwarded.positions)
+        order = Order(request, selection, time.monotonic() + forwarded.time_left)
+        execution = Execution(self.context, order, heads, write, ownership=ALONE)
+        last = await execution.run(list(chunk.parts(chunk_size(len(selection.institutions)))))
+        return Trailer(last, execution.account.tally.counts.tobytes(), execution.complete)

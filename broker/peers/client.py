@@ -5,7 +5,6 @@ or ends in the middle, is no reason to fail a lookup: whoever asked it does the 
 """
 
 import contextlib
-from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,9 +15,7 @@ from msgspec.structs import replace
 
 from broker.core.planning.ownership import ALONE, Ownership
 from broker.errors import BrokerError
-from broker.model import CONCLUSIVE
 from broker.peers.messages import METHOD, ForwardRequest, Trailer, decode_trailer, encode_forward_request
-from broker.v1 import investigation_pb2 as pb
 
 # What is kept back of the time there is, so that the owner has ended properly before it is given up: as much as the
 # service keeps back of the caller's.
@@ -73,35 +70,6 @@ class Peers:
             call.cancel()  # an abandoned call is never collected (grpc/grpc#43462)
         msg = f"worker {owner} ended too soon"
         raise PeerError(msg)
-
-
-class Retelling:
-    """Reports that one worker began and another finishes: no answer is said twice.
-
-    State: by position, the outcomes told so far by institution; positions that have had their final report.
-    """
-
-    def __init__(self) -> None:
-        self._told: dict[int, dict[str, int]] = defaultdict(dict)
-        self.finished: set[int] = set()
-        self.complete = True
-        """Whether every answer to a finished lookup is conclusive."""
-
-    def take(self, message: bytes) -> list[pb.Report]:
-        """The reports in an encoded response, without answers told before."""
-        reports = list(pb.InvestigateResponse.FromString(message).reports)
-        for report in reports:
-            told = self._told[report.position]
-            fresh = [answer for answer in report.answers if answer.institution_id not in told]
-            told.update((answer.institution_id, answer.outcome) for answer in fresh)
-            if len(fresh) < len(report.answers):
-                del report.answers[:]
-                report.answers.extend(fresh)
-            if report.final:
-                report.complete = CONCLUSIVE.issuperset(told.values())
-                self.complete &= report.complete
-                self.finished.add(report.position)
-        return [report for report in reports if report.final or report.answers]
 
 
 @asynccontextmanager

@@ -30,7 +30,7 @@ from broker.core.subjects.key import Keyer
 from broker.institutions.dialects import DIALECTS
 from broker.institutions.http import HttpInstitution
 from broker.institutions.transport import HttpTransport, open_transport
-from broker.investigation.execution import ExecutionContext
+from broker.investigation.context import ExecutionContext
 from broker.investigation.forwarded import ForwardedAnswers
 from broker.lanes.fan_out import FanOut
 from broker.lanes.lane import Lane
@@ -176,7 +176,7 @@ async def _open_lanes(config: Config, store: Store, transport: HttpTransport, sc
             HttpInstitution(spec, dialect, post=transport.post, turn=scheduler.turn, clock=time.time)
         )
 
-    return FanOut(
+    lanes = [
         Lane(
             reach(spec),
             store,
@@ -184,7 +184,8 @@ async def _open_lanes(config: Config, store: Store, transport: HttpTransport, sc
             random=random.random,
         )
         for spec in config.institutions
-    )
+    ]
+    return FanOut(lanes, store, clock=time.time)
 
 
 @asynccontextmanager

@@ -9,19 +9,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import pairwise
 
 from broker.core.control.admission import Admission
-from broker.core.planning.chunk import Chunk, LookupColumns
+from broker.core.planning.chunk import Chunk, chunk_size
 from broker.core.planning.selection import Selection, Selector
 from broker.core.subjects.key import Keyer
-from broker.investigation.execution import Execution, ExecutionContext, Write
+from broker.investigation.context import ExecutionContext, Order, Write
+from broker.investigation.execution import Execution
 from broker.metrics.requests import RequestMetrics
-from broker.model import Problem, Request
+from broker.model import Request
 from broker.serving import contract, lookups
-
-# Lookups read and planned at a time, in steps of about a millisecond, between which other requests get their turns.
-_CHUNK = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,36 +39,41 @@ class Pipeline:
         Raises a `CallerError` before anything is written if the request cannot be served.
         """
         began = time.perf_counter()
+        deadline = time.monotonic() + time_left
         selection = self._select(request)
         with self.admission.admit(len(encoded), request.priority):
             chunks = await self._read(encoded, selection)
             heads = [head for chunk in chunks for head in chunk.columns.heads]
-            ownership = self.context.peers.ownership
-            execution = Execution(self.context, request, selection, heads, write, ownership=ownership)
-            if ownership.workers > 1 and len(chunks) > 1:
-                chunks = _with_repeats_together(chunks)
-            last = await execution.run(chunks, time_left - (time.perf_counter() - began))
-            summary = contract.write_summary(
-                request,
-                selection,
-                execution.tally,
-                lookups=len(encoded),
-                invalid=execution.invalid,
-                complete=execution.complete,
-                elapsed=time.perf_counter() - began,
-            )
-            await write(last + summary)  # encoded messages are merged by putting one after the other
-            self.meter.count(selection, execution.tally, lookups=len(encoded), invalid=execution.invalid)
+            order = Order(request, selection, deadline)
+            execution = Execution(self.context, order, heads, write, ownership=self.context.peers.ownership)
+            account = execution.account
+            try:
+                last = await execution.run(chunks)
+                summary = contract.write_summary(
+                    request,
+                    selection,
+                    account.tally,
+                    lookups=len(encoded),
+                    invalid=account.invalid,
+                    complete=execution.complete,
+                    elapsed=time.perf_counter() - began,
+                )
+                await write(last + summary)  # encoded messages are merged by putting one after the other
+                execution.was_sent()
+            finally:
+                execution.settle_account()
+                self.meter.count(selection, account.tally, lookups=account.reported, invalid=account.invalid)
 
     def _select(self, request: Request) -> Selection:
         return self.selector.select(request.mandate.court, ids=request.institution_ids, kinds=request.kinds)
 
     async def _read(self, encoded: Sequence[bytes], selection: Selection) -> list[Chunk]:
-        """The request's lookups, a chunk at a time."""
+        """The request's lookups, a chunk at a time, between which other requests get their turns."""
         today = datetime.fromtimestamp(self.context.clock(), UTC).date()
         chunks = []
-        for start in range(0, len(encoded), _CHUNK):
-            part = encoded[start : start + _CHUNK]
+        size = chunk_size(len(selection.institutions))
+        for start in range(0, len(encoded), size):
+            part = encoded[start : start + size]
             await self.context.scheduler.turn(len(part))
             columns = lookups.read_lookups(part, self.keyer, today=today)
             chunks.append(Chunk(columns, range(start, start + len(part))))
@@ -94,42 +96,3 @@ def _object(chunks: Sequence[Chunk], selection: Selection) -> None:
                 for place, other in enumerate(columns.types):
                     if other == subject_type:
                         columns.problems.setdefault(place, lookups.NOBODY_ASKED)
-
-
-def _with_repeats_together(chunks: list[Chunk]) -> list[Chunk]:
-    """The same lookups, with all about one subject in one chunk: they are handed over together, and so asked once."""
-    keys = [key for chunk in chunks for key in chunk.columns.keys]
-    if len(set(keys)) == len(keys):
-        return chunks
-    first: dict[bytes, int] = {}
-    ranks = [first.setdefault(key, position) for position, key in enumerate(keys)]
-    order = sorted(range(len(ranks)), key=ranks.__getitem__)
-    cuts = [0]
-    for at in range(_CHUNK, len(order)):
-        if at - cuts[-1] >= _CHUNK and ranks[order[at]] != ranks[order[at - 1]]:
-            cuts.append(at)
-    whole = _joined([chunk.columns for chunk in chunks])
-    return [_in_order(whole, order[start:end]) for start, end in pairwise([*cuts, len(order)])]
-
-
-def _joined(parts: Sequence[LookupColumns]) -> LookupColumns:
-    problems: dict[int, Problem] = {}
-    start = 0
-    for part in parts:
-        problems.update((start + place, problem) for place, problem in part.problems.items())
-        start += len(part.keys)
-    return LookupColumns(
-        heads=[head for part in parts for head in part.heads],
-        types=[subject_type for part in parts for subject_type in part.types],
-        keys=[key for part in parts for key in part.keys],
-        subjects=[subject for part in parts for subject in part.subjects],
-        problems=problems,
-    )
-
-
-def _in_order(whole: LookupColumns, positions: Sequence[int]) -> Chunk:
-    columns = whole.pick(positions)
-    for place, position in enumerate(positions):
-        if position in whole.problems:
-            columns.problems[place] = whole.problems[position]
-    return Chunk(columns, positions)

@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2
 from prometheus_client.parser import text_string_to_metric_families
 
 from broker.errors import ConfigError
-from broker.lanes.fan_out import FanOut
+from broker.investigation.aggregation import Aggregator
 from broker.v1 import asset_pb2
 from broker.v1 import investigation_pb2 as pb
 from tests.end_to_end.testbed import (
@@ -550,7 +550,7 @@ def test_a_broker_that_falls_over_never_calls_a_stream_complete(
     async def attend(*_: object) -> None:
         return  # as if everything had been answered
 
-    monkeypatch.setattr(FanOut, "attend", attend)
+    monkeypatch.setattr(Aggregator, "attend", attend)
 
     async def play(opened: Stage) -> None:
         await opened.faults(hang=1)

@@ -15,7 +15,7 @@ import pytest
 from broker.core.control.admission import Admission
 from broker.core.planning.ownership import Ownership
 from broker.errors import ConfigError, InvalidRequestError, Violation
-from broker.investigation.execution import Write
+from broker.investigation.context import Write
 from broker.model import Delivery, Priority, Request, Subject, SubjectType
 from broker.peers.client import PeerError, Peers, open_peers, socket_of
 from broker.peers.messages import ForwardRequest, Trailer

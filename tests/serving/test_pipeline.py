@@ -14,7 +14,7 @@ from broker.core.planning.tally import Tally
 from broker.core.subjects.key import Keyer
 from broker.core.wire import encoding, record
 from broker.institutions.stub import OBSERVED_AT, StubInstitution, stub_spec
-from broker.investigation.execution import ExecutionContext
+from broker.investigation.context import ExecutionContext
 from broker.lanes.fan_out import FanOut
 from broker.lanes.lane import Lane
 from broker.loops.bridge import open_bridge
@@ -90,7 +90,8 @@ def responses(
         async with open_bridge() as bridge:
 
             async def open_lanes() -> FanOut:
-                return FanOut([Lane(institution or StubInstitution(SPEC), store, clock=clock, random=lambda: 0.5)])
+                lane = Lane(institution or StubInstitution(SPEC), store, clock=clock, random=lambda: 0.5)
+                return FanOut([lane], store, clock=clock)
 
             fanout = await bridge.run(open_lanes)
             bridge.start(fanout.run, lambda _: None)

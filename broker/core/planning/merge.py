@@ -84,15 +84,23 @@ class AnswerTable:
         for row in rows:
             self._rows[row] = self._forgotten
 
-    def awaiting(self) -> dict[int, list[int]]:
-        """By column: the rows that still await its answer."""
+    def __len__(self) -> int:
+        """Rows, open and whole."""
+        return len(self._rows)
+
+    def awaiting(self, rows: Iterable[int]) -> dict[int, list[int]]:
+        """Of these rows, by column: those that still await its answer."""
         missing: dict[int, list[int]] = {}
-        for number, (row, awaited) in enumerate(zip(self._rows, self._awaited, strict=True)):
-            if awaited:
-                for column, segment in enumerate(row):
+        for row in rows:
+            if self._awaited[row]:
+                for column, segment in enumerate(self._rows[row]):
                     if segment is None:
-                        missing.setdefault(column, []).append(number)
+                        missing.setdefault(column, []).append(row)
         return missing
+
+    def unfinished(self) -> list[int]:
+        """The rows that still await something."""
+        return [row for row, awaited in enumerate(self._awaited) if awaited]
 
     def positions(self, row: int) -> Sequence[int]:
         """The positions a row answers."""

@@ -20,10 +20,17 @@ class Waiter(Protocol):
     def open(self) -> bool:
         """False once the request has ended; nobody need be asked for its sake any more."""
 
+    @property
+    def request_id(self) -> str:
+        """What the request is called in logs: the court's own id for it, made safe for that."""
+
     def deliver(
         self, column: int, rows: Sequence[int], *, segments: Sequence[bytes], outcomes: bytes, source: Source
     ) -> None:
         """Takes answers of the institution in `column`, aligned with `rows`."""
+
+    def fail(self, error: Exception) -> None:
+        """Ends the request: its answers could not be taken."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

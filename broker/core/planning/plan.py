@@ -14,6 +14,7 @@ Whether an inquiry of a miss is already being asked for another request is decid
 Work per lookup is one comparison of headers when it is a hit, and one walk through its record when part of it is.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,15 @@ from broker.core.planning.ownership import ALONE, Ownership
 from broker.core.planning.selection import Choice
 from broker.core.wire.encoding import outcome_of
 from broker.core.wire.record import heads_of, unpack
+
+
+def oldest_accepted(now: float, max_age: float | None) -> int:
+    """The earliest observation a caller accepts, in whole seconds since the epoch. None: whatever is still valid.
+
+    It is the first whole second that is younger than `max_age`: with none allowed, one that has not begun yet.
+    """
+    return 0 if max_age is None else math.floor(now - max_age) + 1
+
 
 Row = list[bytes | None]
 """Per column: the segment known, None where one is awaited, empty where nobody is asked."""

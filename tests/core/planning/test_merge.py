@@ -43,10 +43,10 @@ def test_a_row_is_whole_with_its_last_answer() -> None:
     table, _ = assembly_of([None, b"", None], [None, b"", b""])
     assert take(table, 0, [0, 1]) == [1]
     assert table.open_rows == 1
-    assert table.awaiting() == {2: [0]}
+    assert table.awaiting(range(len(table))) == {2: [0]}
     assert take(table, 2, [0]) == [0]
     assert table.open_rows == 0
-    assert table.awaiting() == {}
+    assert table.awaiting(range(len(table))) == {}
 
 
 def test_the_body_is_in_order_of_columns_however_they_came() -> None:
@@ -78,7 +78,7 @@ def test_what_is_forgotten_takes_no_room_and_no_late_answer() -> None:
     before = tally.counts.tolist()
     assert take(table, 0, [1], Outcome.FOUND) == []
     assert tally.counts.tolist() == before
-    assert table.awaiting() == {2: [0]}
+    assert table.awaiting(range(len(table))) == {2: [0]}
 
 
 def test_a_late_inconclusive_answer_does_not_spoil_a_complete_row() -> None:
@@ -187,7 +187,7 @@ def test_any_order_of_deliveries_gives_the_same_reports(
             made_whole += take(table, column, [number], outcome)
 
     assert sorted(made_whole) == [number for number, row in enumerate(blank) if None in row]
-    assert table.awaiting() == {}
+    assert table.awaiting(range(len(table))) == {}
     counted = Counter[Outcome]()
     for number, cells in enumerate(cells_by_row):
         said = [(column, one) for column, one in enumerate(cells) if one is not None]

@@ -1,4 +1,4 @@
-"""Petitions and the fan-out, in virtual time: what a request is told, by when, and that it is told once."""
+"""Aggregators and the fan-out, in virtual time: what a request is told, by when, and that it is told once."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -11,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from broker.core.planning.merge import AnswerTable
 from broker.core.planning.parcel import Parcel
 from broker.core.planning.plan import Row
-from broker.core.planning.tally import Tally
+from broker.core.planning.report_stream import ReportStream
 from broker.core.wire import encoding
 from broker.errors import (
     BadReplyError,
@@ -24,7 +23,9 @@ from broker.errors import (
     UnreachableError,
 )
 from broker.institutions.stub import Behaviour, StubInstitution, fails, holds, says, slow, stub_spec
-from broker.lanes.fan_out import Aggregator, FanOut
+from broker.investigation.account import Account
+from broker.investigation.aggregation import Aggregator
+from broker.lanes.fan_out import FanOut
 from broker.lanes.lane import Lane
 from broker.model import CONCLUSIVE, Outcome, Priority, Question, Reply, Source
 from broker.store.memory import MemoryStore
@@ -41,25 +42,26 @@ class Court:
 
     def __init__(self, fanout: FanOut, *, incremental: bool = False, lookups: int = 100) -> None:
         self.fanout = fanout
-        self.tally = Tally(len(fanout.lanes))
+        self.account = Account({name: column for column, name in enumerate(fanout.lanes)})
+        self.tally = self.account.tally
         self.reports: list[pb.Report] = []
         self._specs = [lane.spec for lane in fanout.lanes.values()]
+        self.stream = ReportStream(self._take)
         self.aggregator = Aggregator(
-            AnswerTable(self.tally),
             self._specs,
             encoding.ReportWriter([encoding.text_field(1, f"ref-{position}") for position in range(lookups)]),
+            self.account,
+            self.stream.open_producer(),
             incremental=incremental,
-            put=self._put,
-            whole=self._end,
+            request_id="request-1",
         )
         self.ended_after: list[int] = []
 
-    def _end(self) -> None:
-        self.ended_after.append(len(self.reports))
-
-    def _put(self, reports: list[bytes]) -> None:
-        for report in reports:
+    def _take(self) -> None:
+        for report in self.stream.take():
             self.reports += pb.InvestigateResponse.FromString(report).reports
+        if self.stream.has_ended:
+            self.ended_after.append(len(self.reports))
 
     def ask(self, numbers: Sequence[int], *, first_row: int = 0, priority: Priority = Priority.INTERACTIVE) -> None:
         """Asks every institution about these subjects; rows and positions count from `first_row`."""
@@ -77,14 +79,15 @@ class Court:
                     rows=range(first_row, first_row + len(numbers)),
                 )
                 for column, spec in enumerate(self._specs)
-            }
+            },
+            [key(number) for number in numbers],
         )
 
     async def hear(self, numbers: Sequence[int], time_left: float = 60.0) -> list[pb.Report]:
         """Asks, and waits for everything."""
         self.ask(numbers)
         self.aggregator.seal()
-        await self.fanout.attend(self.aggregator, time_left)
+        await self.aggregator.attend(self.fanout, time_left)
         return self.reports
 
     def answers(self, position: int) -> dict[str, pb.Answer]:
@@ -100,7 +103,8 @@ async def open_fanout(*institutions: StubInstitution) -> AsyncIterator[FanOut]:
     """A fan-out over these, which must be idle in the end."""
     store = MemoryStore(lambda: NOW)
     async with trio.open_nursery() as nursery:
-        fanout = FanOut(Lane(one, store, clock=lambda: NOW, random=lambda: 0.5) for one in institutions)
+        lanes = [Lane(one, store, clock=lambda: NOW, random=lambda: 0.5) for one in institutions]
+        fanout = FanOut(lanes, store, clock=lambda: NOW)
         nursery.start_soon(fanout.run)
         yield fanout
         await wait_all_tasks_blocked()
@@ -155,7 +159,7 @@ async def test_what_is_added_after_the_deadline_is_timed_out_too(incremental: bo
     async with open_fanout(institution) as fanout, trio.open_nursery() as nursery:
         court = Court(fanout, incremental=incremental)
         court.ask([1])
-        nursery.start_soon(fanout.attend, court.aggregator, 2.0)
+        nursery.start_soon(court.aggregator.attend, fanout, 2.0)
         await trio.sleep(3)
         court.ask([2, 3], first_row=1)
         court.aggregator.repeat(1, 3)
@@ -198,7 +202,7 @@ async def test_a_request_cancelled_leaves_nothing_behind() -> None:
 async def test_a_request_is_attended_until_it_is_sealed() -> None:
     async with open_fanout(*stubs(a=NOTHING)) as fanout, trio.open_nursery() as nursery:
         court = Court(fanout)
-        nursery.start_soon(fanout.attend, court.aggregator, 60.0)
+        nursery.start_soon(court.aggregator.attend, fanout, 60.0)
         court.ask([1])
         await trio.sleep(1)
         court.ask([2], first_row=1)
@@ -213,7 +217,7 @@ async def test_a_repeat_is_reported_when_its_row_is() -> None:
         court = Court(fanout)
         court.ask([1])
         court.aggregator.repeat(0, 4)
-        nursery.start_soon(fanout.attend, court.aggregator, 60.0)
+        nursery.start_soon(court.aggregator.attend, fanout, 60.0)
         await trio.sleep(2)
         court.aggregator.repeat(0, 5)
         court.aggregator.seal()
@@ -238,7 +242,7 @@ async def test_a_late_repeat_gets_what_is_known_and_then_the_rest() -> None:
     async with open_fanout(*stubs(a=slow(2.0, NOTHING), b=NOTHING)) as fanout, trio.open_nursery() as nursery:
         court = Court(fanout, incremental=True)
         court.ask([1])
-        nursery.start_soon(fanout.attend, court.aggregator, 60.0)
+        nursery.start_soon(court.aggregator.attend, fanout, 60.0)
         await trio.sleep(1)
         court.aggregator.repeat(0, 1)
         await trio.sleep(2)
@@ -256,7 +260,7 @@ async def test_what_the_cache_knows_is_the_first_increment() -> None:
         court = Court(fanout, incremental=True)
         court.aggregator.add([[None, known]], [0])
         assert [answer.institution_id for report in court.reports for answer in report.answers] == ["b"]
-        court.aggregator.time_out()
+        court.aggregator._time_out([0])
 
 
 # Everything at once: whatever institutions do and whoever leaves, everybody who stays is told everything once.

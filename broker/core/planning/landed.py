@@ -1,0 +1,42 @@
+"""What landed since a chunk was planned: answers of flights that ended between its planning and its submission.
+
+    a chunk is planned                        the store does not hold the answer yet
+    → another request's flight ends           its answer goes into the store, its key leaves the flight table
+    → the chunk is submitted                  the flight table does not know the key any more
+
+Without another look at the store, that inquiry would be made a second time. Each record is unpacked once, whatever the
+number of institutions asked, so the work is linear in the answers held.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from broker.core.planning.parcel import Parcel
+from broker.core.wire.record import Entry, unpack
+
+Landed = Mapping[bytes, Entry]
+"""Answers of one institution, by the subject's key."""
+
+
+def find_landed(
+    keys: Sequence[bytes], records: Sequence[bytes | None], *, now: int, oldest: int
+) -> dict[bytes, dict[bytes, Entry]]:
+    """The answers in these subjects' records that may be served, by `institution_key` and subject's key.
+
+    `now`, and `oldest`, the earliest observation the caller accepts, in seconds since the epoch.
+    """
+    found: dict[bytes, dict[bytes, Entry]] = {}
+    for key, record in zip(keys, records, strict=True):
+        if record is not None:
+            for entry in unpack(record):
+                if entry.expires > now and entry.observed >= oldest:
+                    found.setdefault(entry.institution, {})[key] = entry
+    return found
+
+
+def split_landed(parcel: Parcel, landed: Landed) -> tuple[list[int], list[int]]:
+    """Indices of a parcel's inquiries whose answers have landed, and of the others."""
+    there: list[int] = []
+    missing: list[int] = []
+    for index, key in enumerate(parcel.keys):
+        (there if key in landed else missing).append(index)
+    return there, missing

@@ -1,0 +1,15 @@
+"""A caller's own id for a request, as it may stand in a log: the caller can write anything into it."""
+
+import re
+from hashlib import blake2b
+
+_is_harmless = re.compile(
+    r"(?!.*\d{9})[A-Za-z0-9._:/-]{1,128}"
+).fullmatch  # no run of digits as long as any number of ours
+
+
+def loggable(request_id: str) -> str:
+    """The id itself if it can be no subject's number or name and no second line of a log; else a hash of it."""
+    if _is_harmless(request_id):
+        return request_id
+    return f"hashed-{blake2b(request_id.encode('utf-8', 'replace'), digest_size=8).hexdigest()}"

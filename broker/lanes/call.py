@@ -1,0 +1,211 @@
+"""One call's life: a batch is sent, sent again where that may help, cut in two where it was refused, and settled.
+
+Rules
+
+1. A failed call is repeated only within the retry budget, after a random pause that grows.
+2. A batch refused as a whole is bisected until the inquiry that the institution objects to stands alone.
+3. Items without a usable answer are asked for again; what was answered is settled at once.
+4. When the call has ended, every item is settled, or released for those who still wait (`unsettled`).
+"""
+
+import logging
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import trio
+
+from broker.core.planning.parcel import CallBatch, Parcel
+from broker.errors import BadReplyError, BreakerOpenError, InstitutionError, RejectedError, origin
+from broker.institutions.interface import Institution
+from broker.lanes.controls import Controls
+from broker.lanes.failures import BREAKER_OPEN, INTERNAL, REJECTED, problem_of
+from broker.lanes.permits import Permit
+from broker.lanes.settlement import Settlement
+from broker.model import Mandate, Outcome, Problem, Question, Reply
+
+log = logging.getLogger(__name__)
+
+_MAX_SHOWN = 3  # requests named in a log line; a batch may carry inquiries of dozens
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What all calls of a lane have sent, and learnt."""
+
+    asked: int = 0
+    """Inquiries sent for the first time."""
+    repeated: int = 0
+    """Inquiries sent again after a failed or refused call."""
+    has_answered: bool = False
+    """Whether the institution has answered anything yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallContext:
+    """What the calls of one lane share."""
+
+    institution: Institution
+    controls: Controls
+    settlement: Settlement
+    traffic: Traffic
+    closed: Callable[[], None]
+    """To be called when a result may have closed the institution to further calls."""
+
+
+class Call:
+    """A batch in flight. State: the keys still to be settled, and single inquiries that were refused."""
+
+    def __init__(self, batch: CallBatch, permit: Permit, context: CallContext) -> None:
+        """Create it inside trio."""
+        self.permit = permit
+        self.unsettled = set(batch.keys)
+        self.scope = trio.CancelScope()
+        """Cancelled when nobody waits any more."""
+        self._batch = batch
+        self._context = context
+        self._refused: list[CallBatch] = []
+
+    def waiting(self) -> Iterable[Parcel]:
+        """The parcels with something still to be settled."""
+        return (parcel for parcel in self._batch.parcels if not self.unsettled.isdisjoint(parcel.keys))
+
+    async def run(self) -> None:
+        """Asks, and settles all items, unless `scope` is cancelled."""
+        try:
+            with self.scope:
+                await self._ask(self._batch, sent=0, failed=0)
+                self._settle_refused()
+        except Exception as error:  # noqa: BLE001 - one batch must not end the lane, and every other request with it
+            log.error("%s: internal error: %s", self._describe(self._batch), origin(error))
+            unsettled = [item for item, key in enumerate(self._batch.keys) if key in self.unsettled]
+            self._settle_problem(self._batch.pick(unsettled), INTERNAL)
+
+    async def _ask(self, batch: CallBatch, *, sent: int, failed: int) -> None:
+        """Asks until every item has its answer, or no further attempt is allowed.
+
+        `sent`: how often these items have been sent before; `failed`: how often that failed. A batch that was bisected
+        was sent, but did not fail.
+        """
+        error: InstitutionError
+        reply: Reply | None = None
+        open_items: Sequence[int] = range(len(batch))
+        try:
+            reply = await self._send(batch, sent + 1)
+        except RejectedError as refusal:
+            await self._bisect(batch, refusal, sent=sent + 1, failed=failed)
+            return
+        except BreakerOpenError:
+            self._settle_problem(batch, BREAKER_OPEN)
+            return
+        except InstitutionError as failure:
+            error = failure
+        else:
+            open_items = self._settle_answered(batch, reply)
+            if not open_items:
+                return
+            error = BadReplyError("some inquiries got no usable answer")
+        parts = batch.pick(open_items).by_priority()
+        if not await self._context.controls.may_repeat(error, failed + 1, calls=len(parts)):
+            self._give_up(batch, open_items, reply, error)
+            return
+        for part in parts:
+            await self._ask(part, sent=sent + 1, failed=failed + 1)
+
+    async def _send(self, batch: CallBatch, attempt: int) -> Reply:
+        """Sends a batch once."""
+        controls, traffic = self._context.controls, self._context.traffic
+        if attempt > 1:
+            await controls.acquire_again(self.permit, len(batch), batch.parcels[0].priority)
+        if not controls.admits:
+            msg = "its breaker is open"
+            raise BreakerOpenError(msg)
+        if attempt == 1:
+            traffic.asked += len(batch)
+        else:
+            traffic.repeated += len(batch)
+        question = self._question(batch, attempt)
+        try:
+            return await controls.call(self._context.institution, question)
+        except InstitutionError as error:
+            log.warning("%s, call %s, attempt %d: %s", self._describe(batch), question.request_id, attempt, error)
+            raise
+        finally:
+            self._context.closed()
+
+    def _question(self, batch: CallBatch, attempt: int) -> Question:
+        mandates: dict[Mandate, int] = {}
+        mandate_of: list[int] = []
+        for parcel in batch.parcels:
+            mandate_of += [mandates.setdefault(parcel.mandate, len(mandates))] * len(parcel)
+        return Question(
+            request_id=uuid.uuid4().hex,
+            institution_id=self._context.institution.spec.id,
+            attempt=attempt,
+            mandates=list(mandates),
+            mandate_of=mandate_of,
+            subjects=batch.subjects,
+        )
+
+    async def _bisect(self, batch: CallBatch, refusal: RejectedError, *, sent: int, failed: int) -> None:
+        if not refusal.divisible or (len(batch) > 1 and not self._context.controls.may_bisect()):
+            self._settle_problem(batch, problem_of(refusal))
+        elif len(batch) == 1:
+            self._refused.append(batch)
+        else:
+            parts = batch.by_priority()
+            for part in parts if len(parts) > 1 else batch.halves():
+                await self._ask(part, sent=sent, failed=failed)
+
+    def _settle_refused(self) -> None:
+        """Settles inquiries that were refused standing alone, when the others have been asked.
+
+        Only of an institution that has answered something is that known to be about the inquiry: one that refuses
+        whatever it is sent has been configured wrongly, and that is no answer.
+        """
+        for batch in self._refused:
+            if self._context.traffic.has_answered:
+                self._settle_problem(batch, REJECTED, Outcome.REFUSED)
+            else:
+                self._settle_problem(batch, problem_of(RejectedError("")))
+
+    def _give_up(self, batch: CallBatch, items: Sequence[int], reply: Reply | None, error: InstitutionError) -> None:
+        rest = batch.pick(items)
+        if reply is None:
+            self._settle_problem(rest, problem_of(error))
+        else:
+            log.warning("%s: %d got no usable answer", self._describe(batch), len(rest))
+            self._context.settlement.unusable(rest, _pick(reply, items))
+            self.unsettled.difference_update(rest.keys)
+
+    def _settle_answered(self, batch: CallBatch, reply: Reply) -> Sequence[int]:
+        """Settles the items that have an answer. Returns the others."""
+        self._context.traffic.has_answered = True
+        if Outcome.UNAVAILABLE not in reply.outcomes:
+            self._settle(batch, reply)
+            return ()
+        answered = [i for i, outcome in enumerate(reply.outcomes) if outcome != Outcome.UNAVAILABLE]
+        self._settle(batch.pick(answered), _pick(reply, answered))
+        return [i for i, outcome in enumerate(reply.outcomes) if outcome == Outcome.UNAVAILABLE]
+
+    def _settle(self, batch: CallBatch, reply: Reply) -> None:
+        self._context.settlement.answer(batch, reply)
+        self.unsettled.difference_update(batch.keys)  # afterwards: if that fails, they are still to be settled
+
+    def _settle_problem(self, batch: CallBatch, problem: Problem, outcome: Outcome = Outcome.UNAVAILABLE) -> None:
+        self._context.settlement.problem(batch, outcome, problem)
+        self.unsettled.difference_update(batch.keys)
+
+    def _describe(self, batch: CallBatch) -> str:
+        """For the log: the institution, and the courts' own ids of the requests that wait."""
+        ids = sorted({parcel.waiter.request_id for parcel in batch.parcels})
+        shown = ", ".join(ids[:_MAX_SHOWN]) + (f" and {len(ids) - _MAX_SHOWN} more" if len(ids) > _MAX_SHOWN else "")
+        return f"institution {self._context.institution.spec.id}, {len(batch)} inquiries of request {shown}"
+
+
+def _pick(reply: Reply, items: Sequence[int]) -> Reply:
+    return Reply(
+        outcomes=bytes([reply.outcomes[i] for i in items]),
+        contents=[reply.contents[i] for i in items],
+        observed_at=[reply.observed_at[i] for i in items],
+    )
