@@ -27,7 +27,7 @@ from msgspec.structs import replace
 from broker.config import Config, StoreConfig
 from broker.core.planning.ownership import Ownership
 from broker.demo.testbed import configuration
-from broker.investigation import execution
+from broker.investigation import report_sender
 from broker.peers.server import PeerService
 from broker.runtime.app import serve
 from broker.runtime.worker import Addresses, WorkerSlot
@@ -433,7 +433,7 @@ def test_what_a_worker_that_breaks_off_has_said_is_said_once_and_the_rest_by_the
         await forward(service, body, BreakingOff(context))
 
     monkeypatch.setattr(PeerService, "forward", break_off)
-    monkeypatch.setattr(execution, "_MESSAGE", 4_096)
+    monkeypatch.setattr(report_sender, "_MESSAGE", 4_096)
     batches = [sample(100, rng_seed=seed, mix="all") for seed in range(7)]
     known = [each._replace(ref=f"{seed} {each.ref}") for seed, batch in enumerate(batches) for each in batch]
     lookups = [*known, *[each._replace(ref=f"again {each.ref}") for each in known]]
