@@ -59,49 +59,61 @@ def tags_of(keys: bytes) -> Tags:
 class Index:
     """The table of one store file.
 
-    State: the mapped file. Methods that change it are for the holder of the write lock.
+    State: the mapped file as readers know it, and as the writer does. They are the same, except between the growth of
+    the table by another worker and its being noticed. A reader never changes what the writer holds: it may read at the
+    moment when this worker's writer replaces the table.
     """
 
     def __init__(self, path: Path, *, store: bytes) -> None:
         """Maps the table in file `path`, or begins an empty one; `store` identifies the log. Raises `OSError`."""
         self._path = path
         self._identity = blake2b(_FORMAT + store + _boot(), digest_size=32).digest()
-        try:
-            self._table = _Table(path, self._identity)
-        except (OSError, ValueError):  # none, or none that can be trusted
-            self._table = _begin(path, self._identity, _LEAST)
-            self._table.publish(path)
+        self._table = self._own = self._open_or_begin()
 
     @property
     def covered(self) -> int:
         """The last block of the log that has been taken in."""
-        return int(self._current().head[_COVERED])
+        return int(self._own.head[_COVERED])
 
     def cover(self, block: int) -> None:
         """Says that every block up to this one has been taken in."""
-        self._current().head[_COVERED] = block
+        self._own.head[_COVERED] = block
 
     @property
     def subjects(self) -> int:
-        """How many subjects have a place."""
+        """How many subjects have a place. Raises as `find` does."""
         return int(self._current().head[_SUBJECTS])
 
     @property
     def size(self) -> int:
-        """Bytes on disk."""
+        """Bytes on disk. Raises as `find` does."""
         return self._current().size
 
     def find(self, tags: Tags) -> Places:
-        """Hints where these subjects' records lie; 0 for subjects unknown."""
-        table = self._current()
-        places = np.zeros(len(tags), np.uint64)
-        rows, slots = table.find(tags)
-        places[rows] = table.places[slots]
-        return places
+        """Hints where these subjects' records lie; 0 for subjects unknown.
+
+        Raises `OSError` and `ValueError` when another worker has replaced the table, and what it left is no table.
+        """
+        return _find(self._current(), tags)
+
+    def ensure(self) -> bool:
+        """Makes sure that the table about to be changed is the one of that name, or begins a new one.
+
+        For the holder of the write lock, before anything else here. Returns whether it had to change tables. Raises
+        `OSError` if a new one cannot be begun.
+        """
+        if self._own.is_at(self._path) and not self._own.head[_RETIRED]:
+            return False
+        self._table = self._own = self._open_or_begin()
+        return True
+
+    def locate(self, tags: Tags) -> Places:
+        """As `find`, for the holder of the write lock."""
+        return _find(self._own, tags)
 
     def point(self, tags: Tags, places: Places) -> None:
         """Points subjects, new ones or known, each once, to these places."""
-        table = self._current()
+        table = self._own
         rows, slots = table.find(tags)
         table.head[_SUBJECTS] += np.count_nonzero(table.places[slots] == 0)
         table.places[slots] = places[rows]
@@ -109,7 +121,7 @@ class Index:
 
     def clear(self, tags: Tags, places: Places) -> None:
         """Forgets subjects, each unless it has moved on from the given place."""
-        table = self._current()
+        table = self._own
         rows, slots = table.find(tags)
         slots = slots[table.places[slots] == places[rows]]
         table.places[slots] = 0
@@ -118,31 +130,49 @@ class Index:
     def _add(self, tags: Tags, places: Places) -> None:
         while len(tags):
             # Few at a time, since each chooses by how full its homes were before any of the others came.
-            at_once = min(len(tags), max(_LEAST, self._table.buckets // 8))
-            if self.subjects + at_once > _FULLEST * len(self._table.places):
+            at_once = min(len(tags), max(_LEAST, self._own.buckets // 8))
+            if self._own.head[_SUBJECTS] + at_once > _FULLEST * len(self._own.places):
                 self._grow()
                 continue
-            left = self._table.add(tags[:at_once], places[:at_once])
-            self._table.head[_SUBJECTS] += at_once - len(left)
+            left = self._own.add(tags[:at_once], places[:at_once])
+            self._own.head[_SUBJECTS] += at_once - len(left)
             if len(left):
                 self._grow()
             rest = np.concatenate((left, np.arange(at_once, len(tags))))
             tags, places = tags[rest], places[rest]
 
     def _grow(self) -> None:
-        old, new = self._table, _begin(self._path, self._identity, 2 * self._table.buckets)
+        old, new = self._own, _begin(self._path, self._identity, 2 * self._own.buckets)
         for start in range(0, old.buckets, _AT_A_TIME):
             old.split(new, start, min(start + _AT_A_TIME, old.buckets))
         new.head[:] = old.head
         new.publish(self._path)
+        self._table = self._own = new
         old.head[_RETIRED] = 1
-        self._table = new
+
+    def _open_or_begin(self) -> "_Table":
+        try:
+            table = _Table(self._path, self._identity)
+        except (OSError, ValueError):  # none, or none that can be trusted
+            table = _begin(self._path, self._identity, _LEAST)
+            table.publish(self._path)
+        return table
 
     def _current(self) -> "_Table":
-        """The table, or its successor if another worker has replaced it."""
-        while self._table.head[_RETIRED]:
+        """The table, or its successor if another worker has replaced it.
+
+        That may have been replaced as well: its hints are then a little old, and the next reading takes the next one.
+        """
+        if self._table.head[_RETIRED]:
             self._table = _Table(self._path, self._identity)
         return self._table
+
+
+def _find(table: "_Table", tags: Tags) -> Places:
+    places = np.zeros(len(tags), np.uint64)
+    rows, slots = table.find(tags)
+    places[rows] = table.places[slots]
+    return places
 
 
 class _Table:
@@ -152,7 +182,8 @@ class _Table:
         """Maps the file. Raises `OSError`, and `ValueError` if it is not what it should be."""
         descriptor = os.open(path, os.O_RDWR)
         try:
-            self.size = os.fstat(descriptor).st_size
+            self._status = os.fstat(descriptor)
+            self.size = self._status.st_size
             memory = mmap.mmap(descriptor, 0)
         finally:
             os.close(descriptor)
@@ -166,6 +197,13 @@ class _Table:
         self.tags, self.places = np.frombuffer(memory, np.uint64, offset=_HEAD).reshape(2, -1)
         self._tags_by_bucket = self.tags.reshape(-1, _SLOTS)
         self._places_by_bucket = self.places.reshape(-1, _SLOTS)
+
+    def is_at(self, path: Path) -> bool:
+        """Whether this is the file of that name."""
+        try:
+            return os.path.samestat(path.stat(), self._status)
+        except FileNotFoundError:
+            return False
 
     def publish(self, path: Path) -> None:
         """Gives the table, whole now, its name."""

@@ -17,6 +17,7 @@ Several workers share the file. What one of them has put is seen by the others w
 """
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -66,6 +67,7 @@ class LmdbStore:
         self._committing = Memtable()
         self._begun = self._ended = 0  # rounds
         self._damage: lmdb.Error | None = None
+        self._reported: set[str] = set()  # origins of errors
         self._closing = False
         self._flushing = False
         self._hits = self._misses = self._commits = self._dropped = 0
@@ -142,33 +144,37 @@ class LmdbStore:
         try:
             with self._file.exclusive():
                 self._log.catch_up()
-        except (lmdb.Error, OSError) as error:  # the writer will try again
+        except Exception as error:  # noqa: BLE001 - the writer will try again
             self._report(error)
 
     def _measure(self) -> tuple[int, int]:
-        """Records and bytes used; nothing while the file is damaged."""
+        """Records and bytes used; nothing while they cannot be read."""
         try:
             with self._fair_lock, self._file.env.begin():
                 return self._file.index.subjects, self._file.bytes_used()
-        except lmdb.Error:
+        except Exception:  # noqa: BLE001 - a metric is no reason to end a worker; whoever reads reports the error
             return 0, 0
 
     def _read(self, keys: Sequence[bytes]) -> list[bytes | None]:
         with self._fair_lock:
             try:
                 return self._log.read(keys)
-            except lmdb.Error as error:  # nothing is known until the writer has begun a new file
+            except Exception as error:  # noqa: BLE001 - a read is a miss, never an exception
                 self._report(error)  # within the turn: later, it could be taken for that of the new file
                 return [None] * len(keys)
 
-    def _report(self, error: lmdb.Error | OSError) -> None:
-        """Has the writer set a damaged file aside. Other trouble, such as too many readers, is not the file's."""
+    def _report(self, error: Exception) -> None:
+        """Has the writer set a damaged file aside. Of other errors, each origin is logged once.
+
+        The writer looks after the index in its next round, and until then it may say the same many times.
+        """
         if isinstance(error, DAMAGE):
             with self._lock:
                 self._damage = error
                 self._wake.notify()
-        elif self._file.is_open:
-            log.error("store %s cannot be read: %s; lookups go on without", self._file.path, error)
+        elif self._file.is_open and origin(error) not in self._reported:
+            self._reported.add(origin(error))
+            log.error("store %s cannot be read: %s; lookups go on without", self._file.path, _describe(error))
 
     # The writer thread.
 
@@ -188,11 +194,11 @@ class LmdbStore:
             except StoreError as error:
                 self._drop_committing(str(error))
             except (lmdb.Error, OSError) as error:
-                self._drop_committing(f"writing failed: {error}")
+                self._drop_committing(f"writing failed: {_describe(error)}")
                 if isinstance(error, lmdb.CorruptedError):
                     self._damage = error
             except Exception as error:  # noqa: BLE001 - without this thread nothing would be kept, and flush never end
-                self._drop_committing(f"writing failed: {origin(error)}")
+                self._drop_committing(f"writing failed: {_describe(error)}")
             finally:
                 with self._lock:
                     self._committing = Memtable()
@@ -229,10 +235,12 @@ class LmdbStore:
                 self._file.set_aside(self._damage)
                 self._damage = None
             self._file.open()
+            self._reported.clear()
 
     def _work_on_file(self) -> None:
         now = int(self._clock())
-        self._log.catch_up()
+        if self._log.catch_up():
+            self._reported.clear()
         self._log.sweep(now)  # comes first: it makes room
         if not self._committing:
             return
@@ -253,3 +261,12 @@ class LmdbStore:
             log.error("store %s: answers are not kept: %s; lookups go on without", self._file.path, reason)
         self._healthy = False
         self._dropped += count
+
+
+def _describe(error: Exception) -> str:
+    """What went wrong. The text of an error nobody foresaw could hold what it stumbled over."""
+    if isinstance(error, lmdb.Error):
+        return str(error)
+    if isinstance(error, OSError) and error.errno:
+        return f"{os.strerror(error.errno)} ({origin(error)})"
+    return origin(error)

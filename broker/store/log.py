@@ -94,12 +94,16 @@ class Log:
         txn.cursor().putmulti(list(zip(names, blocks, strict=True)), append=True)
         return tags, places, len(blocks)
 
-    def catch_up(self) -> None:
-        """Takes into the index what was committed since it was last written. Raises `lmdb.Error`, `OSError`."""
+    def catch_up(self) -> bool:
+        """Takes into the index what was committed since it was last written. Raises `lmdb.Error`, `OSError`.
+
+        Returns whether the index had been replaced or lost.
+        """
         index = self._file.index
+        is_another = index.ensure()
         with self._reading() as txn:
             if _last(txn) <= index.covered:
-                return
+                return is_another
             cursor = txn.cursor()
             cursor.set_range(_names(np.array([index.covered + 1]))[0])
             missed = cursor.iternext()
@@ -108,6 +112,7 @@ class Log:
                 tags, last = np.unique(rows["tag"][::-1], return_index=True)  # of a subject's records, the last counts
                 index.point(tags, places[::-1][last])
                 index.cover(int.from_bytes(part[-1][0], "big"))
+        return is_another
 
     def sweep(self, now: int) -> None:
         """Removes what has expired or been replaced in the next segments that are due. Raises `lmdb.Error`.
@@ -122,7 +127,7 @@ class Log:
             part = list(self._next_blocks(txn, newest, max(_SWEEP, _PACE * self._appended), now))
             rows, places = _rows(part)
         tags = rows["tag"].astype(np.uint64)
-        live = index.find(tags) == places
+        live = index.locate(tags) == places
         expired = live & (rows["expires"] <= now)
         index.clear(tags[expired], places[expired])
         self._appended = 0
@@ -173,7 +178,7 @@ class Log:
 
     def _held(self, txn: lmdb.Transaction, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """What is on disk of these subjects."""
-        places = self._file.index.find(tags_of(b"".join(keys)))
+        places = self._file.index.locate(tags_of(b"".join(keys)))
         if not places.any():
             return {}
         self._note_replaced(places[places != 0])

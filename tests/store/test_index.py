@@ -31,6 +31,7 @@ def places(numbers: Sequence[int]) -> Places:
 
 def point(index: Index, numbers: Sequence[int], *, at: int = 1) -> None:
     """Points subjects to places that tell who they are."""
+    index.ensure()
     index.point(tags(numbers), places([number + at for number in numbers]))
 
 
@@ -119,10 +120,12 @@ def test_room_is_used_again(path: Path) -> None:
 def test_another_worker_sees_what_is_done(path: Path) -> None:
     one, other = Index(path, store=STORE), Index(path, store=STORE)
     for start in range(0, 30_000, 3_000):  # growing as it goes
-        point(one if start % 2 else other, range(start, start + 3_000))
+        point(one if start // 3_000 % 2 else other, range(start, start + 3_000))
+        one.ensure()
         one.cover(start)
         for index in (one, other):
             assert find(index, range(start + 6_000)) == [*range(1, start + 3_001), *([0] * 3_000)]
+            index.ensure()
             assert (index.subjects, index.covered) == (start + 3_000, start)
 
 
@@ -201,7 +204,35 @@ def test_any_sequence_of_changes_by_two_workers_reads_like_a_dictionary(
                 model |= {number: number + at for number in numbers}
             else:
                 known = [number for number in numbers if number in model]
+                workers[worker].ensure()
                 workers[worker].clear(tags(known), places([model.pop(number) for number in known]))
         for index in workers:
             assert find(index, range(9_001)) == [model.get(number, 0) for number in range(9_001)]
             assert index.subjects == len(model)
+
+
+def test_a_reader_that_comes_upon_a_growing_table_leaves_the_writer_its_own(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step by step: one table is replaced, a reader maps its successor, which is replaced before the reader is done."""
+    index = Index(path, store=STORE)
+    point(index, range(3_000))
+    old = index._table
+    point(index, range(3_000, 6_000))
+    between = index._own
+    assert between is not old
+    index._table = old  # the reader has not looked since
+
+    map_table = module._Table.__init__
+
+    def grow_meanwhile(self: module._Table, *arguments: object) -> None:
+        map_table(self, *arguments)  # type: ignore[arg-type]
+        monkeypatch.undo()
+        point(index, range(6_000, 20_000))
+        index._table = old
+
+    monkeypatch.setattr(module._Table, "__init__", grow_meanwhile)
+    assert set(find(index, range(6_000))) <= {0, *range(1, 6_001)}
+    point(index, range(20_000, 20_010))
+    assert find(index, range(20_010)) == list(range(1, 20_011))
+    assert find(Index(path, store=STORE), range(20_010)) == list(range(1, 20_011))
