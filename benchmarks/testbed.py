@@ -77,6 +77,9 @@ def open_testbed(
             mocks.stop()
 
 
+_NO_LIMIT = 10**9  # inquiries: whatever is measured, it is not how often requests are refused
+
+
 def _configuration(folder: Path, urls: dict[str, str], dialect: str, institutions: Sequence[str]) -> str:
     """The demo's configuration with the institutions named, all in one dialect.
 
@@ -88,6 +91,7 @@ def _configuration(folder: Path, urls: dict[str, str], dialect: str, institution
         chosen = [by_name[name] for name in institutions]
     else:
         chosen = [_renamed(by_name[name.rpartition("-")[0]], name, url) for name, url in urls.items()]
+    head = re.sub(r"^max_inquiries_in_flight = .*", f"max_inquiries_in_flight = {_NO_LIMIT}", head, flags=re.MULTILINE)
     return _BLOCK.join([head, *(re.sub(r'dialect = ".*"', f'dialect = "{dialect}"', one) for one in chosen)])
 
 

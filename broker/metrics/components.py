@@ -22,12 +22,17 @@ class ComponentCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """See `prometheus_client`."""
         yield from self._collect_lanes()
-        gate = self._admission.statistics()
-        yield GaugeMetricFamily("broker_requests_active", "Requests under way.", gate.requests)
-        yield GaugeMetricFamily("broker_lookups_active", "Lookups under way: permits taken.", gate.lookups)
-        yield GaugeMetricFamily("broker_lookups_limit", "Lookups allowed under way: permits there are.", gate.limit)
-        yield CounterMetricFamily("broker_requests_refused", "Requests refused because of the limit.", gate.refused)
+        yield from self._collect_admission()
         yield from self._collect_store()
+
+    def _collect_admission(self) -> Iterator[Metric]:
+        statistics = self._admission.statistics()
+        for field, text in _ADMISSION_GAUGES.items():
+            yield GaugeMetricFamily(f"broker_{field}", text, getattr(statistics, field))
+        refused = CounterMetricFamily("broker_requests_refused", "Requests refused, by reason.", labels=["reason"])
+        for reason, count in statistics.refused.items():
+            refused.add_metric([reason], count)
+        yield refused
 
     def _collect_lanes(self) -> Iterator[Metric]:
         gauges = {
@@ -60,11 +65,18 @@ class ComponentCollector(Collector):
             yield CounterMetricFamily(f"broker_store_{field}", text, getattr(statistics, field))
 
 
+_ADMISSION_GAUGES = {
+    "requests_in_flight": "Requests admitted whose stream has not ended.",
+    "inquiries_in_flight": "Inquiries of requests in flight; one request counts for at most 80 % of the limit.",
+    "inquiries_in_flight_limit": "Inquiries that requests in flight may have together.",
+    "request_bytes_in_flight": "Bytes of the bodies of requests in flight; one counts for at most 80 % of the limit.",
+    "request_bytes_in_flight_limit": "Bytes that the bodies of requests in flight may have together.",
+}
 _LANE_GAUGES = {
     "queued": "Inquiries not yet sent.",
     "in_flight": "Inquiries queued or being asked.",
-    "calls": "Batches under way: permits taken.",
-    "limit": "Calls allowed at a time: permits there are.",
+    "calls": "Calls in progress.",
+    "limit": "Calls allowed at a time.",
 }
 _LANE_COUNTERS = {
     "asked": "Inquiries sent for the first time.",

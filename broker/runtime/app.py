@@ -92,13 +92,16 @@ def _calm_collector() -> None:
 
 
 def _divided(config: Config, ownership: Ownership) -> Config:
-    """The configuration with this worker's part of what is meant for the host: lookups, and calls to institutions."""
+    """The configuration with this worker's part of what is meant for the host: admission, and calls to institutions."""
     specs = tuple(
         replace(spec, concurrency=max(1, ownership.share(spec.concurrency)), rate=spec.rate / ownership.workers)
         for spec in config.institutions
     )
-    under_way = max(1, ownership.share(config.server.lookups_under_way))
-    server = msgspec.structs.replace(config.server, lookups_under_way=under_way)
+    server = msgspec.structs.replace(
+        config.server,
+        max_inquiries_in_flight=max(1, ownership.share(config.server.max_inquiries_in_flight)),
+        max_request_bytes_in_flight=max(1, ownership.share(config.server.max_request_bytes_in_flight)),
+    )
     return msgspec.structs.replace(config, server=server, institutions=specs)
 
 
@@ -114,7 +117,10 @@ async def _build(config: Config, slot: WorkerSlot, stack: AsyncExitStack) -> tup
     fanout = await bridge.run(partial(_open_lanes, config, store, transport, scheduler))
     lanes_ended = await stack.enter_async_context(_running(bridge, fanout.run))
     registry = CollectorRegistry()
-    admission = Admission(config.server.lookups_under_way)
+    admission = Admission(
+        max_inquiries=config.server.max_inquiries_in_flight,
+        max_request_bytes=config.server.max_request_bytes_in_flight,
+    )
     meter = RequestMetrics(registry)
     registry.register(ComponentCollector(fanout.lanes, admission, store))
     peers = await stack.enter_async_context(open_peers(slot.ownership, slot.folder))

@@ -6,11 +6,12 @@ it owns: what it misses of others' is handed over to them (`peers`), and their r
 """
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from broker.core.control.admission import Admission
+from broker.core.control.admission import Admission, Holding
 from broker.core.planning.chunk import Chunk, chunk_size
 from broker.core.planning.selection import Selection, Selector
 from broker.core.subjects.key import Keyer
@@ -31,38 +32,41 @@ class Pipeline:
     meter: RequestMetrics
     context: ExecutionContext
 
-    async def investigate(self, request: Request, encoded: Sequence[bytes], time_left: float, write: Write) -> None:
+    async def investigate(
+        self, holding: Holding, request: Request, encoded: Sequence[bytes], time_left: float, write: Write
+    ) -> None:
         """Answers a request within `time_left` seconds, by calling `write` with one message after the other.
 
-        `encoded`: its lookups.
+        `encoded`: its lookups. `holding`: what it has been admitted with; the inquiries are added to it.
 
         Raises a `CallerError` before anything is written if the request cannot be served.
         """
         began = time.perf_counter()
         deadline = time.monotonic() + time_left
         selection = self._select(request)
-        with self.admission.admit(len(encoded), request.priority):
-            chunks = await self._read(encoded, selection)
-            heads = [head for chunk in chunks for head in chunk.columns.heads]
-            order = Order(request, selection, deadline)
-            execution = Execution(self.context, order, heads, write, ownership=self.context.peers.ownership)
-            account = execution.account
-            try:
-                last = await execution.run(chunks)
-                summary = contract.write_summary(
-                    request,
-                    selection,
-                    account.tally,
-                    lookups=len(encoded),
-                    invalid=account.invalid,
-                    complete=execution.complete,
-                    elapsed=time.perf_counter() - began,
-                )
-                await write(last + summary)  # encoded messages are merged by putting one after the other
-                execution.was_sent()
-            finally:
-                execution.settle_account()
-                self.meter.count(selection, account.tally, lookups=account.reported, invalid=account.invalid)
+        holding.take_inquiries(len(encoded) * len(selection.institutions), request.priority)
+        chunks = await self._read(encoded, selection)
+        holding.keep_inquiries(sum(_inquiries(chunk, selection) for chunk in chunks))
+        heads = [head for chunk in chunks for head in chunk.columns.heads]
+        order = Order(request, selection, deadline)
+        execution = Execution(self.context, order, heads, write, ownership=self.context.peers.ownership)
+        account = execution.account
+        try:
+            last = await execution.run(chunks)
+            summary = contract.write_summary(
+                request,
+                selection,
+                account.tally,
+                lookups=len(encoded),
+                invalid=account.invalid,
+                complete=execution.complete,
+                elapsed=time.perf_counter() - began,
+            )
+            await write(last + summary)  # encoded messages are merged by putting one after the other
+            execution.was_sent()
+        finally:
+            execution.settle_account()
+            self.meter.count(selection, account.tally, lookups=account.reported, invalid=account.invalid)
 
     def _select(self, request: Request) -> Selection:
         return self.selector.select(request.mandate.court, ids=request.institution_ids, kinds=request.kinds)
@@ -79,6 +83,12 @@ class Pipeline:
             chunks.append(Chunk(columns, range(start, start + len(part))))
         _object(chunks, selection)
         return chunks
+
+
+def _inquiries(chunk: Chunk, selection: Selection) -> int:
+    """How many inquiries a chunk's lookups are, at most: the cache may answer them, and some may be invalid."""
+    counts = Counter(chunk.columns.types)
+    return sum(count * len(selection.choices[subject_type].columns) for subject_type, count in counts.items())
 
 
 def _object(chunks: Sequence[Chunk], selection: Selection) -> None:

@@ -87,8 +87,10 @@ class InvestigationService:
 
     async def _investigate(self, body: bytes, context: Any, began: float) -> str:
         try:
-            request, lookups = contract.read_request(body, max_lookups=self._config.max_lookups)
-            await self._pipeline.investigate(request, lookups, self._time_left(context), self._writer(context, began))
+            with self._pipeline.admission.enter(len(body)) as holding:
+                request, lookups = contract.read_request(body, max_lookups=self._config.max_lookups)
+                time_left, write = self._time_left(context), self._writer(context, began)
+                await self._pipeline.investigate(holding, request, lookups, time_left, write)
         except CallerError as error:
             code, details = _status(error)
             _set_status(context, code, str(error), details)

@@ -367,7 +367,51 @@ def test_more_than_there_is_room_for_is_refused_with_a_hint_when_to_come_back(tm
         await opened.is_idle()
         await opened.ask(asking(lookups))
 
-    on_stage(tmp_path, play, server={"lookups_under_way": 100})
+    on_stage(tmp_path, play, server={"max_inquiries_in_flight": 300})
+
+
+def test_admission_counts_inquiries_and_not_lookups(tmp_path: Path) -> None:
+    """Room for 300: two requests of 60 lookups fit if they ask one institution each, and not if they ask four."""
+    lookups = sample(180)
+    cars = [pb.Lookup(ref=str(n), property=pb.Property(vehicle_plate=f"京A{n:05}")) for n in range(100)]
+
+    async def play(opened: Stage) -> None:
+        await opened.faults(hang=1)
+        one_bank: dict[str, Any] = {"institution_ids": ["mock-bank"]}
+        calls = [opened.investigate(asking(lookups[start : start + 60], **one_bank)) for start in (0, 60)]
+        while await opened.metric("broker_inquiries_in_flight") < 120:
+            pass
+        error = await opened.refusal(asking(lookups[120:180]))
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert 'broker_requests_refused_total{reason="inquiries"} 1.0' in await opened.metrics_text()
+        for call in calls:
+            call.cancel()
+        await opened.is_idle()
+        call = opened.investigate(asking(cars))  # which only the vehicle registry is asked about
+        await opened.stats_reach("inquiries", 220)
+        assert await opened.metric("broker_inquiries_in_flight") == 100
+        call.cancel()
+
+    on_stage(tmp_path, play, server={"max_inquiries_in_flight": 300})
+
+
+def test_admission_counts_the_bytes_of_requests(tmp_path: Path) -> None:
+    request = asking(sample(60))
+    room = request.ByteSize() * 5 // 4  # so that the request is four fifths of it
+
+    async def play(opened: Stage) -> None:
+        await opened.faults(hang=1)
+        call = opened.investigate(request)
+        await opened.stats_reach("calls", 4)
+        assert await opened.metric("broker_request_bytes_in_flight") == pytest.approx(request.ByteSize(), abs=1)
+        error = await opened.refusal(request)
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "bytes" in (error.details() or "")
+        assert 'broker_requests_refused_total{reason="bytes"} 1.0' in await opened.metrics_text()
+        call.cancel()
+        await opened.is_idle()
+
+    on_stage(tmp_path, play, server={"max_request_bytes_in_flight": room})
 
 
 # --- deadlines, cancelling, slow readers ------------------------------------------------------------------------------
@@ -440,9 +484,9 @@ def test_cancelling_frees_everything(tmp_path: Path) -> None:
         await opened.faults(hang=1)
         calls = [opened.investigate(asking(lookups[start : start + 250])) for start in (0, 250)]
         await opened.stats_reach("calls", 4)
-        assert await opened.metric("broker_lookups_active") == 500
+        assert await opened.metric("broker_inquiries_in_flight") == 2_000
         calls[0].cancel()
-        while await opened.metric("broker_lookups_active") > 250:
+        while await opened.metric("broker_inquiries_in_flight") > 1_000:
             pass
         calls[1].cancel()
         await opened.is_idle()
@@ -461,7 +505,7 @@ def test_a_call_goes_on_for_who_still_waits_when_the_one_who_asked_leaves(tmp_pa
         first = opened.investigate(asking(lookups))
         await opened.stats_reach("inquiries", 400)
         second = asyncio.create_task(opened.ask(asking(lookups)))
-        while await opened.metric("broker_requests_active") < 2:
+        while await opened.metric("broker_requests_in_flight") < 2:
             pass
         first.cancel()
         said = await second
@@ -513,7 +557,7 @@ def test_a_reader_that_takes_nothing_loses_its_place(tmp_path: Path) -> None:
         call = opened.investigate(request, seconds=None)
         stream = aiter(call)
         await anext(stream)
-        while await opened.metric("broker_lookups_active"):  # nothing is read until its permits are free
+        while await opened.metric("broker_requests_in_flight"):  # nothing is read until its permits are free
             pass
         with pytest.raises(grpc.aio.AioRpcError) as ended:
             async for _ in stream:
@@ -773,9 +817,11 @@ PROMISED = {
         "request_seconds",
         "first_report_seconds",
         "request_lookups",
-        "requests_active",
-        "lookups_active",
-        "lookups_limit",
+        "requests_in_flight",
+        "inquiries_in_flight",
+        "inquiries_in_flight_limit",
+        "request_bytes_in_flight",
+        "request_bytes_in_flight_limit",
         "requests_refused",
     ],
     "broker_lane_": ["queued", "in_flight", "calls", "limit", "asked", "repeated", "shared", "breaker", "failures"],

@@ -138,7 +138,7 @@ class Stage:
 
     async def is_idle(self) -> None:
         """Waits until nothing is under way any more."""
-        for name in ("requests_active", "lookups_active", "lane_queued", "lane_in_flight", "lane_calls"):
+        for name in ("requests_in_flight", "inquiries_in_flight", "lane_queued", "lane_in_flight", "lane_calls"):
             while await self.metric(f"broker_{name}"):
                 pass
 

@@ -61,7 +61,9 @@ async def peer(
     folder: Path, answer_forwarded: TakeOver, admission: Admission | None = None
 ) -> AsyncIterator[PeerService]:
     """The worker in slot 1."""
-    service = PeerService(answer_forwarded, admission or Admission(1), socket_of(folder, 1))
+    service = PeerService(
+        answer_forwarded, admission or Admission(max_inquiries=1, max_request_bytes=1), socket_of(folder, 1)
+    )
     await service.open()
     try:
         yield service
@@ -171,7 +173,7 @@ def test_who_breaks_off_has_not_done_it(
 
 
 def test_who_stops_takes_nothing_over(folder: Path) -> None:
-    admission = Admission(1)
+    admission = Admission(max_inquiries=1, max_request_bytes=1)
     admission.draining = True
 
     async def main(peers: Peers) -> None:
@@ -281,6 +283,8 @@ def test_who_has_to_leave_does_not_wait_for_who_hangs(folder: Path) -> None:
 def test_a_place_where_no_socket_can_be_is_named(folder: Path) -> None:
     async def main() -> None:
         with pytest.raises(ConfigError, match="cannot listen"):
-            await PeerService(hang, Admission(1), socket_of(folder / ("x" * 120), 1)).open()
+            await PeerService(
+                hang, Admission(max_inquiries=1, max_request_bytes=1), socket_of(folder / ("x" * 120), 1)
+            ).open()
 
     asyncio.run(main())

@@ -95,15 +95,17 @@ def responses(
 
             fanout = await bridge.run(open_lanes)
             bridge.start(fanout.run, lambda _: None)
+            admission = Admission(max_inquiries=10_000, max_request_bytes=1)
             pipeline = Pipeline(
                 selector=Selector([SPEC]),
                 keyer=KEYER,
-                admission=Admission(10_000),
+                admission=admission,
                 meter=RequestMetrics(CollectorRegistry()),
                 context=ExecutionContext(store, fanout, bridge, peers, scheduler or FairScheduler(), clock),
             )
             read, encoded = contract.read_request(request.SerializeToString(), max_lookups=10_000)
-            await pipeline.investigate(read, encoded, 10.0, write)
+            with admission.enter(0) as holding:
+                await pipeline.investigate(holding, read, encoded, 10.0, write)
         return said
 
     return asyncio.run(main())
