@@ -1,1 +1,1 @@
-"""Four realistic institutions over HTTP, with a synthetic population and faults on demand."""
+"""Mock institutions over HTTP, with a synthetic population and configurable faults."""

@@ -1,7 +1,7 @@
-"""What the records look like: a fixed number of variants for each kind of thing, each drawn from its own seed.
+"""The content of records: a fixed number of variants for each kind of thing, each generated from its own seed.
 
-A slot picks a variant, and brings the holders and the numbers. That keeps records realistic, recomputable, and few
-enough for the server to hold every variant ready as a template.
+A slot selects a variant, and determines the holders and the numbers. Records are thus realistic and recomputable, and
+there are few enough variants for the server to keep each of them encoded as a template.
 """
 
 from collections.abc import Callable
@@ -24,10 +24,10 @@ from mock_institutions.records import (
 )
 
 VARIANTS = 256
-"""A power of two; few enough that all templates of a process stay in the processor's cache."""
+"""A power of two, small enough for all templates of a process to stay in the processor's cache."""
 
 MEASURED = 0.12
-"""Part of the things on which a court has already laid hands; an assumption, no figure is published."""
+"""The proportion of things with a measure in force. An assumption: no figure is published."""
 
 _COURTS = (
     ("京0105", "北京市朝阳区人民法院"),
@@ -55,7 +55,7 @@ _USAGES = (("residential", 70), ("commercial", 40), ("office", 50))
 
 
 def asset(*, kind: Kind, seed: int, variant: int, numbers: tuple[str, ...], holders: tuple[Holder, ...]) -> Asset:
-    """The record of one thing. `numbers` are those of the kind's number system, in its order."""
+    """The record of one thing. `numbers` are those of the kind's number system, in the same order."""
     rng = Random(f"{seed}/{kind}/{variant}")
     return replace(_KINDS[kind](rng, *numbers), holders=holders)
 
@@ -66,7 +66,7 @@ def _money(cents: int) -> Money:
 
 
 def _day(rng: Random, first: int, last: int) -> date:
-    """A day of the years `first` to `last`."""
+    """A random day in the years `first` to `last`."""
     return date(first, 1, 1) + timedelta(days=rng.randrange((last - first + 1) * 365))
 
 
@@ -76,7 +76,7 @@ def _cents(rng: Random, median: float, spread: float) -> int:
 
 
 def _measure(rng: Random, kind: MeasureType, *, years: int, rank: int, amount: Money | None = None) -> JudicialMeasure:
-    """A court's measure. It ends after at most the years the law allows for such a thing."""
+    """A measure of a court. It ends after the maximum number of years that the law allows for this kind of thing."""
     code, court = rng.choice(_COURTS)
     starts_on = _day(rng, 2025, 2025)
     return JudicialMeasure(
@@ -129,7 +129,7 @@ def _vehicle(rng: Random, plate: str, vin: str) -> Asset:
 
 def _holding(rng: Random, account_number: str) -> Asset:
     code, name = rng.choice(_SECURITIES)
-    quantity = rng.randrange(1, 400) * 100  # bought in lots of a hundred
+    quantity = rng.randrange(1, 400) * 100  # shares are bought in lots of a hundred
     frozen = rng.randrange(1, quantity // 100 + 1) * 100 if rng.random() < MEASURED else 0
     holding = SecuritiesHolding(
         account_number=account_number,

@@ -1,4 +1,4 @@
-"""The command line: serve the institutions, list people to ask about, tell what must be answered."""
+"""The command line: serve the institutions, print lookups of the population, print correct answers."""
 
 import asyncio
 import csv
@@ -26,29 +26,29 @@ _config_option = click.option(
     "--config",
     "path",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="TOML file; five institutions on ports 7101 to 7105 without one.",
+    help="TOML file. Default: five institutions on ports 7101 to 7105.",
 )
-_seed_option = click.option("--seed", type=int, help="Seed of the population, instead of the configuration's.")
+_seed_option = click.option("--seed", type=int, help="Seed of the population; overrides the configuration.")
 
 
 @click.group()
 def main() -> None:
-    """Realistic institutions over HTTP, with a synthetic population and faults on demand."""
+    """Mock institutions over HTTP, with a synthetic population and configurable faults."""
 
 
 @main.command()
 @_config_option
 @_seed_option
-@click.option("--port-base", type=click.IntRange(0, 65535), help="Ports from here on; 0: any free ports.")
-@click.option("--banks", type=click.IntRange(0, 999), default=0, help="So many banks more: mock-bank-001 and on.")
+@click.option("--port-base", type=click.IntRange(0, 65535), help="First port; 0: any free ports.")
+@click.option("--banks", type=click.IntRange(0, 999), default=0, help="Number of additional banks: mock-bank-001, ...")
 @click.option(
     "--national",
     type=click.IntRange(0, 9999),
     default=0,
-    help="So many national institutions instead, on one port: /mock-bank-0001, /mock-vehicle-0002 and on.",
+    help="Number of national institutions to serve instead, on one port: /mock-bank-0001, /mock-vehicle-0002, ...",
 )
 def serve(*, path: Path | None, seed: int | None, port_base: int | None, banks: int, national: int) -> None:
-    """Serve until SIGTERM or SIGINT. Prints one line of JSON when ready."""
+    """Serve until SIGTERM or SIGINT. Print one line of JSON when ready."""
     log_to_stderr()
     with _reported():
         config = _load(path, seed).with_banks(banks).with_national(national)
@@ -65,8 +65,8 @@ async def _serve(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with running(config) as urls:
-        # What is here now stays, and hardly anything else is ever part of a cycle: to look through it all again and
-        # again would cost a few per cent.
+        # Objects that exist now live as long as the process, and hardly any later ones are part of reference cycles.
+        # Collecting garbage at the usual rate would cost a few per cent of the time.
         gc.freeze()
         gc.set_threshold(100_000)
         click.echo(json.dumps({"ready": True, "institutions": urls}))
@@ -78,11 +78,11 @@ async def _serve(config: Config) -> None:
 @_config_option
 @_seed_option
 @click.option("--count", type=click.IntRange(min=1), default=1000, show_default=True)
-@click.option("--rng-seed", type=int, default=1, show_default=True, help="Seed of the choice among the population.")
+@click.option("--rng-seed", type=int, default=1, show_default=True, help="Seed of the random selection.")
 @click.option("--mix", type=click.Choice(get_args(Mix)), default="all", show_default=True)
 @click.option("--format", "form", type=click.Choice(("csv", "jsonl")), default="csv", show_default=True)
 def population(path: Path | None, seed: int | None, count: int, rng_seed: int, mix: Mix, form: str) -> None:
-    """Print lookups of people, organisations and things which exist."""
+    """Print lookups of people, organisations and things that exist in the population."""
     config = _load(path, seed)
     institutions = [each.institution for each in config.institutions]
     lookups = Population(config.seed).sample(count, rng_seed, mix, institutions)
@@ -103,12 +103,12 @@ def _print_lines(lookups: Iterator[Lookup]) -> None:
 @main.command()
 @_config_option
 @_seed_option
-@click.option("--institution", required=True, help="Its id.")
-@click.option("--banks", type=click.IntRange(0, 999), default=0, help="As many as `serve` was told.")
-@click.option("--national", type=click.IntRange(0, 9999), default=0, help="As many as `serve` was told.")
+@click.option("--institution", required=True, help="Id of the institution.")
+@click.option("--banks", type=click.IntRange(0, 999), default=0, help="The same as for `serve`.")
+@click.option("--national", type=click.IntRange(0, 9999), default=0, help="The same as for `serve`.")
 @click.option("--type", "subject_type", type=click.Choice(SUBJECT_TYPES), required=True)
 @click.option("--number", required=True)
-@click.option("--name", default="", help="Of the person or organisation; nothing for a thing.")
+@click.option("--name", default="", help="Name of the person or organisation; omit it for a thing.")
 def answer(  # noqa: PLR0913 - one per option
     *,
     path: Path | None,
@@ -120,13 +120,14 @@ def answer(  # noqa: PLR0913 - one per option
     number: str,
     name: str,
 ) -> None:
-    """Print what an institution must answer, as JSON."""
+    """Print the correct answer of an institution, as JSON."""
     config = _load(path, seed).with_banks(banks).with_national(national)
     try:
         asked = config.find(institution).institution
     except KeyError:
         known = ", ".join(each.id for each in config.institutions)
-        raise click.BadParameter(f"no such institution; there are {known}", param_hint="--institution") from None
+        message = f"there is no such institution; choose one of {known}"
+        raise click.BadParameter(message, param_hint="--institution") from None
     expected = Population(config.seed).answer(asked, subject_type, number, name)
     click.echo(msgspec.json.encode(expected).decode())
 
@@ -139,7 +140,7 @@ def _load(path: Path | None, seed: int | None) -> Config:
 
 @contextmanager
 def _reported() -> Iterator[None]:
-    """Report a wrong configuration in one line, and exit with code 2."""
+    """Print an invalid configuration as one line, and exit with code 2."""
     try:
         yield
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""The configuration: TOML, typed, refused with file, key and reason when it is wrong."""
+"""The configuration: typed TOML. Errors name file, key and reason."""
 
 from collections import Counter
 from importlib.resources import files
@@ -20,7 +20,7 @@ LAST_PORT = 65535
 
 
 class ConfigError(Exception):
-    """The configuration is wrong: the message names file, key and reason."""
+    """The configuration is invalid. The message names file, key and reason."""
 
 
 class InstitutionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,16 +43,16 @@ class InstitutionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     @property
     def institution(self) -> Institution:
-        """What the population needs to know."""
+        """The institution as the population knows it."""
         return Institution(self.id, self.kind, self.hit_rate)
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All institutions of one process, over one population."""
+    """All institutions of one process. They share one population."""
 
     seed: int = 1
     one_address: bool = False
-    """All at the first one's address, each below a path that is its id, instead of each at its own."""
+    """Whether all institutions listen at the address of the first one, each below the path /id."""
     institutions: Annotated[tuple[InstitutionConfig, ...], Meta(min_length=1)]
 
     def __post_init__(self) -> None:
@@ -61,23 +61,23 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             _refuse_repeated("port", [f"{each.host}:{each.port}" for each in self.institutions if each.port])
 
     def find(self, institution_id: str) -> InstitutionConfig:
-        """The institution with that id; raises KeyError."""
+        """The institution with this id. Raises KeyError."""
         for institution in self.institutions:
             if institution.id == institution_id:
                 return institution
         raise KeyError(institution_id)
 
     def with_ports_from(self, base: int) -> "Config":
-        """The same, on consecutive ports from `base`; any free ports if it is 0."""
+        """A copy with consecutive ports from `base`, or any free ports if it is 0."""
         step = 0 if self.one_address else 1
         placed = [
-            replace(institution, port=base and base + place * step)
-            for place, institution in enumerate(self.institutions)
+            replace(institution, port=base and base + index * step)
+            for index, institution in enumerate(self.institutions)
         ]
         return self._with(placed)
 
     def with_banks(self, count: int) -> "Config":
-        """The same with `count` banks more, like the first bank, on the ports after the last one in use."""
+        """A copy with `count` additional banks like the first one, on the ports after the last one in use."""
         if not count:
             return self
         first = next(
@@ -85,15 +85,15 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         )
         after = max(institution.port for institution in self.institutions)
         banks = [
-            replace(first, id=f"mock-bank-{place:03d}", name=f"Mock Bank {place:03d}", port=after and after + place)
-            for place in range(1, count + 1)
+            replace(first, id=f"mock-bank-{number:03d}", name=f"Mock Bank {number:03d}", port=after and after + number)
+            for number in range(1, count + 1)
         ]
         return self._with([*self.institutions, *banks])
 
     def with_national(self, count: int) -> "Config":
-        """`count` institutions for the whole country instead of these, at one address: the four kinds in turn.
+        """A copy with `count` national institutions instead, at one address. The four kinds take turns.
 
-        Each is like the first one of its kind here but for its id, such as mock-bank-0005, where 5 is its place.
+        Each is like the first one of its kind, except for its id, such as mock-bank-0005, where 5 is its number.
         """
         if not count:
             return self
@@ -103,9 +103,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             for kind in kinds
         }
         national = []
-        for place, kind in zip(range(1, count + 1), cycle(kinds)):
+        for number, kind in zip(range(1, count + 1), cycle(kinds)):
             words = kind.replace("_", " ").title()
-            changes = {"id": f"mock-{kind.replace('_', '-')}-{place:04d}", "name": f"Mock {words} {place:04d}"}
+            changes = {"id": f"mock-{kind.replace('_', '-')}-{number:04d}", "name": f"Mock {words} {number:04d}"}
             national.append(
                 replace(
                     first[kind], **changes, region="", host=self.institutions[0].host, port=self.institutions[0].port
@@ -115,7 +115,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def _with(self, institutions: list[InstitutionConfig]) -> "Config":
         if max(institution.port for institution in institutions) > LAST_PORT:
-            raise ConfigError(f"not enough ports: {len(institutions)} institutions would go beyond {LAST_PORT}")
+            raise ConfigError(f"not enough ports: {len(institutions)} institutions would need ports above {LAST_PORT}")
         return replace(self, institutions=tuple(institutions))
 
 
@@ -126,14 +126,14 @@ def _refuse_repeated(key: str, values: list[str]) -> None:
 
 
 def load(path: Path | None = None) -> Config:
-    """The configuration in a file; the embedded default without one. Raises ConfigError."""
+    """Loads the configuration from a file; by default, the embedded one. Raises ConfigError."""
     try:
         text = path.read_bytes() if path else (files("mock_institutions") / "default.toml").read_bytes()
         return msgspec.toml.decode(text, type=Config)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except msgspec.ValidationError as error:
-        reason, _, place = str(error).partition(" - at `")
-        raise ConfigError(f"{path}: {place.removesuffix('`') or '$'}: {reason}") from error
+        reason, _, key = str(error).partition(" - at `")
+        raise ConfigError(f"{path}: {key.removesuffix('`') or '$'}: {reason}") from error
     except (msgspec.DecodeError, ValueError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error

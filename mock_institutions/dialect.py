@@ -1,7 +1,7 @@
-"""What the two dialects, JSON and protobuf, have in common.
+"""The common parts of the two dialects, JSON and protobuf.
 
-Replies are spliced, not built: every variant of a record is encoded once, from its type, with marks where the numbers
-go, and a reply joins those bytes with the bytes of what differs. A test holds the result against the typed reply.
+Replies are spliced from bytes. Every variant of a record is encoded once, with placeholders for the numbers, and a
+reply consists of copies of these bytes with the numbers filled in. A test compares the result with the typed reply.
 """
 
 import re
@@ -16,9 +16,10 @@ from mock_institutions.records import Asset, Kind, Mandate, SubjectType
 from mock_institutions.registry import Registry
 
 ITEMS_PREPARED = 10_000
-"""Item numbers whose bytes are held ready; others are made when needed. The largest batch anybody should declare."""
+"""The number of item numbers that are encoded in advance, and the maximum batch size in a configuration."""
 
-# A run of eight is in no record otherwise; the shortest number, a certificate's serial, has eight characters.
+# Placeholders are at least eight characters long, like the shortest number (the serial of a certificate). No record
+# contains such a run otherwise.
 _MARKS = "~^"
 _MARKED = re.compile(rb"~{8,}|\^{8,}")
 
@@ -33,7 +34,7 @@ class Inquiries(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A request, decoded from either dialect. `mandate_of[i]` is the index of inquiry i's mandate."""
+    """A decoded request. `mandate_of[i]` is the index of the mandate of inquiry i."""
 
     request_id: str
     institution_id: str
@@ -44,18 +45,18 @@ class Batch(NamedTuple):
 
 
 class Spliced(NamedTuple):
-    """A reply ready to send, and what it says."""
+    """An encoded reply, and its content."""
 
     body: bytes
     findings: Findings
 
 
 class MalformedError(ValueError):
-    """The body is not a request in this dialect. The message is fit for the caller."""
+    """The body is not a request in this dialect. The message may be sent to the caller."""
 
 
 class Splicer(Protocol):
-    """Writes the replies of one institution."""
+    """Encodes the replies of one institution."""
 
     def reply(self, request_id: str, inquiries: Inquiries, observed_at: int) -> Spliced:
         """The reply to `inquiries`, as of `observed_at` seconds since the epoch."""
@@ -63,7 +64,7 @@ class Splicer(Protocol):
 
 
 class Dialect(NamedTuple):
-    """One way to write requests and replies."""
+    """A format of requests and replies."""
 
     content_type: str
     decode: Callable[[bytes], Batch]
@@ -72,23 +73,23 @@ class Dialect(NamedTuple):
 
 
 class Templates:
-    """Every variant of a kind's record, cut where its holes are."""
+    """The encoded variants of a kind of record, split at their placeholders."""
 
     def __init__(self, rendered: Iterable[bytes]) -> None:
-        """`rendered`: the variants in order, each with the same number of marks."""
+        """`rendered`: the variants in order, each with the same number of placeholders."""
         self._segments = tuple(zip(*map(_MARKED.split, rendered), strict=True))
 
-    def fill(self, variants: Sequence[int], holes: Sequence[Iterable[bytes]]) -> Iterator[bytes]:
-        """The records of these variants, with what goes into each hole: for every hole a column."""
+    def fill(self, variants: Sequence[int], values: Sequence[Iterable[bytes]]) -> Iterator[bytes]:
+        """The records of these variants, with the values filled in: one column for each placeholder."""
         first, *others = ([segment[variant] for variant in variants] for segment in self._segments)
-        return map(b"".join, zip(first, *chain.from_iterable(zip(holes, others, strict=True)), strict=True))
+        return map(b"".join, zip(first, *chain.from_iterable(zip(values, others, strict=True)), strict=True))
 
 
 @cache
 def _templates(render: Callable[[Asset], bytes], seed: int, kind: Kind, lengths: tuple[int, ...]) -> Templates:
-    """The templates of a kind's record without holders, as `render` writes it.
+    """The templates of a kind of record without holders, as encoded by `render`.
 
-    `lengths`: of the kind's numbers, in encoded bytes; a kind's numbers all have the same.
+    `lengths`: the lengths of its numbers in encoded bytes, which are constant for a kind.
     """
     marks = tuple(mark * length for mark, length in zip(_MARKS, lengths, strict=False))
     return Templates(
@@ -98,22 +99,22 @@ def _templates(render: Callable[[Asset], bytes], seed: int, kind: Kind, lengths:
 
 
 def templates_for(registry: Registry, render: Callable[[Asset], bytes]) -> Templates:
-    """The templates for one institution's records; institutions of a kind share them."""
+    """The templates of one institution. Institutions of the same kind share them."""
     lengths = tuple(len(number.encode()) for number in registry.numbers.of(0))
     return _templates(render, registry.seed, registry.institution.kind, lengths)
 
 
-class Blanks:
-    """For each item number a piece of a reply, NOT_FOUND, which is the same for a whole second at all institutions."""
+class EmptyElements:
+    """Encoded NOT_FOUND elements of replies by item number. For one second, they are the same at all institutions."""
 
     def __init__(self, write: Callable[[int, int], bytes]) -> None:
-        """`write(item, observed_at)` makes the piece."""
+        """`write(item, observed_at)` encodes one element."""
         self._write = write
         self._observed_at = 0
         self._prepared: list[bytes] = []
 
     def of(self, items: Sequence[int], observed_at: int) -> list[bytes]:
-        """The pieces for `items`, all of them as if nothing were found."""
+        """The NOT_FOUND elements of `items`."""
         most = max(items, default=0)
         if most >= ITEMS_PREPARED:
             return [self._write(item, observed_at) for item in items]
@@ -127,7 +128,7 @@ class Blanks:
 
 
 def by_row(holdings: Holdings, assets: Iterable[bytes], separator: bytes) -> dict[int, bytes]:
-    """The assets of each row, joined."""
+    """The joined assets of each row."""
     joined: dict[int, bytes] = {}
     for row, asset in zip(holdings.rows, assets, strict=True):
         joined[row] = joined[row] + separator + asset if row in joined else asset

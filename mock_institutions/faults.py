@@ -1,6 +1,6 @@
-"""Faults on demand: what goes wrong, how often, and how slow everything is. Pure: the server acts the fault out.
+"""Fault settings: which faults occur, how often, and how slow replies are. Pure: `misbehaviour` performs the faults.
 
-Each call draws at most one fault, from a seeded generator, so a run can be repeated.
+Each call draws at most one fault from a seeded generator, so that runs are reproducible.
 """
 
 import math
@@ -44,7 +44,7 @@ class Fixed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
 class LogNormal(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="distribution", tag="lognormal"
 ):
-    """Most calls take about the median, one in a hundred more than `p99`."""
+    """A log-normal distribution with this median and 99th percentile."""
 
     median: Annotated[float, Meta(gt=0, le=3600)]
     p99: Annotated[float, Meta(gt=0, le=3600)]
@@ -60,42 +60,42 @@ class LogNormal(
 
 
 class Faults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Fault settings: for each kind the probability that a call suffers it. They must not add up to more than 1."""
+    """Fault settings. For each kind: the probability that a call has this fault. Their sum must not exceed 1."""
 
     error: Probability = 0
-    """500."""
+    """Status 500."""
     unavailable: Probability = 0
-    """503."""
+    """Status 503."""
     hang: Probability = 0
-    """No answer until the client leaves, or `hang_seconds` have passed; then the connection is closed."""
+    """No answer until the client disconnects or `hang_seconds` have passed. Then the connection is closed."""
     reset: Probability = 0
-    """The connection is reset before the reply."""
+    """A connection reset before the reply."""
     garbage: Probability = 0
-    """A reply of the right type which is not in it."""
+    """A body that is invalid in its content type."""
     truncated: Probability = 0
-    """Half of a reply, in proper HTTP."""
+    """Half of a reply, with a matching Content-Length."""
     broken_off: Probability = 0
-    """Half of a reply, then the connection is closed."""
+    """Half of a reply, then a closed connection."""
     surplus_item: Probability = 0
-    """A reply to one inquiry nobody made."""
+    """A reply with an item that was not asked."""
     missing_item: Probability = 0
-    """The last inquiry is passed over."""
+    """A reply without the last item."""
     wrong_request_id: Probability = 0
-    """The reply to another call."""
+    """A reply with the id of another request."""
     rate_refusal: Probability = 0
-    """429, with Retry-After of `retry_after` seconds."""
+    """Status 429, with Retry-After of `retry_after` seconds."""
     refusal: Probability = 0
-    """The batch as a whole is refused (400)."""
+    """Status 400 for the whole batch."""
     redirect: Probability = 0
-    """307 to somewhere else."""
+    """Status 307, with another location."""
     oversized: Probability = 0
-    """`oversized_bytes` of reply."""
+    """A reply of `oversized_bytes`."""
     gzip_bomb: Probability = 0
-    """`oversized_bytes` of reply, compressed to a thousandth."""
+    """A reply of `oversized_bytes`, compressed to a thousandth."""
     down: bool = False
-    """Every call gets 503, without being read."""
+    """Whether every call gets status 503."""
     poison: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
-    """A batch with a number that ends so is refused as a whole (400)."""
+    """Suffixes of numbers: a batch that contains such a number gets status 400."""
     latency: Fixed | LogNormal | None = None
     hang_seconds: Annotated[float, Meta(gt=0, le=3600)] = 300
     retry_after: Annotated[int, Meta(ge=0, le=3600)] = 1
@@ -107,7 +107,7 @@ class Faults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
 
     @property
     def probabilities(self) -> tuple[float, ...]:
-        """One for each kind, in the order of `KINDS`."""
+        """The probability of each kind, in the order of `KINDS`."""
         return tuple(getattr(self, kind) for kind in KINDS)
 
 
@@ -115,7 +115,7 @@ KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 
 
 class FaultDrawer:
-    """Draws what happens to each call. `settings` can be replaced at any time; the generator goes on."""
+    """Draws the faults of calls. `settings` can be replaced at any time, without effect on the generator."""
 
     def __init__(self, settings: Faults, seed: int | str) -> None:
         self._rng = Random(seed)
@@ -123,7 +123,7 @@ class FaultDrawer:
 
     @property
     def settings(self) -> Faults:
-        """What is in force."""
+        """The current settings."""
         return self._settings
 
     @settings.setter
@@ -133,7 +133,7 @@ class FaultDrawer:
         self._any = any(self._probabilities)
 
     def draw(self) -> FaultKind | None:
-        """The fault of the next call, if it has one."""
+        """The fault of the next call, or None."""
         if not self._any:
             return None
         chance = self._rng.random()
@@ -144,5 +144,5 @@ class FaultDrawer:
         return None
 
     def latency(self) -> float:
-        """Seconds the next call takes before it is answered."""
+        """The latency of the next call, in seconds."""
         return self._settings.latency.draw(self._rng) if self._settings.latency else 0.0

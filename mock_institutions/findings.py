@@ -1,7 +1,7 @@
-"""What looking something up in a registry can give: things held, nothing, or a reason not to look.
+"""The results of looking up subjects in a registry: things, nothing, or a refusal.
 
-`Finding` says it for one subject, `Findings` for a batch, as columns: most of a batch is nothing found, and what is not
-there costs nothing to hand on.
+`Finding` is the result for one subject. `Findings` are the results for a batch, as columns, so that subjects without
+records, which are most of a batch, cost nothing.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from mock_institutions.records import DocumentType
 from mock_institutions.things import Columns
 
 Holder = tuple[DocumentType, str, str]
-"""Document type, number and name; an `Identity`, or like one."""
+"""Document type, number and name, like an `Identity`."""
 
 
 class Holding(NamedTuple):
-    """One thing found: its numbers in UTF-8, the variant of its record, and who holds it."""
+    """One thing: its numbers in UTF-8, the variant of its record, and its holders."""
 
     numbers: tuple[bytes, ...]
     variant: int
@@ -26,7 +26,7 @@ class Holding(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """An inquiry which is sent back."""
+    """The refusal of an inquiry."""
 
     outcome: Literal["REFUSED", "INVALID"]
     reason: str
@@ -35,30 +35,30 @@ class Refusal(NamedTuple):
 
 
 Finding = tuple[Holding, ...] | Refusal
-"""What a registry finds: things, nothing (an empty tuple), or a reason not to look."""
+"""The things found (an empty tuple if there are none), or a refusal."""
 
-NAME_MISMATCH = Refusal("REFUSED", "NAME_MISMATCH", "name", "the name is not that of the holder of this number")
-INVALID_NUMBER = Refusal("INVALID", "INVALID_NUMBER", "number", "not a number of this type; check it and ask again")
-UNSUPPORTED = Refusal("INVALID", "UNSUPPORTED_SUBJECT_TYPE", "subject_type", "nothing of this type is registered here")
+NAME_MISMATCH = Refusal("REFUSED", "NAME_MISMATCH", "name", "the name differs from the registered one")
+INVALID_NUMBER = Refusal("INVALID", "INVALID_NUMBER", "number", "the number is not valid for its type; correct it")
+UNSUPPORTED = Refusal("INVALID", "UNSUPPORTED_SUBJECT_TYPE", "subject_type", "there are no records of this type here")
 REFUSALS = (NAME_MISMATCH, INVALID_NUMBER, UNSUPPORTED)
 
 
 class Holdings(NamedTuple):
-    """The things found for a batch, as columns of equal length. Those of one row keep their order."""
+    """The things found for a batch, as columns of equal length. The things of one row keep their order."""
 
     rows: list[int]
-    """Of the inquiry each thing was found for."""
+    """The row of the inquiry for which each thing was found."""
     variants: list[int]
     numbers: Columns
     document_types: list[DocumentType]
     document_numbers: list[str]
     names: list[str]
-    """With the two above, who holds it."""
+    """Together with the two columns above, the first holder."""
     others: dict[int, Holder]
-    """By place in the columns: who holds the other half of it."""
+    """By index in the columns: the second holder, who owns one half."""
 
     def add(self, row: int, holding: Holding) -> None:
-        """One more."""
+        """Adds a thing."""
         (document_type, document_number, name), *others = holding.holders
         for other in others:
             self.others[len(self.rows)] = other
@@ -70,27 +70,27 @@ class Holdings(NamedTuple):
         self.document_numbers.append(document_number)
         self.names.append(name)
 
-    def share(self, place: int, document_number: str, name: str, *, is_second: bool) -> None:
-        """Half of the thing at `place` is this person's too, who is named as the second holder or as the first."""
-        known = self.document_types[place], self.document_numbers[place], self.names[place]
+    def share(self, index: int, document_number: str, name: str, *, is_second: bool) -> None:
+        """Adds this person as a holder of one half of the thing at `index`, as the second or the first holder."""
+        known = self.document_types[index], self.document_numbers[index], self.names[index]
         if is_second:
-            self.others[place] = ("RESIDENT_ID", document_number, name)
+            self.others[index] = ("RESIDENT_ID", document_number, name)
         else:
-            self.others[place] = known
-            self.document_numbers[place], self.names[place] = document_number, name
+            self.others[index] = known
+            self.document_numbers[index], self.names[index] = document_number, name
 
 
 class Findings(NamedTuple):
-    """What there is on each subject of a batch: a row is refused, or has holdings, or there is nothing."""
+    """The results for a batch. Each row has a refusal, or holdings, or nothing."""
 
     persons: NDArray[np.int64]
-    """For each row the ordinal of the person, if it names one of the population; else -1."""
+    """The ordinal of the person in each row, or -1 if it is not a person of the population."""
     refusals: dict[int, Refusal]
     """By row."""
     holdings: Holdings
 
     def moved(self, rows: Sequence[int], size: int) -> "Findings":
-        """The same about a larger batch of `size`, of whose inquiries these are the `rows`."""
+        """These results as part of a larger batch of `size` inquiries, in which they have the given `rows`."""
         persons = np.full(size, -1, dtype=np.int64)
         persons[rows] = self.persons
         refusals = {rows[row]: refusal for row, refusal in self.refusals.items()}

@@ -1,4 +1,4 @@
-"""The JSON dialect."""
+"""The JSON dialect: decodes requests, and splices replies."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,8 +9,8 @@ import msgspec
 from mock_institutions.dialect import (
     ITEMS_PREPARED,
     Batch,
-    Blanks,
     Dialect,
+    EmptyElements,
     Inquiries,
     MalformedError,
     Spliced,
@@ -28,16 +28,16 @@ _NO_HOLDERS = b'{"holders":[]'
 
 
 def timestamp(seconds: int) -> str:
-    """RFC 3339, UTC."""
+    """The time in RFC 3339, UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def decode(body: bytes) -> Batch:
-    """A request."""
+    """Decodes a request. Raises MalformedError."""
     try:
         batch = _decoder.decode(body)
     except msgspec.DecodeError as error:
-        # msgspec names the place and what it expected there, never a number or a name.
+        # msgspec's message has the path and the expected type, never a number or a name.
         raise MalformedError(str(error)) from error
     inquiries = batch.inquiries
     columns = Inquiries(
@@ -51,17 +51,17 @@ def decode(body: bytes) -> Batch:
 
 
 class JsonSplicer:
-    """Writes the replies of one institution."""
+    """Encodes the replies of one institution."""
 
     def __init__(self, registry: Registry) -> None:
         self._find_all = registry.find_all
         self._templates = templates_for(registry, _details)
 
     def reply(self, request_id: str, inquiries: Inquiries, observed_at: int) -> Spliced:
-        """The reply to `inquiries`, the spliced way."""
+        """The reply to `inquiries`, spliced from bytes."""
         items = inquiries.items
         findings = self._find_all(inquiries.subject_types, inquiries.numbers, inquiries.names)
-        replies = _BLANKS.of(items, observed_at)
+        replies = _EMPTY_ELEMENTS.of(items, observed_at)
         found = b'"outcome":"FOUND%b,"assets":[' % _stamp(observed_at)
         for row, assets in by_row(findings.holdings, self._assets(findings.holdings), b",").items():
             replies[row] = b"".join((_opening(items[row]), found, assets, b"]}"))
@@ -75,21 +75,21 @@ class JsonSplicer:
 
 
 def _held_by(holdings: Holdings) -> list[bytes]:
-    """The holders of each thing."""
+    """The encoded holders of each thing."""
     columns = zip(holdings.document_types, holdings.document_numbers, holdings.names, strict=True)
     held = [
         f'{{"name":"{name}","document_type":"{document_type}","document_number":"{number}"}}'.encode()
         for document_type, number, name in columns
     ]
-    for place, (document_type, number, name) in holdings.others.items():
+    for index, (document_type, number, name) in holdings.others.items():
         other = f'{{"name":"{name}","document_type":"{document_type}","document_number":"{number}","share":"1/2"}}'
-        held[place] = b'%b,"share":"1/2"},%b' % (held[place][:-1], other.encode())
+        held[index] = b'%b,"share":"1/2"},%b' % (held[index][:-1], other.encode())
     return held
 
 
 @lru_cache(maxsize=4)
 def _stamp(observed_at: int) -> bytes:
-    """What follows the outcome in every reply of that second."""
+    """The bytes that follow the outcome in every reply of this second."""
     return b'","observed_at":"%b"' % timestamp(observed_at).encode()
 
 
@@ -104,11 +104,11 @@ def _not_found(item: int, observed_at: int) -> bytes:
     return b'%b"outcome":"NOT_FOUND%b}' % (_opening(item), _stamp(observed_at))
 
 
-_BLANKS = Blanks(_not_found)
+_EMPTY_ELEMENTS = EmptyElements(_not_found)
 
 
 def _details(asset: Asset) -> bytes:
-    """An asset as JSON, with the mark of a number (`^` is taken) where its holders go."""
+    """An asset as JSON, with a placeholder (of `~`, since `^` is used for numbers) in place of its holders."""
     return _encode(asset).replace(_NO_HOLDERS, b'{"holders":[~~~~~~~~]', 1)
 
 

@@ -1,11 +1,11 @@
-"""Which call last answered a question: a map from 64-bit keys to call numbers, for tens of millions of keys.
+"""A map from 64-bit keys of questions to the number of the call that last answered them, for tens of millions of keys.
 
-An open-addressing hash table in two arrays takes 12 bytes a slot, where a dict of Python's takes a hundred an entry.
-Keys are kept whole and compared whole, so two keys are never taken for one.
+It is an open-addressing hash table in two arrays, which takes 12 bytes per slot, while a Python dict takes about a
+hundred per entry. Keys are stored and compared completely, so different keys are never confused.
 
-A full table is replaced, but not at one go, which would stop the server for seconds: each time keys come, a stretch of
-the old table moves. Until all has moved both are read, and the new one is right where they differ. What is out of date
-stays behind, so a table holds what was answered within one lifetime, and what has come since it was made.
+A full table is replaced by a new one. Copying it at once would block the server for seconds, so each update moves a
+part of the old table. Until all of it has moved, both tables are read, and the new one takes precedence. Expired
+entries are not moved. A table therefore contains the entries of one TTL, and those added since the table was created.
 """
 
 import numpy as np
@@ -20,13 +20,13 @@ NEVER = -1
 
 _EMPTY = 0
 _SMALLEST = 1024  # slots: 12 kB, since there may be hundreds of institutions
-_FULL = 0.7  # of a table; above that, runs of taken slots grow fast (Knuth, TAOCP 3, section 6.4)
-_ROOM = 2.2  # slots of a new table for each key that moves there: it begins less than half full
-_STRIDE = 8  # slots that move for each key that comes: done long before the new table is full in its turn
+_FULL = 0.7  # load factor; above it, runs of occupied slots become long quickly (Knuth, TAOCP 3, section 6.4)
+_ROOM = 2.2  # slots of a new table per key that moves there, so that it is less than half full at first
+_STRIDE = 8  # slots that move per new key, so that the move ends long before the new table is full
 
 
 class _Table:
-    """Slots, each with a key and a call; a key is in the first slot from its own on that it finds free."""
+    """A table with linear probing: a key is in the first slot from its hash on that was free."""
 
     def __init__(self, slots: int) -> None:
         self.keys = np.zeros(slots, dtype=np.uint64)
@@ -38,8 +38,8 @@ class _Table:
         return len(self.keys)
 
     def locate(self, keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """For each key the slot it is in, or else the free one it would go to; and whether it is there."""
-        # A hash of 32 bits scaled to the slots; so slots in order are hashes in order, and a table moves sequentially.
+        """For each key, its slot or the free slot where it would be inserted; and whether it is in the table."""
+        # A 32-bit hash scaled to the number of slots. Slots are thus ordered by hash, and a table moves sequentially.
         hashes = mixed_all(keys) >> np.uint64(32)
         places = (hashes * np.uint64(self.slots) >> np.uint64(32)).astype(np.int64)
         there = self.keys[places]
@@ -59,7 +59,7 @@ class _Table:
         return np.where(known, self.calls[places].astype(np.int64), NEVER)
 
     def swap(self, keys: Keys, calls: Calls) -> Calls:
-        """Set the calls of different keys; gives those before, or `NEVER`."""
+        """Sets the calls of distinct keys. Returns the previous calls, or `NEVER`."""
         places, known = self.locate(keys)
         before = np.where(known, self.calls[places].astype(np.int64), NEVER)
         self.taken += len(keys) - int(np.count_nonzero(known))
@@ -67,7 +67,7 @@ class _Table:
         return before
 
     def add(self, keys: Keys, calls: Calls) -> None:
-        """Set the calls of those keys that are not there yet."""
+        """Sets the calls of those keys that are not in the table yet."""
         places, known = self.locate(keys)
         missing = ~known
         self.taken += int(np.count_nonzero(missing))
@@ -75,7 +75,7 @@ class _Table:
 
     def _put(self, keys: Keys, calls: Calls, places: NDArray[np.int64]) -> None:
         while keys.size:
-            # Of two keys that go for the same free slot the last one gets it; the others try again.
+            # Of several keys with the same free slot, the last one gets it; the others try again.
             self.keys[places], self.calls[places] = keys, calls
             lost = np.flatnonzero(self.keys[places] != keys)
             keys, calls = keys[lost], calls[lost]
@@ -83,7 +83,7 @@ class _Table:
 
 
 class LastCalls:
-    """The last call of each key. Keys are not 0; calls are numbered upwards from 0, below 2^32."""
+    """The last call of each key. Keys must not be 0. Calls are numbered from 0, below 2^32."""
 
     def __init__(self) -> None:
         self._table = _Table(_SMALLEST)
@@ -92,14 +92,14 @@ class LastCalls:
 
     @property
     def bytes(self) -> int:
-        """What it takes at present."""
+        """The memory in use."""
         tables = [self._table] + ([self._old] if self._old else [])
         return sum(table.keys.nbytes + table.calls.nbytes for table in tables)
 
     def swap(self, keys: Keys, calls: Calls, *, horizon: int) -> Calls:
-        """Set the last calls of different keys; gives those before, or `NEVER`.
+        """Sets the last calls of distinct keys. Returns the previous calls, or `NEVER`.
 
-        What was last called before call number `horizon` may be forgotten, and then is `NEVER`.
+        Keys whose last call is before call number `horizon` may be dropped, and are `NEVER` then.
         """
         if self._table.taken + len(keys) > _FULL * self._table.slots:
             self._replace(len(keys), horizon)
@@ -111,8 +111,8 @@ class LastCalls:
         return before
 
     def _replace(self, coming: int, horizon: int) -> None:
-        """Begin a new table, with room for what is still good, and for what comes while that moves."""
-        if self._old:  # cannot be, unless more keys come at a time than ever before
+        """Creates a new table, with room for the valid entries and for those that are added while they move."""
+        if self._old:  # impossible, unless one update has more keys than ever before
             self._move(self._old, self._old.slots, horizon)
         old = self._table
         good = int(np.count_nonzero((old.keys != _EMPTY) & (old.calls >= horizon)))
@@ -120,7 +120,7 @@ class LastCalls:
         self._table, self._old, self._moved = _Table(max(_SMALLEST, int(slots))), old, 0
 
     def _move(self, old: _Table, slots: int, horizon: int) -> None:
-        """Move what is in the next `slots` of the old table; but not what is out of date, nor what has come anew."""
+        """Moves the next `slots` of the old table, except expired entries and keys already in the new table."""
         stretch = slice(self._moved, self._moved + slots)
         keys, calls = old.keys[stretch], old.calls[stretch]
         good = (keys != _EMPTY) & (calls >= horizon)

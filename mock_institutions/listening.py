@@ -1,4 +1,4 @@
-"""An HTTP port that neither logs what it receives nor sends it back in an error: it stands for an institution's."""
+"""HTTP listener that neither logs what it receives nor repeats it in an error response."""
 
 import asyncio
 import logging
@@ -11,13 +11,13 @@ from aiohttp import web
 log = logging.getLogger("mock_institutions")
 
 _CLOSE_GRACE = 1.0
-"""Seconds for calls that are being answered when the process is told to stop."""
+"""Seconds for calls in progress when the process is stopped."""
 
 
 @asynccontextmanager
 async def listening(application: web.Application, host: str, port: int) -> AsyncIterator[str]:
-    """Serve an application while the context lasts; gives its address as a URL."""
-    # Cancelling a handler when its client leaves is what ends a hang.
+    """Serves an application while the context is open. Yields its URL."""
+    # The fault "hang" ends when its handler is cancelled because the client disconnected.
     runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=_CLOSE_GRACE)
     await runner.setup()
     server = runner.server
@@ -43,7 +43,7 @@ async def listening(application: web.Application, host: str, port: int) -> Async
 
 
 class _Connection(web.RequestHandler):
-    """One connection. aiohttp's own would log what it could not read, and send it back."""
+    """One connection. aiohttp's default would log malformed input, and send it back."""
 
     __slots__ = ()
 
@@ -58,7 +58,7 @@ class _Connection(web.RequestHandler):
         del message
         if status >= 500:
             self.log_exception(exc_info=exc)
-        if request.writer.output_size > 0:  # part of an answer has been sent: there is no room for another
+        if request.writer.output_size > 0:  # a part of the response has been sent already
             raise ConnectionResetError
         response = web.Response(status=status)
         response.force_close()

@@ -1,4 +1,7 @@
-"""The mocks' log, on stderr. Libraries quote what they received, so of them it keeps who logged, and from where."""
+"""Logging of the mocks, to stderr. Messages of libraries, which may quote what they received, are not logged.
+
+Only their origin is: logger, file and line.
+"""
 
 import logging
 import sys
@@ -7,7 +10,7 @@ _OWN = "mock_institutions"
 
 
 def log_to_stderr() -> None:
-    """Set up logging for the whole process."""
+    """Configures logging for the whole process."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])

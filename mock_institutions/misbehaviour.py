@@ -1,4 +1,4 @@
-"""Faults acted out over HTTP: what a client gets instead of its answer."""
+"""Performs faults over HTTP: what a client receives instead of a correct reply."""
 
 import asyncio
 import socket
@@ -21,7 +21,7 @@ def json_response(content: object, status: int = 200, headers: dict[str, str] | 
 
 
 def refusal(status: int, reason: str, message: str, retry_after: int | None = None) -> web.Response:
-    """A refusal of a whole call; `retry_after` in seconds."""
+    """The refusal of a whole call. `retry_after` is in seconds."""
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     return json_response({"reason": reason, "message": message}, status, headers)
 
@@ -29,10 +29,10 @@ def refusal(status: int, reason: str, message: str, retry_after: int | None = No
 async def misbehave(
     fault: FaultKind, request: web.Request, *, settings: Faults, batch: Batch, write: Callable[[Batch], bytes]
 ) -> web.StreamResponse:
-    """Act out a fault. `write` gives the reply to a batch."""
+    """Performs a fault. `write` encodes the reply to a batch."""
     if fault in _INSTEAD:
         response = _INSTEAD[fault](settings)
-        # An answer of the right type, unless it is a plain refusal.
+        # A reply with status 200 has the content type of the dialect.
         if response.status == 200:
             response.content_type = request.content_type
         return response
@@ -53,9 +53,9 @@ def _gzip_bomb(settings: Faults) -> web.Response:
 
 
 _INSTEAD: dict[FaultKind, Callable[[Faults], web.Response]] = {
-    "error": lambda _: refusal(500, "INTERNAL", "something broke"),
-    "unavailable": lambda _: refusal(503, "UNAVAILABLE", "out of order"),
-    "rate_refusal": lambda settings: refusal(429, "TOO_FAST", "slow down", settings.retry_after),
+    "error": lambda _: refusal(500, "INTERNAL", "internal error"),
+    "unavailable": lambda _: refusal(503, "UNAVAILABLE", "temporarily unavailable"),
+    "rate_refusal": lambda settings: refusal(429, "TOO_FAST", "too many inquiries", settings.retry_after),
     "refusal": lambda _: refusal(400, "REFUSED", "the batch cannot be processed"),
     "redirect": lambda _: web.Response(status=307, headers={"Location": "/v1/moved"}),
     "garbage": lambda _: web.Response(body=b"\xff<html>an error page</html>"),
@@ -76,7 +76,7 @@ def _without_last(inquiries: Inquiries) -> Inquiries:
 
 
 def _with_surplus(inquiries: Inquiries) -> Inquiries:
-    """The same, and the last one once more under a number nobody used."""
+    """A copy with an additional item: the last inquiry again, under an unused number."""
     items, subject_types, numbers, names = inquiries
     return Inquiries(
         [*items, max(items) + 1], [*subject_types, subject_types[-1]], [*numbers, numbers[-1]], [*names, names[-1]]
@@ -84,16 +84,16 @@ def _with_surplus(inquiries: Inquiries) -> Inquiries:
 
 
 def _reset(request: web.Request) -> web.Response:
-    """Reset the connection: lingering for zero seconds makes closing it send RST instead of FIN."""
+    """Resets the connection: with SO_LINGER of zero seconds, closing it sends RST instead of FIN."""
     transport = request.transport
     if transport is not None:
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
-    return web.Response()  # goes nowhere
+    return web.Response()  # never sent
 
 
 async def _break_off(request: web.Request, body: bytes) -> web.StreamResponse:
-    """Promise the whole body, send half of it, and close the connection."""
+    """Announces the whole body in Content-Length, sends half of it, and closes the connection."""
     response = web.StreamResponse(headers={"Content-Type": request.content_type, "Content-Length": str(len(body))})
     await response.prepare(request)
     await response.write(body[: len(body) // 2])
@@ -104,7 +104,7 @@ async def _break_off(request: web.Request, body: bytes) -> web.StreamResponse:
 
 @cache
 def _bomb(size: int) -> bytes:
-    """`size` spaces, gzipped."""
+    """`size` spaces, compressed with gzip."""
     compressor = zlib.compressobj(level=9, wbits=31)  # 31: a gzip header around the largest window
     block = b" " * (1 << 20)
     whole, rest = divmod(size, len(block))

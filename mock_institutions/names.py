@@ -1,4 +1,4 @@
-"""Names of people and organisations: short fixed lists, from which a hash picks."""
+"""The lists from which the names of people and organisations are selected by hash."""
 
 from itertools import product
 

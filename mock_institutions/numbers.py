@@ -1,10 +1,10 @@
-"""The numbers of identities: everybody has a valid number, and every number leads back to an ordinal.
+"""Identity numbers: a bijection between ordinals and valid numbers.
 
-People and organisations share one line of ordinals, the *population space*: first every resident identity of 31
+People and organisations share one range of ordinals, the *population space*: first every resident identity of 31
 provinces x 20 cities x 20 counties, born 1940 to 2009, then every organisation of the same counties.
 
-Resident identities are on the hot path, so `resident_indices` and `resident_ids` do for a batch what `resident_index`
-and `resident_id` do for one.
+Resident identities are on the hot path, so `resident_index` and `resident_id` have the batch versions
+`resident_indices` and `resident_ids`.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ PROVINCES: dict[str, str] = {
     "44": "粤", "45": "桂", "46": "琼", "50": "渝", "51": "川", "52": "贵", "53": "云", "54": "藏", "61": "陕",
     "62": "甘", "63": "青", "64": "宁", "65": "新",
 }  # fmt: skip
-"""GB/T 2260 province codes and the one-character names that open a plate or a court's code."""
+"""GB/T 2260 province codes, and the one-character names with which number plates and court codes begin."""
 
 FIRST_BIRTH, LAST_BIRTH = date(1940, 1, 1), date(2009, 12, 31)
 BIRTHS = (LAST_BIRTH - FIRST_BIRTH).days + 1
@@ -51,12 +51,12 @@ _CREDIT_VALUES = {character: value for value, character in enumerate(_CREDIT_ALP
 
 
 def division_place(division: str) -> int | None:
-    """The ordinal of a county's code in the population space."""
+    """The ordinal of a county by its code, or None."""
     return _DIVISION_PLACE.get(division)
 
 
 def is_digits(text: str) -> bool:
-    """Whether `text` is digits 0 to 9 and nothing else; no other script's digits."""
+    """Whether `text` consists of the ASCII digits 0 to 9."""
     return text.isascii() and text.isdigit()
 
 
@@ -78,7 +78,7 @@ def resident_id(index: int) -> str:
 
 
 def resident_index(number: str) -> int | None:
-    """The ordinal of a resident identity; None if it is invalid, or outside the population space."""
+    """The ordinal of a resident identity; None if it is invalid or outside the population space."""
     place = _DIVISION_PLACE.get(number[:6])
     if place is None or not is_resident_id(number):
         return None
@@ -87,7 +87,7 @@ def resident_index(number: str) -> int | None:
 
 
 def is_resident_id(number: str) -> bool:
-    """Whether `number` is a resident identity number at all, inside the population space or not."""
+    """Whether `number` is a valid resident identity, inside the population space or not."""
     if len(number) != 18 or not is_digits(number[:17]) or resident_check(number[:17]) != number[17]:
         return False
     try:
@@ -101,8 +101,8 @@ def _birth(number: str) -> date:
     return date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
 
 
-# One column for each field of a number, giving its value from the 17 digits: county, day of birth as yyyymmdd,
-# sequence, and the check sum. In floating point, because only that multiplies fast; all are integers far below 2^53.
+# Multiplying the 17 digits by this matrix gives the fields of a number: county, day of birth as yyyymmdd, sequence, and
+# check sum. It is in floating point, because only that is multiplied fast; all values are integers far below 2^53.
 _FIELDS = np.zeros((17, 4))
 for _field, (_start, _end) in enumerate(((0, 6), (6, 14), (14, 17))):
     _FIELDS[_start:_end, _field] = [10 ** (_end - place - 1) for place in range(_start, _end)]
@@ -115,19 +115,19 @@ _FIRST_DAY = int(_DAY_NUMBERS[0])
 
 
 def _places(values: Sequence[int] | NDArray[np.int64], size: int) -> NDArray[np.int32]:
-    """A table which leads from a value back to its place among `values`, or to `_OUTSIDE`."""
+    """A table that maps a value to its index in `values`, or to `_OUTSIDE`."""
     places = np.full(size, _OUTSIDE, dtype=np.int32)
     places[values] = range(len(values))
     return places
 
 
 _DIVISION_PLACES = _places([int(division) for division in DIVISIONS], 10**6)
-# One value more than there are days, for all that are no day of birth.
+# One more value than there are days, for everything that is not a day of birth.
 _BIRTH_PLACES = _places(_DAY_NUMBERS - _FIRST_DAY, int(_DAY_NUMBERS[-1]) - _FIRST_DAY + 2)
 _NO_BIRTH = np.uint64(len(_BIRTH_PLACES) - 1)
 
 _CHECKS = np.frombuffer(_RESIDENT_CHECKS.encode() * (9 * sum(_RESIDENT_WEIGHTS) // 11 + 1), np.uint8)
-"""The check character for each sum, not only for its remainder: looking up is cheaper than dividing."""
+"""The check character for each sum, not only for each remainder, because a lookup is faster than a division."""
 
 _NOBODY = "0" * 18
 _ZERO, _LINE_END = ord("0"), ord("\n")
@@ -140,7 +140,7 @@ def resident_indices(numbers: Sequence[str]) -> NDArray[np.int64]:
     if digits.max(initial=0) > 9:
         digits[(digits > 9).any(axis=1)] = 0  # no county has the code 000000
     division, birth, sequence, total = (digits @ _FIELDS).T.astype(np.int64)
-    # What lies before the first day wraps round to beyond the last.
+    # As unsigned integers, days before the first one are beyond the last one.
     birth = _BIRTH_PLACES[np.minimum((birth - _FIRST_DAY).view(np.uint64), _NO_BIRTH)]
     division = _DIVISION_PLACES[division]
     sound = (division | birth) >= 0
@@ -150,18 +150,18 @@ def resident_indices(numbers: Sequence[str]) -> NDArray[np.int64]:
 
 
 def _characters(numbers: Sequence[str]) -> NDArray[np.uint8]:
-    """One row of 18 characters for each number; zeros for what has not 18."""
+    """One row of 18 characters for each number; zeros for numbers of another length."""
     lines = _lines(numbers)
-    # The only line ends are those between numbers of 18 characters, so they stand one below the other.
+    # If all numbers have 18 characters, every 19th character is a line end.
     if lines.size != 19 * len(numbers) or (lines.reshape(-1, 19)[:, 18] != _LINE_END).any():
         lines = _lines([number if len(number) == 18 else _NOBODY for number in numbers])
     return lines.reshape(-1, 19)[:, :18]
 
 
 def _lines(numbers: Sequence[str]) -> NDArray[np.uint8]:
-    """Every number and a line end, one byte for each character. Anything but ASCII becomes a question mark."""
+    """All numbers, each followed by a line end, one byte per character. Non-ASCII characters become question marks."""
     text = "\n".join(numbers)
-    if text.count("\n") >= len(numbers):  # one too many is inside a number
+    if text.count("\n") >= len(numbers):  # then there is one inside a number
         text = "\n".join([number.replace("\n", "?") for number in numbers])
     return np.frombuffer(f"{text}\n".encode("ascii", "replace") if numbers else b"", np.uint8)
 
@@ -174,7 +174,7 @@ def resident_ids(indices: NDArray[np.int64]) -> list[str]:
     characters[:, :6] = _DIVISION_CHARACTERS[division]
     characters[:, 6:14] = _DAY_CHARACTERS[birth]
     characters[:, 14:17] = _SEQUENCE_CHARACTERS[sequence]
-    # A matrix product in floating point, as above.
+    # A product in floating point, as above.
     total = ((characters[:, :17] - np.uint8(_ZERO)) @ _FIELDS[:, 3]).astype(np.int64)
     characters[:, 17] = _CHECKS[total]
     text = characters.tobytes().decode("ascii")
@@ -182,7 +182,7 @@ def resident_ids(indices: NDArray[np.int64]) -> list[str]:
 
 
 def _rows(texts: Sequence[str]) -> NDArray[np.uint8]:
-    """One row of characters for each of some ASCII texts of one length."""
+    """One row of characters for each of several ASCII texts of equal length."""
     return np.frombuffer("".join(texts).encode("ascii"), np.uint8).reshape(len(texts), -1)
 
 
@@ -192,9 +192,9 @@ _SEQUENCE_CHARACTERS = _rows([f"{sequence:03d}" for sequence in range(SEQUENCES)
 
 
 def _spouse_endings() -> dict[str, str]:
-    """By the last two characters of a resident identity, those of the one with the other last digit before the check.
+    """Maps the last two characters of a resident identity (sequence digit and check) to those of the spouse.
 
-    That digit weighs 2, so the check's remainder moves by 2 with it.
+    The spouse's sequence has the other last digit. Its weight is 2, so the remainder changes by 2 as well.
     """
     endings = {}
     for digit, remainder in product(range(10), range(11)):
@@ -207,7 +207,7 @@ _SPOUSE_ENDINGS = _spouse_endings()
 
 
 def spouse_id(number: str) -> str:
-    """The resident identity of the person with the next ordinal, or the one before: index ^ 1."""
+    """The resident identity of the person with the ordinal `index ^ 1`."""
     return number[:16] + _SPOUSE_ENDINGS[number[16:]]
 
 
@@ -244,7 +244,7 @@ def organisation_index(code: str) -> int | None:
 
 
 def is_organisation_code(code: str) -> bool:
-    """Whether `code` is a unified social credit code, or an organisation code of 9 characters, of anybody."""
+    """Whether `code` is a valid unified social credit code, or a valid organisation code of 9 characters."""
     try:
         match len(code):
             case 9:

@@ -1,7 +1,7 @@
-"""Who is who: the identity and the name that go with an ordinal of the population space.
+"""Identities and names by ordinal of the population space.
 
-Persons 2h and 2h + 1 are spouses: born the same day in the same county, one woman and one man, since the last digit
-of the sequence tells the sex.
+Persons 2h and 2h + 1 are spouses, born on the same day in the same county. One is a woman and one a man, because the
+last digit of the sequence encodes the sex.
 """
 
 from functools import cache
@@ -16,12 +16,12 @@ from mock_institutions.mixing import key, mixed, mixed_all
 from mock_institutions.numbers import PERSONS, organisation_code, resident_id
 from mock_institutions.records import DocumentType
 
-# The parts of a name are drawn from separate halves of the hash.
+# Surname and given name are selected by separate halves of the hash.
 _SECOND_PART = 32
 
 
 class Identity(NamedTuple):
-    """Somebody, as the population knows them."""
+    """A person or organisation of the population."""
 
     document_type: DocumentType
     number: str
@@ -29,7 +29,7 @@ class Identity(NamedTuple):
 
 
 class People:
-    """Everybody under one seed."""
+    """All persons and organisations for one seed."""
 
     def __init__(self, seed: int) -> None:
         self._key = key(seed, "names")
@@ -41,7 +41,7 @@ class People:
         return Identity("ORGANIZATION_CODE", organisation_code(index), self.name(index))
 
     def name(self, index: int) -> str:
-        """The name that goes with an ordinal."""
+        """The name of the person or organisation with this ordinal."""
         drawn = mixed(index ^ self._key)
         first, second = (names.SURNAMES, names.GIVEN_NAMES) if index < PERSONS else (names.PLACES, names.FIRMS)
         return first[drawn % len(first)] + second[(drawn >> _SECOND_PART) % len(second)]
@@ -57,5 +57,5 @@ class People:
 
 @cache
 def _full_names() -> NDArray[np.object_]:
-    """Every surname with every given name. One object for each, so that nothing is put together on the hot path."""
+    """All combinations of surname and given name, so that no strings are joined on the hot path."""
     return np.array([surname + given for surname, given in product(names.SURNAMES, names.GIVEN_NAMES)], dtype=object)

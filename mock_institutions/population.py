@@ -1,7 +1,7 @@
-"""The synthetic population: a seed, and nothing stored, yet every identity has one stable answer at every institution.
+"""The synthetic population. Nothing is stored: every answer of every institution is computed from a seed.
 
-Anybody with the seed can compute what an institution must say: `Population(seed).answer(...)`. `people` says who is
-who, `registry` who owns what, `things` under which number, and `catalogue` what the record looks like.
+`Population(seed).answer(...)` gives the correct answer of an institution. `people` determines identities and names,
+`registry` who owns what, `things` the numbers of things, and `catalogue` the content of their records.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ _MIXES: tuple[Mix, ...] = ("persons", "organisations", "properties")
 
 
 class Lookup(NamedTuple):
-    """One line of a client's batch. `name` is empty for a thing."""
+    """One lookup. `name` is empty for a thing."""
 
     ref: str
     type: SubjectType
@@ -31,7 +31,7 @@ class Lookup(NamedTuple):
 
 
 class Population:
-    """Everybody and everything, under one seed."""
+    """All identities and records for one seed."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -43,20 +43,20 @@ class Population:
         return self._people.identity(index)
 
     def residents(self, indices: NDArray[np.int64]) -> tuple[list[str], list[str]]:
-        """The numbers and the names of many persons, each as `person` gives it; ordinals from 0 to `PERSONS` - 1.
+        """The numbers and names of many persons, the same as from `person`. Ordinals are from 0 to `PERSONS` - 1.
 
-        There are 317,043,200,000 of them, so as many different ones as anybody may want to ask about.
+        There are 317,043,200,000 persons, enough for any number of distinct lookups.
         """
         return resident_ids(indices), self._people.person_names(indices)
 
     def registry(self, institution: Institution) -> Registry:
-        """The records of one institution; made once."""
+        """The records of one institution. Created once, then cached."""
         if institution not in self._registries:
             self._registries[institution] = Registry(self.seed, institution)
         return self._registries[institution]
 
     def answer(self, institution: Institution, subject_type: SubjectType, number: str, name: str = "") -> Answer:
-        """What the institution must say about a subject, whoever asks and whenever."""
+        """The correct answer of an institution about a subject. It depends neither on the caller nor on time."""
         registry = self.registry(institution)
         return registry.answer(registry.find(subject_type, number, name))
 
@@ -67,21 +67,20 @@ class Population:
         numbers: Sequence[str],
         names: Sequence[str],
     ) -> list[bytes]:
-        """`answer` for many subjects, to check replies in bulk: each as a contract's Answer, encoded.
+        """The correct answers about many subjects, as encoded messages `Answer`, to verify reports in bulk.
 
-        The bytes are those of outcome, problem and assets, in this order; what an answer says besides, which is where,
-        as of when and from where it comes, is not the population's to know. Cut that out of an answer (from its third
-        byte on stands observed_at) and what is left is equal; unless a broker encoded it anew in another order of
-        fields, which parsing and serialising it undoes.
+        Each has outcome, problem and assets, in this order, but no institution_id, observed_at and source. An answer of
+        a broker is equal after these fields are removed; observed_at begins at the third byte after institution_id. If
+        a broker encodes fields in another order, parse and serialise its answers first.
         """
         return ProtobufSplicer(self.registry(institution)).answers(subject_types, numbers, names)
 
     def sample(
         self, count: int, rng_seed: int, mix: Mix = "all", institutions: Sequence[Institution] = ()
     ) -> Iterator[Lookup]:
-        """`count` lookups of people, organisations, or things which exist at one of the institutions.
+        """Draws `count` lookups of people, organisations, or things that exist at one of the institutions.
 
-        Of "all", 85 in 100 are persons, 10 organisations and 5 things; without institutions there are no things.
+        In the mix "all", 85 % are persons, 10 % organisations and 5 % things; without institutions there are no things.
         """
         rng = Random(rng_seed)
         registries = [self.registry(institution) for institution in institutions if institution.hit_rate > 0]

@@ -1,7 +1,7 @@
-"""The protobuf dialect (proto/broker/v1/institution.proto).
+"""The protobuf dialect (proto/broker/v1/institution.proto): decodes requests, and splices replies.
 
-The spliced way writes the wire format by hand: a field is its tag, then for anything but a number its length, then its
-bytes. Tags below are given in hexadecimal as (field << 3 | wire type).
+Splicing writes the wire format directly: a field consists of its tag, its length unless it is a varint, and its bytes.
+Tags are given in hexadecimal, as field << 3 | wire type.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,8 +16,8 @@ from broker.v1 import asset_pb2, inquiry_pb2, institution_pb2
 from mock_institutions.dialect import (
     ITEMS_PREPARED,
     Batch,
-    Blanks,
     Dialect,
+    EmptyElements,
     Inquiries,
     MalformedError,
     Spliced,
@@ -39,7 +39,7 @@ from mock_institutions.registry import Registry
 
 
 def decode(body: bytes) -> Batch:
-    """A request."""
+    """Decodes a request. Raises MalformedError."""
     start = head_size(body)
     residents = None if start is None else read_residents(body, start)
     if residents is None:
@@ -63,15 +63,15 @@ def _parsed(body: bytes) -> institution_pb2.InquiryBatch:
 
 
 def _columns(batch: institution_pb2.InquiryBatch) -> tuple[Sequence[int], Inquiries]:
-    """For each inquiry its mandate, and the rest."""
-    # In one pass: every step over a repeated field makes a Python object for the element.
+    """The mandate index of each inquiry, and its other fields as columns."""
+    # In one pass, because every iteration over a repeated field creates Python objects for its elements.
     try:
         rows = [
             (inquiry.mandate, inquiry.item, _SUBJECT_TYPES[inquiry.subject_type], inquiry.number, inquiry.name)
             for inquiry in batch.inquiries
         ]
     except KeyError as error:
-        raise MalformedError("an inquiry has no known subject_type") from error
+        raise MalformedError("an inquiry has an unknown subject_type") from error
     mandate_of, *columns = zip(*rows, strict=True) if rows else ((), (), (), (), ())
     return mandate_of, Inquiries(*columns)
 
@@ -88,11 +88,11 @@ def _mandate(mandate: inquiry_pb2.Mandate) -> Mandate:
     )
 
 
-# --- the plain way ----------------------------------------------------------------------------------------------------
+# --- conversion of records to messages -------------------------------------------------------------------------------
 
 
-def fill(message: Message, record: Any) -> None:  # any record, and the message of the same name
-    """Copy a record into the empty message of the same field names."""
+def fill(message: Message, record: Any) -> None:  # any record, and the message with the same name
+    """Copies a record to an empty message with the same field names."""
     for name in record.__struct_fields__:
         value = getattr(record, name)
         field = message.DESCRIPTOR.fields_by_name[name]
@@ -123,13 +123,13 @@ def _fill_well_known(message: Any, value: date | str) -> None:  # Date, Timestam
 
 
 def _number_of(enum: Any, name: str) -> int:  # a descriptor, which has no public type
-    """The number of a value by its short name, such as FOUND for OUTCOME_FOUND."""
+    """The number of an enumeration value by its short name, such as FOUND for OUTCOME_FOUND."""
     prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
     number: int = enum.values_by_name[prefix + name].number
     return number
 
 
-# --- the spliced way --------------------------------------------------------------------------------------------------
+# --- splicing --------------------------------------------------------------------------------------------------------
 
 
 def _varint(value: int) -> bytes:
@@ -153,17 +153,17 @@ def _field(tag: int, content: bytes) -> bytes:
 
 
 class ProtobufSplicer:
-    """Writes the replies of one institution."""
+    """Encodes the replies of one institution."""
 
     def __init__(self, registry: Registry) -> None:
         self._find_all = registry.find_all
         self._templates = templates_for(registry, _details)
 
     def reply(self, request_id: str, inquiries: Inquiries, observed_at: int) -> Spliced:
-        """The reply to `inquiries`, the spliced way."""
+        """The reply to `inquiries`, spliced from bytes."""
         items = inquiries.items
         findings = self._find_all(inquiries.subject_types, inquiries.numbers, inquiries.names)
-        replies = _BLANKS.of(items, observed_at)
+        replies = _EMPTY_ELEMENTS.of(items, observed_at)
         found = _outcome("FOUND") + _stamp(observed_at)
         for row, assets in by_row(findings.holdings, self._assets(findings.holdings), b"").items():
             replies[row] = _reply(items[row], found + assets)
@@ -174,7 +174,7 @@ class ProtobufSplicer:
     def answers(
         self, subject_types: Sequence[SubjectType], numbers: Sequence[str], names: Sequence[str]
     ) -> list[bytes]:
-        """What must be said about each subject: an encoded Answer which has only outcome, problem and assets."""
+        """The correct answer about each subject: an encoded Answer with only outcome, problem and assets."""
         findings = self._find_all(subject_types, numbers, names)
         answers = [_outcome("NOT_FOUND")] * len(numbers)
         for row, assets in by_row(findings.holdings, self._assets(findings.holdings), b"").items():
@@ -203,26 +203,27 @@ def _not_found(item: int, observed_at: int) -> bytes:
     return _reply(item, _outcome("NOT_FOUND") + _stamp(observed_at))
 
 
-_BLANKS = Blanks(_not_found)
+_EMPTY_ELEMENTS = EmptyElements(_not_found)
 
-# document_type = 2, then the tag of document_number = 3 and its length, which is 18 whatever its type.
+# document_type = 2, then the tag of document_number = 3 and its length, which is 18 for both types.
 _DOCUMENT_TYPES = {"RESIDENT_ID": b"\x10\x01\x1a\x12", "ORGANIZATION_CODE": b"\x10\x06\x1a\x12"}
 _HALF = b"\x22\x031/2"  # share = 4
-# By the length of the name: holders = 1, of which name = 1; the rest of a holder is 24 bytes long, and its share.
+# The bytes before the name, by its length: holders = 1, and in it name = 1. After the name, a holder has 22 bytes, and
+# its share if there is one.
 _SOLE = tuple(b"\x0a" + _varint(2 + length + 22) + b"\x0a" + _varint(length) for length in range(100))
 _SHARED = tuple(b"\x0a" + _varint(2 + length + 22 + len(_HALF)) + opening[2:] for length, opening in enumerate(_SOLE))
 
 
 def _held_by(holdings: Holdings) -> list[bytes]:
-    """The holders of each thing."""
+    """The encoded holders of each thing."""
     numbers, names = map(str.encode, holdings.document_numbers), map(str.encode, holdings.names)
     held = [
         b"".join((_SOLE[len(name)], name, _DOCUMENT_TYPES[document_type], number))
         for document_type, number, name in zip(holdings.document_types, numbers, names, strict=True)
     ]
-    for place, other in holdings.others.items():
-        first = holdings.document_types[place], holdings.document_numbers[place], holdings.names[place]
-        held[place] = _half(first) + _half(other)
+    for index, other in holdings.others.items():
+        first = holdings.document_types[index], holdings.document_numbers[index], holdings.names[index]
+        held[index] = _half(first) + _half(other)
     return held
 
 

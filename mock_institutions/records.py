@@ -1,6 +1,6 @@
-"""What an institution says, as types with the names of the contract; their JSON is the contract's JSON.
+"""The contract's messages as types, with the same names. Encoded as JSON, they are the contract's JSON.
 
-A field with a default is left out when it has that default.
+A field is omitted if it has its default value.
 """
 
 from datetime import date
@@ -35,7 +35,7 @@ AccountStatus = Literal["NORMAL", "DORMANT", "FROZEN", "CLOSED"]
 
 
 class Money(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An amount: units of the currency and billionths of one."""
+    """An amount: units of the currency, and billionths of a unit."""
 
     currency_code: str
     units: int
@@ -43,7 +43,7 @@ class Money(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Holder(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Somebody who holds a thing; `share` is a fraction, empty for the whole."""
+    """A holder of a thing. `share` is a fraction; empty means the whole."""
 
     name: str
     document_type: DocumentType
@@ -52,7 +52,7 @@ class Holder(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class JudicialMeasure(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A measure already in force, or waiting (rank 2 and above)."""
+    """A measure in force (rank 1), or waiting (rank 2 and above)."""
 
     type: MeasureType
     authority: str
@@ -99,7 +99,7 @@ class SecuritiesHolding(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RealEstateUnit(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A real-estate unit; the area is a decimal number in square metres."""
+    """A real-estate unit. The area is a decimal number of square metres."""
 
     unit_number: str
     certificate_number: str
@@ -112,7 +112,7 @@ class RealEstateUnit(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Asset(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One thing owned. Exactly one of the last four is set."""
+    """One asset. Exactly one of the last four fields is set."""
 
     holders: tuple[Holder, ...]
     measures: tuple[JudicialMeasure, ...] = ()
@@ -123,7 +123,7 @@ class Asset(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Why an inquiry was refused or is invalid. Never holds the subject's data."""
+    """Why an inquiry is refused or invalid. Never contains the subject's data."""
 
     reason: str
     field: str
@@ -131,7 +131,7 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an institution has to say about one subject."""
+    """The answer of an institution about one subject."""
 
     outcome: Outcome
     problem: Problem | None = None
@@ -139,7 +139,7 @@ class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class InquiryReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An answer as it stands in a reply; `observed_at` is RFC 3339, UTC, whole seconds."""
+    """An answer as an element of a reply. `observed_at` is in RFC 3339, UTC, and whole seconds."""
 
     item: int
     outcome: Outcome
@@ -149,14 +149,14 @@ class InquiryReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class InquiryBatchReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A whole reply."""
+    """The reply to a batch."""
 
     request_id: str
     replies: tuple[InquiryReply, ...]
 
 
 class Mandate(Struct, frozen=True, kw_only=True):
-    """Why a court asks."""
+    """The authority of a court to ask."""
 
     court_code: str
     officer: str
@@ -165,7 +165,7 @@ class Mandate(Struct, frozen=True, kw_only=True):
 
 
 class Inquiry(Struct, frozen=True, kw_only=True, gc=False):
-    """One lookup."""
+    """One lookup at one institution."""
 
     item: int
     mandate: int
@@ -175,7 +175,7 @@ class Inquiry(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class InquiryBatch(Struct, frozen=True, kw_only=True):
-    """A whole request."""
+    """A batch of inquiries."""
 
     request_id: str
     institution_id: str

@@ -1,13 +1,13 @@
-"""What one institution has on record about whom: nothing is stored, everything follows from a keyed hash.
+"""The records of one institution. Nothing is stored: everything is computed with a keyed hash.
 
-Rule 1: slot s belongs to identity s // 2, and one hash of the slot says whether it is taken, which variant of a record
-is in it, and whether the owner's spouse holds half of it.
+Rule 1: slot s belongs to identity s // 2. A hash of the slot determines whether it is occupied, which variant of a
+record it contains, and whether the owner's spouse holds half of the thing.
 
-Rule 2: the number of a thing is a permutation of its slot. So asking what somebody owns and asking who holds a thing
-read the same facts from both ends.
+Rule 2: the number of a thing is a permutation of its slot. Asking what somebody owns and asking who holds a thing thus
+give consistent answers.
 
-`find` says it for one subject, plainly. `find_all` says the same for a batch, with numpy for what is most of every
-batch: resident identities. `answer` spells a finding out.
+`find` looks up one subject. `find_all` does the same for a batch, using numpy for resident identities, which are most
+of every batch. `answer` converts a finding to a complete answer.
 """
 
 import math
@@ -44,21 +44,22 @@ from mock_institutions.records import Answer, Asset, Kind, Problem, SubjectType
 from mock_institutions.things import SLOTS, SLOTS_EACH, Tracer, number_system
 
 SHARED = 0.5
-"""Part of the slots at a real-estate registry which belong to both spouses; an assumption."""
+"""The proportion of slots of a real-estate registry that belong to both spouses. An assumption."""
 
-# A slot's 64 bits: the low 32 say whether it is taken, the next 8 which variant, the top one whether it is shared.
+# The 64 bits of a slot's hash: the low 32 decide whether it is occupied, the next 8 select the variant, and the top bit
+# decides whether it is shared.
 _TAKEN_BITS = 32
 _TAKEN_MASK = (1 << _TAKEN_BITS) - 1
 _VARIANT_MASK = catalogue.VARIANTS - 1
 _SHARED_SHIFT = 63
 
 FEW = 24
-"""So many resident identities are found sooner one by one: numpy's fixed cost is about 100 microseconds."""
+"""Up to this many resident identities are found one by one: numpy's fixed cost is about 100 microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Institution:
-    """Whose records are meant. `hit_rate`: the part of all people about whom it holds something, 0 to 1."""
+    """An institution. `hit_rate`: the proportion of all people about whom it has records, 0 to 1."""
 
     id: str
     kind: Kind
@@ -81,14 +82,14 @@ class Registry:
     # --- one at a time ------------------------------------------------------------------------------------------------
 
     def find(self, subject_type: SubjectType, number: str, name: str) -> Finding:
-        """What there is on a subject."""
+        """Looks up one subject."""
         match subject_type:
             case "RESIDENT_ID":
                 return self._find_identity(number, name, resident_index, is_resident_id)
             case "ORGANIZATION_CODE":
                 return self._find_identity(number, name, organisation_index, is_organisation_code)
             case "PASSPORT" | "MILITARY_ID" | "HK_MACAO_PERMIT" | "TAIWAN_PERMIT":
-                return () if number else INVALID_NUMBER  # nobody in the population has one
+                return () if number else INVALID_NUMBER  # the population has no such documents
             case _:
                 tracer = self.numbers.tracers.get(subject_type)
                 return tuple(self._held(tracer(number))) if tracer else UNSUPPORTED
@@ -102,7 +103,7 @@ class Registry:
         return tuple(self._owned(index))
 
     def _owned(self, index: int) -> Iterator[Holding]:
-        """One's own things, then one's part in one's spouse's."""
+        """A person's own things, then those of the spouse that both hold."""
         own = range(index * SLOTS_EACH, (index + 1) * SLOTS_EACH)
         for slot in own:
             yield from self._held(slot)
@@ -111,7 +112,7 @@ class Registry:
                 yield from (holding for holding in self._held(slot ^ SLOTS_EACH) if len(holding.holders) > 1)
 
     def _held(self, slot: int | None) -> Iterator[Holding]:
-        """What is in a slot: one thing, or nothing."""
+        """The thing in a slot, if it is occupied."""
         if slot is None:
             return
         word = mixed(slot ^ self._key)
@@ -125,7 +126,7 @@ class Registry:
             yield self._people.identity(owner ^ 1)
 
     def answer(self, finding: Finding) -> Answer:
-        """A finding in full."""
+        """The complete answer for a finding."""
         if isinstance(finding, Refusal):
             problem = Problem(reason=finding.reason, field=finding.field, message=finding.message)
             return Answer(outcome=finding.outcome, problem=problem)
@@ -147,8 +148,8 @@ class Registry:
         )
 
     def draw_thing(self, rng: Random) -> tuple[SubjectType, str]:
-        """Type and number of a thing on record. The hit rate must not be zero."""
-        while True:  # one slot in a few is taken
+        """Draws the type and number of a thing. The hit rate must not be zero."""
+        while True:  # a sizeable proportion of slots is occupied
             slot = rng.randrange(SLOTS)
             if any(self._held(slot)):
                 return rng.choice(list(zip(self.numbers.tracers, self.numbers.of(slot), strict=False)))
@@ -156,7 +157,7 @@ class Registry:
     # --- a batch at a time --------------------------------------------------------------------------------------------
 
     def find_all(self, subject_types: Sequence[SubjectType], numbers: Sequence[str], names: Sequence[str]) -> Findings:
-        """What there is on each subject: `find` of every row of the three columns."""
+        """Looks up the subjects in the rows of the three columns; the same as `find` for each."""
         if len(numbers) > FEW and subject_types.count("RESIDENT_ID") == len(numbers):
             return self._find_residents(numbers, names)
         return self._find_mixed(subject_types, numbers, names)
@@ -164,7 +165,7 @@ class Registry:
     def _find_mixed(
         self, subject_types: Sequence[SubjectType], numbers: Sequence[str], names: Sequence[str]
     ) -> Findings:
-        """Residents together, if there are more than a few; the others one by one."""
+        """Looks up residents together if there are more than `FEW`, and the others one by one."""
         residents = [row for row, subject_type in enumerate(subject_types) if subject_type == "RESIDENT_ID"]
         if len(residents) <= FEW:
             residents = []
@@ -183,7 +184,7 @@ class Registry:
         return findings
 
     def _find_residents(self, numbers: Sequence[str], names: Sequence[str]) -> Findings:
-        """What there is on each of some residents."""
+        """Looks up residents."""
         persons = resident_indices(numbers)
         known = self._people.person_names(persons)
         refusals: dict[int, Refusal] = {}
@@ -197,7 +198,7 @@ class Registry:
         return Findings(persons, refusals, self._holdings_of(persons, numbers, names))
 
     def _holdings_of(self, persons: NDArray[np.int64], numbers: Sequence[str], names: Sequence[str]) -> Holdings:
-        """The things that the persons with these ordinals, numbers and names own or share; -1 holds nothing."""
+        """The things that the persons with these ordinals, numbers and names own or share. Ordinal -1 owns nothing."""
         slots = self._slots_of(persons)
         words = mixed_all(slots ^ np.uint64(self._key))
         taken = (words & np.uint64(_TAKEN_MASK)) < np.uint64(self._threshold)
@@ -218,20 +219,20 @@ class Registry:
         if self._spouses_share:
             shared = np.flatnonzero(drawn >> np.uint64(_SHARED_SHIFT))
             spouses = self._people.person_names(persons[rows[shared]] ^ 1)
-            for place, is_own, spouse in zip(shared.tolist(), columns[shared] < SLOTS_EACH, spouses, strict=True):
-                holdings.share(place, spouse_id(holdings.document_numbers[place]), spouse, is_second=bool(is_own))
+            for index, is_own, spouse in zip(shared.tolist(), columns[shared] < SLOTS_EACH, spouses, strict=True):
+                holdings.share(index, spouse_id(holdings.document_numbers[index]), spouse, is_second=bool(is_own))
         return holdings
 
     def _slots_of(self, indices: NDArray[np.int64]) -> NDArray[np.uint64]:
-        """One row of slots for each ordinal: the own ones, then, where spouses share, the spouse's."""
+        """One row of slots for each ordinal: the person's own slots, then the spouse's if spouses share."""
         first = indices.view(np.uint64) * np.uint64(SLOTS_EACH)
-        own = [first + np.uint64(place) for place in range(SLOTS_EACH)]
+        own = [first + np.uint64(offset) for offset in range(SLOTS_EACH)]
         spouses = [slots ^ np.uint64(SLOTS_EACH) for slots in own] if self._spouses_share else []
         return np.stack(own + spouses, axis=1)
 
 
 def _occupancy(hit_rate: float, shared: float) -> float:
-    """The part p of slots which are taken, so that one's own two or one's spouse's shared two give the hit rate.
+    """The proportion p of occupied slots for a hit rate, with two own slots and two slots of the spouse.
 
     1 - hit_rate = ((1 - p) (1 - shared p))^2, solved for p.
     """

@@ -1,7 +1,7 @@
-"""Which questions were asked anew although their last answer was still good: counted exactly, whatever their number.
+"""Counts duplicates: questions that were asked again although their last answer was still valid. The count is exact.
 
-A question is known by a key of 64 bits, and `LastCalls` says which call last answered it. A duplicate is a question
-whose last call was answered less than a lifetime before.
+A question is identified by a 64-bit key, and `LastCalls` maps it to the call that last answered it. A question is a
+duplicate if that call was answered less than one lifetime before.
 """
 
 from array import array
@@ -12,22 +12,21 @@ from mock_institutions.dialect import Inquiries
 from mock_institutions.findings import Findings
 from mock_institutions.last_calls import NEVER, Calls, Keys, LastCalls
 
-# The keys of hashes are those with the top bit; ordinals are far below.
+# Keys that are hashes have the top bit set; keys that are ordinals are far below.
 _HASHED = 1 << 63
 _HASH_MASK = _HASHED - 1
 
-_AT_ONCE = 8192  # keys looked up together: a millisecond or two
+_AT_ONCE = 8192  # keys that are looked up together, in a millisecond or two
 _NO_HORIZON = 1 << 62  # above every call's number
 
 
 def question_keys(inquiries: Inquiries, findings: Findings) -> Keys:
-    """A key for every question that was answered with a fact; equal questions have equal keys.
+    """The keys of all questions that were answered FOUND or NOT_FOUND. Equal questions have equal keys.
 
-    The ordinal of a person of the population, who has one number and one name, is as good as both: no two persons
-    have the same key. Others get a hash of 63 bits under the top one: among 10^7 of them, two have the same with a
-    chance of 1 in 10^5.
+    The key of a person of the population is derived from the ordinal, so no two persons have the same key. Other keys
+    are 63-bit hashes below the top bit. Among 10^7 of them, two are equal with a probability of 1 in 10^5.
     """
-    keys = findings.persons.view(np.uint64) + np.uint64(1)  # 0 for everybody else
+    keys = findings.persons.view(np.uint64) + np.uint64(1)  # 0 for all others
     others = np.flatnonzero(keys == 0)
     if others.size:
         asked = list(zip(inquiries.subject_types, inquiries.numbers, inquiries.names, strict=True))
@@ -38,9 +37,9 @@ def question_keys(inquiries: Inquiries, findings: Findings) -> Keys:
 
 
 class Repeats:
-    """Counts the questions that were asked anew while their last answer was good, in the order of the answers.
+    """Counts duplicates in the order of the answers.
 
-    Calls are only noted down, and looked up many at a time: numpy's fixed cost is then next to nothing.
+    Calls are first collected, then looked up together, which makes numpy's fixed cost negligible.
     """
 
     def __init__(self, lifetime: float) -> None:
@@ -49,12 +48,12 @@ class Repeats:
         self._last_calls = LastCalls()
         self._times = array("d")  # of each call from `_forgotten` on
         self._forgotten = 0
-        self._horizon = 0  # the first call whose answers are good now
+        self._horizon = 0  # the first call whose answers are valid now
         self._noted: list[tuple[Keys, int, int]] = []  # keys, call, and the horizon of that call
         self._size = 0
 
     def add(self, keys: Keys, *, is_first_attempt: bool, now: float) -> None:
-        """A call was answered. One that repeats a failed call is no duplicate."""
+        """Adds an answered call. Repeating a failed call is not a duplicate."""
         call = self._forgotten + len(self._times)
         self._times.append(now)
         while self._times[self._horizon - self._forgotten] <= now - self._lifetime:
@@ -65,7 +64,7 @@ class Repeats:
             self._look_up()
 
     def count(self) -> int:
-        """How many there were so far."""
+        """The number of duplicates so far."""
         if self._noted:
             self._look_up()
         return self._counted
@@ -81,14 +80,14 @@ class Repeats:
             self._forgotten = self._horizon
 
     def _repeated(self, keys: Keys, calls: Calls, horizons: Calls) -> int:
-        """How many of these, in order, were last answered at or after their horizon."""
-        horizon = min(int(horizons.min()), self._horizon)  # what was good to the first of them
+        """How many of these keys, in order, were last answered at or after their horizon."""
+        horizon = min(int(horizons.min()), self._horizon)  # the earliest call that is valid for any of them
         if len(np.unique(keys)) == len(keys):  # nearly always
             return int(np.count_nonzero(self._last_calls.swap(keys, calls, horizon=horizon) >= horizons))
         order = np.argsort(keys, kind="stable")
         keys, calls, horizons = keys[order], calls[order], horizons[order]
         again = keys[1:] == keys[:-1]
         first, last = np.append([True], ~again), np.append(~again, [True])
-        before = np.append([NEVER], calls[:-1])  # right for those that come again
+        before = np.append([NEVER], calls[:-1])  # correct for repeated keys
         before[first] = self._last_calls.swap(keys[first], calls[last], horizon=horizon)
         return int(np.count_nonzero(before >= horizons))

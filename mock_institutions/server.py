@@ -1,7 +1,7 @@
-"""One institution behind HTTP: it checks every call like a real one, answers it, and acts out faults.
+"""The HTTP server of an institution: it validates every call like a real institution, answers it, and performs faults.
 
-A call goes: count it -> refuse it if down, or if too many are in progress -> decode -> check -> rate -> draw a fault ->
-wait -> answer. Nothing here works inquiry by inquiry.
+Steps of a call: count it -> refuse it if down or if there are too many in progress -> decode -> check -> rate limit ->
+draw a fault -> wait -> answer. All of them work on whole batches.
 """
 
 import asyncio
@@ -30,12 +30,12 @@ log = logging.getLogger("mock_institutions")
 
 DIALECTS: dict[str, Dialect] = {dialect.content_type: dialect for dialect in (JSON, PROTOBUF)}
 
-MOST_BODY = 16 << 20
-"""Bytes of a request; ten thousand inquiries are about 1.5 MB of JSON."""
+MAX_BODY = 16 << 20
+"""The maximum size of a request in bytes. Ten thousand inquiries are about 1.5 MB of JSON."""
 
 
 class RefusedError(Exception):
-    """A call is refused as a whole. `retry_after` in seconds."""
+    """A call is refused as a whole. `retry_after` is in seconds."""
 
     def __init__(self, status: int, reason: str, message: str, retry_after: int | None = None) -> None:
         super().__init__(message)
@@ -43,19 +43,19 @@ class RefusedError(Exception):
 
 
 class InstitutionServer:
-    """The HTTP face of one institution."""
+    """The HTTP handlers of one institution."""
 
     def __init__(self, config: InstitutionConfig, population: Population) -> None:
         self._config = config
         self._stats = Stats(config.lifetime if config.count_duplicates else None)
         self._faults = FaultDrawer(config.faults, f"{population.seed}/{config.id}")
-        # A second's worth may come at once, but never less than a whole batch.
+        # The burst is one second of the rate, but at least a whole batch.
         self._bucket = TokenBucket(config.rate, max(config.rate, config.batch_size))
         registry = population.registry(config.institution)
         self._splicers = {content_type: dialect.splicer(registry) for content_type, dialect in DIALECTS.items()}
 
     def add_to(self, application: web.Application, below: str) -> None:
-        """Add the routes, each with `below` before its path."""
+        """Adds the routes, each with the prefix `below`."""
         router = application.router
         router.add_post(f"{below}/v1/inquiries", self._inquiries)
         router.add_get(f"{below}/healthz", self._health)
@@ -124,10 +124,10 @@ class InstitutionServer:
     def _admit(self) -> None:
         if self._faults.settings.down:
             self._stats.fault("down")
-            raise RefusedError(503, "DOWN", "the institution is closed")
+            raise RefusedError(503, "DOWN", "the institution is down")
         if self._stats.in_progress > self._config.concurrency:
             self._stats.concurrency_violations += 1
-            raise RefusedError(429, "TOO_MANY_CALLS", f"at most {self._config.concurrency} calls at a time", 1)
+            raise RefusedError(429, "TOO_MANY_CALLS", f"at most {self._config.concurrency} simultaneous calls", 1)
 
     async def _read(self, request: web.Request) -> Batch:
         dialect = DIALECTS.get(request.content_type)
@@ -165,15 +165,15 @@ class InstitutionServer:
 
 
 def check(batch: Batch, institution_id: str) -> None:
-    """Refuse what no institution would take, whatever its limits. Raises RefusedError."""
+    """Validates a batch, apart from the limits of the institution. Raises RefusedError."""
     for wrong, reason, message in (
         (batch.institution_id != institution_id, "WRONG_INSTITUTION", f"this is {institution_id}"),
         (not batch.request_id, "NO_REQUEST_ID", "request_id is required"),
-        (batch.attempt < 1, "NO_ATTEMPT", "attempt counts from 1"),
-        (not batch.mandate_of, "NO_INQUIRIES", "a batch has at least one inquiry"),
-        (not all(map(_is_complete, batch.mandates)), "INCOMPLETE_MANDATE", "no field of a mandate may be empty"),
-        (not _rests(batch), "NO_MANDATE", "every inquiry points at one of the mandates"),
-        (not _is_numbered(batch.inquiries.items), "DUPLICATE_ITEM", "item numbers differ, and are not negative"),
+        (batch.attempt < 1, "NO_ATTEMPT", "attempt is at least 1"),
+        (not batch.mandate_of, "NO_INQUIRIES", "there must be at least one inquiry"),
+        (not all(map(_is_complete, batch.mandates)), "INCOMPLETE_MANDATE", "every field of a mandate is required"),
+        (not _has_mandates(batch), "NO_MANDATE", "every inquiry must refer to one of the mandates"),
+        (not _is_numbered(batch.inquiries.items), "DUPLICATE_ITEM", "item numbers must be distinct, and not negative"),
     ):
         if wrong:
             raise RefusedError(400, reason, message)
@@ -183,7 +183,7 @@ def _is_complete(mandate: Mandate) -> bool:
     return all((mandate.court_code, mandate.officer, mandate.case_number, mandate.legal_document))
 
 
-def _rests(batch: Batch) -> bool:
+def _has_mandates(batch: Batch) -> bool:
     return set(batch.mandate_of) <= set(range(len(batch.mandates)))
 
 
@@ -193,17 +193,17 @@ def _is_numbered(items: Sequence[int]) -> bool:
 
 @asynccontextmanager
 async def running(config: Config) -> AsyncIterator[dict[str, str]]:
-    """Serve every institution of `config` while the context lasts; gives their base URLs by id."""
+    """Serves all institutions of `config` while the context is open. Yields their base URLs by id."""
     population = Population(config.seed)
     urls: dict[str, str] = {}
     async with AsyncExitStack() as stack:
         for together in [config.institutions] if config.one_address else [(each,) for each in config.institutions]:
-            application = web.Application(client_max_size=MOST_BODY)
+            application = web.Application(client_max_size=MAX_BODY)
             below = {each.id: f"/{each.id}" if config.one_address else "" for each in together}
             for each in together:
                 InstitutionServer(each, population).add_to(application, below[each.id])
             address = await stack.enter_async_context(listening(application, together[0].host, together[0].port))
             for each in together:
                 urls[each.id] = address + below[each.id]
-                log.info("%s (%s) answers at %s", each.id, each.kind, urls[each.id])
+                log.info("%s (%s) listens at %s", each.id, each.kind, urls[each.id])
         yield urls

@@ -1,6 +1,6 @@
-"""What an institution counts, exactly: its own view of how well its clients behave.
+"""The counters of an institution, with which tests and benchmarks verify the behaviour of its client. They are exact.
 
-Everything is counted once per call, and per inquiry only where the question is about inquiries.
+Counting is done per call. Only duplicates require work per inquiry.
 """
 
 from collections import Counter
@@ -31,8 +31,8 @@ class Snapshot(NamedTuple):
 class Stats:
     """Counters of one institution.
 
-    `lifetime`: seconds for which an answer is good, so that asking again for the first time is a duplicate; None
-    switches that count off.
+    `lifetime`: the seconds for which an answer is valid. Asking again within that time, other than in a retry, is a
+    duplicate. None disables the count of duplicates.
     """
 
     def __init__(self, lifetime: float | None) -> None:
@@ -41,7 +41,7 @@ class Stats:
         self.reset()
 
     def reset(self) -> None:
-        """Count anew. Calls in progress stay in progress."""
+        """Resets the counters. Calls in progress are still in progress."""
         self.calls = self.inquiries = self.first_attempts = self.retries = self.rejected = 0
         self.concurrency_violations = self.rate_violations = self.batch_violations = 0
         self.peak_concurrency = self.in_progress
@@ -49,22 +49,22 @@ class Stats:
         self._repeats = None if self._lifetime is None else Repeats(self._lifetime)
 
     def snapshot(self) -> Snapshot:
-        """The counters, as they are now."""
+        """The current counters."""
         faults = dict(self.faults)
         return Snapshot(**{name: getattr(self, name) for name in Snapshot._fields if name != "faults"}, faults=faults)
 
     def enter(self) -> None:
-        """A call has come in."""
+        """Counts a call that has arrived."""
         self.calls += 1
         self.in_progress += 1
         self.peak_concurrency = max(self.peak_concurrency, self.in_progress)
 
     def leave(self) -> None:
-        """A call has ended, one way or another."""
+        """Counts a call that has ended."""
         self.in_progress -= 1
 
     def asked(self, inquiries: int, attempt: int) -> None:
-        """A call brought so many inquiries."""
+        """Counts the inquiries of a call."""
         self.inquiries += inquiries
         if attempt > 1:
             self.retries += inquiries
@@ -72,19 +72,19 @@ class Stats:
             self.first_attempts += inquiries
 
     def fault(self, kind: FaultKind | str) -> None:
-        """A call suffers a fault."""
+        """Counts a call with a fault."""
         self.faults[kind] += 1
 
     def answered(self, inquiries: Inquiries, findings: Findings, *, attempt: int, now: float) -> None:
-        """A call was answered as it should. What was refused got no fact, so asking again is no duplicate.
+        """Counts a call that was answered correctly. Asking again about a refused inquiry is not a duplicate.
 
-        `now`: monotonic seconds. The moment of the answer counts, so of two equal inquiries in progress at the same
-        time the second to be answered is a duplicate; so is the second of two in one batch.
+        `now` is in monotonic seconds. The time of the answer counts: of two equal inquiries in progress, the one that
+        is answered second is a duplicate, and so is the second one in a batch.
         """
         if self._repeats:
             self._repeats.add(question_keys(inquiries, findings), is_first_attempt=attempt <= 1, now=now)
 
     @property
     def duplicates(self) -> int:
-        """First attempts at questions whose last answer was still good."""
+        """First attempts at questions whose last answer was still valid."""
         return self._repeats.count() if self._repeats else 0

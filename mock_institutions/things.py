@@ -1,7 +1,7 @@
-"""The numbers of things: a thing's *slot* is its ordinal, and a keyed permutation scatters slots over its numbers.
+"""The numbers of things. A thing's *slot* is its ordinal, and a keyed permutation maps slots to numbers.
 
-So numbers look arbitrary, are valid with all their check digits, and lead back to the slot without a table. A number
-is traced by undoing the permutation and then comparing the whole of it with what that slot carries.
+Numbers look random, have valid check digits, and can be mapped back to the slot without a table: the permutation is
+inverted, and the number is then compared with the numbers of the slot.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,21 +16,21 @@ from mock_institutions.numbers import DIVISIONS, POPULATION, PROVINCES, division
 from mock_institutions.records import Kind, SubjectType
 
 SLOTS_EACH = 2
-"""Things of one kind that one identity can own at one institution."""
+"""The maximum number of things that one identity can own at one institution."""
 SLOTS = POPULATION * SLOTS_EACH
 
 MILLION = 10**6
-"""Twelve digits are two halves below a million; they have room for the 6.6 x 10^11 slots."""
+"""Twelve digits, in two halves below a million, are enough for the 6.6 x 10^11 slots."""
 
 _VIN_WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
-"""ISO 3779 and GB 16735; place 9 is the check itself."""
+"""ISO 3779 and GB 16735. Position 9 is the check digit."""
 _VIN_VALUES = dict(zip("0123456789ABCDEFGHJKLMNPRSTUVWXYZ", map(int, "012345678912345678123457923456789"), strict=True))
 
 _PLATE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"  # I and O are not used: they look like digits
 _PLATE_SYMBOLS = "0123456789" + _PLATE_LETTERS
 
 Tracer = Callable[[str], int | None]
-"""From a number to its slot; None if no slot carries it."""
+"""Maps a number to its slot; None if no slot has it."""
 
 
 Ordinals = NDArray[np.uint64]
@@ -40,27 +40,27 @@ Columns = tuple[list[bytes], ...]
 
 
 class NumberSystem(Protocol):
-    """What a kind's things are numbered by."""
+    """The numbers of one kind of thing."""
 
     @property
     def tracers(self) -> Mapping[SubjectType, Tracer]:
-        """For each type of number by which a thing can be asked for."""
+        """One tracer for each type of number by which a thing can be looked up."""
         ...
 
     def of(self, slot: int) -> tuple[str, ...]:
-        """All numbers of a slot, those of `tracers` first and in that order."""
+        """All numbers of a slot: first those of `tracers`, in the same order."""
         ...
 
     def of_all(self, slots: Ordinals) -> Columns:
-        """`of` many slots: a column for each number."""
+        """`of` for many slots: a column for each number."""
         ...
 
 
 class Permutation:
     """A keyed bijection of [0, high * low): a Feistel network whose halves are numbers below `high` and below `low`.
 
-    Each round adds to one half a hash of the other, so it can be undone. Three rounds, or neighbours' low halves would
-    stay neighbours.
+    Each round adds a hash of one half to the other half, so it can be inverted. With fewer than three rounds, the low
+    halves of neighbours would remain neighbours.
     """
 
     def __init__(self, high: int, low: int, key: int) -> None:
@@ -69,7 +69,7 @@ class Permutation:
         self._constants = tuple(map(np.uint64, self._keys)), np.uint64(high), np.uint64(low)
 
     def scatter(self, ordinal: int) -> int:
-        """Where `ordinal` lands."""
+        """The image of `ordinal`."""
         first, second, third = self._keys
         high, low = divmod(ordinal, self._low)
         low = (low + mixed(high ^ first) % self._low) % self._low
@@ -77,17 +77,17 @@ class Permutation:
         low = (low + mixed(high ^ third) % self._low) % self._low
         return high * self._low + low
 
-    def gather(self, place: int) -> int:
-        """The ordinal which lands at `place`."""
+    def gather(self, image: int) -> int:
+        """The ordinal with this image."""
         first, second, third = self._keys
-        high, low = divmod(place, self._low)
+        high, low = divmod(image, self._low)
         low = (low - mixed(high ^ third)) % self._low
         high = (high - mixed(low ^ second)) % self._high
         low = (low - mixed(high ^ first)) % self._low
         return high * self._low + low
 
     def scatter_all(self, ordinals: Ordinals) -> Ordinals:
-        """`scatter` of many."""
+        """`scatter` for many ordinals."""
         (first, second, third), high_size, low_size = self._constants
         high, low = np.divmod(ordinals, low_size)
         low += mixed_all(high ^ first) % low_size
@@ -106,7 +106,7 @@ class Permutation:
 
 _TEN_THOUSAND = np.uint64(10_000)
 _GROUPS = np.frombuffer("".join(f"{group:04d}" for group in range(10_000)).encode(), np.uint32)
-"""The four characters of every number below ten thousand."""
+"""The four digits of every number below ten thousand."""
 
 
 def _twelve(values: Ordinals) -> NDArray[np.uint64]:
@@ -121,7 +121,7 @@ def _eight(values: Ordinals) -> NDArray[np.uint64]:
 
 
 def _characters(groups: NDArray[np.uint64]) -> Characters:
-    """Groups of four digits written out, one row of characters for each row."""
+    """The digits of rows of four-digit groups, one row of characters each."""
     return _GROUPS[groups].view(np.uint8)
 
 
@@ -130,7 +130,7 @@ def _alphabet(symbols: str) -> Characters:
 
 
 def _numbers(rows: int, *parts: str | Characters) -> list[bytes]:
-    """Numbers put together from constant texts, and from columns with one row of characters for each number."""
+    """Joins numbers from constant texts and columns, which have one row of characters per number."""
     widths = [len(part) if isinstance(part, str) else part.shape[1] for part in parts]
     whole = np.empty((rows, sum(widths)), np.uint8)
     end = 0
@@ -153,20 +153,20 @@ _FOUR_SYMBOLS = np.uint64(34**4)
 # --- the number systems ---------------------------------------------------------------------------------------------
 
 
-# Luhn: every second digit is doubled, beginning beside the check digit, and the digits of the result are added.
+# Luhn: every second digit is doubled, starting next to the check digit, and all resulting digits are added.
 _DOUBLED = np.array((0, 2, 4, 6, 8, 1, 3, 5, 7, 9))
 _LUHN_OF_GROUP = _DIGITS_OF_GROUP[:, ::2].sum(axis=1) + _DOUBLED[_DIGITS_OF_GROUP[:, 1::2]].sum(axis=1)
-"""What a group of four digits adds to the sum, beginning at an even place."""
+"""What a group of four digits adds to the sum, if it starts at an even position."""
 
 
 def _luhn_sum(digits: str) -> int:
     """The sum for an even number of digits before the check digit."""
     return sum(
-        int(digit) * 2 // 10 + int(digit) * 2 % 10 if place % 2 else int(digit) for place, digit in enumerate(digits)
+        int(digit) * 2 // 10 + int(digit) * 2 % 10 if index % 2 else int(digit) for index, digit in enumerate(digits)
     )
 
 
-# The twelve digits of a vehicle's number stand at places 4 to 8 and 11 to 17.
+# The twelve digits of a vehicle's number are at positions 4 to 8 and 11 to 17.
 _VIN_DIGIT_WEIGHTS = np.array((*_VIN_WEIGHTS[3:8], *_VIN_WEIGHTS[10:]))
 _VIN_SUMS_OF_GROUP = tuple(_DIGITS_OF_GROUP @ weights for weights in _VIN_DIGIT_WEIGHTS.reshape(3, 4))
 _VIN_CHECKS = _alphabet("0123456789X")
@@ -177,7 +177,7 @@ class AccountNumbers:
 
     def __init__(self, key: int) -> None:
         self._permutation = Permutation(MILLION, MILLION, key)
-        # 62 opens the identification numbers of China's banks.
+        # The identification numbers of Chinese banks begin with 62.
         self._prefix = f"62{key % 10_000:04d}"
         self._prefix_sum = _luhn_sum(self._prefix)
         self.tracers: Mapping[SubjectType, Tracer] = {"BANK_ACCOUNT": self._slot}
@@ -188,7 +188,7 @@ class AccountNumbers:
         return (f"{digits}{-_luhn_sum(digits) % 10}",)
 
     def of_all(self, slots: Ordinals) -> Columns:
-        """`of` many slots."""
+        """`of` for many slots."""
         groups = _twelve(self._permutation.scatter_all(slots))
         total = _LUHN_OF_GROUP[groups].sum(axis=1) + self._prefix_sum
         return (_numbers(len(slots), self._prefix, _characters(groups), _DIGITS[-total % 10][:, None]),)
@@ -209,7 +209,7 @@ class SecuritiesNumbers:
         return (f"A{self._permutation.scatter(slot):012d}",)
 
     def of_all(self, slots: Ordinals) -> Columns:
-        """`of` many slots."""
+        """`of` for many slots."""
         return (_numbers(len(slots), "A", _characters(_twelve(self._permutation.scatter_all(slots)))),)
 
     def _slot(self, number: str) -> int | None:
@@ -217,9 +217,9 @@ class SecuritiesNumbers:
 
 
 class VehicleNumbers:
-    """Vehicles: a plate of 8 characters and an identification number of 17, each leading to the same slot."""
+    """Vehicles: a plate of 8 characters, and an identification number of 17. Both map to the same slot."""
 
-    # A Chinese maker's code; the model year, place 10; the other places but the check are digits.
+    # A Chinese maker's code, and the model year at position 10. All other positions except the check digit are digits.
     _MAKER, _YEAR = "LZM", "L"
     _PROVINCES = "".join(PROVINCES.values())
     # The first two characters of a plate: four bytes in UTF-8.
@@ -241,7 +241,7 @@ class VehicleNumbers:
         return self._plate(self._plates.scatter(slot)), self._vin(self._vins.scatter(slot))
 
     def of_all(self, slots: Ordinals) -> Columns:
-        """`of` many slots."""
+        """`of` for many slots."""
         plates = self._all_plates(self._plates.scatter_all(slots))
         groups = _twelve(self._vins.scatter_all(slots))
         total = sum(weighted[group] for weighted, group in zip(_VIN_SUMS_OF_GROUP, groups.T, strict=True))
@@ -305,7 +305,7 @@ class RealEstateNumbers:
         return f"{DIVISIONS[county]}001001GB0{digits[:4]}F0001{digits[4:]}", digits
 
     def of_all(self, slots: Ordinals) -> Columns:
-        """`of` many slots."""
+        """`of` for many slots."""
         counties, serials = np.divmod(self._permutation.scatter_all(slots), np.uint64(10**8))
         serial = _characters(_eight(serials))
         parcel, unit = serial[:, :4], serial[:, 4:]
@@ -335,7 +335,7 @@ _SYSTEMS: dict[Kind, Callable[[int], NumberSystem]] = {
 
 
 def _confirmed(system: NumberSystem, permutation: Permutation, number: str, digits: str) -> int | None:
-    """The slot behind `digits`, if the whole number is one of those that slot carries, checks and all."""
+    """The slot of `digits`, if the whole number, with its check digits, is one of that slot's numbers."""
     if not is_digits(digits):
         return None
     slot = permutation.gather(int(digits))

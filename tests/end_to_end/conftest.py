@@ -5,15 +5,16 @@ of their own with `start_broker`, since a lane's breaker remembers.
 """
 
 import json
+import re
 import select
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -115,7 +116,10 @@ class Broker:
         return str(self.program.said["metrics"])
 
 
-StartBroker = Callable[[], Broker]
+class StartBroker(Protocol):
+    """Starts a broker with settings of `[server]` other than the defaults."""
+
+    def __call__(self, **settings: float) -> Broker: ...
 
 
 @contextmanager
@@ -128,8 +132,12 @@ def _running(*arguments: str, folder: Path) -> Iterator[Program]:
 
 
 @contextmanager
-def _broker(folder: Path, mocks: Mocks) -> Iterator[Broker]:
-    (folder / "broker.toml").write_text(configuration(folder, mocks.urls), encoding="utf-8")
+def _broker(folder: Path, mocks: Mocks, **settings: float) -> Iterator[Broker]:
+    text = configuration(folder, mocks.urls)
+    for key, value in settings.items():
+        text, count = re.subn(rf"^{key} = \S+", f"{key} = {value}", text, flags=re.MULTILINE)
+        assert count == 1, key
+    (folder / "broker.toml").write_text(text, encoding="utf-8")
     with _running("broker", "serve", "--config", "broker.toml", folder=folder) as program:
         yield Broker(program)
 
@@ -152,7 +160,11 @@ def broker(mocks: Mocks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
 def start_broker(mocks: Mocks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartBroker]:
     """Starts a broker of the test's own, with an empty cache and fresh lanes."""
     with ExitStack() as stack:
-        yield lambda: stack.enter_context(_broker(tmp_path_factory.mktemp("broker"), mocks))
+
+        def start(**settings: float) -> Broker:
+            return stack.enter_context(_broker(tmp_path_factory.mktemp("broker"), mocks, **settings))
+
+        yield start
 
 
 @pytest.fixture(scope="session")
