@@ -81,7 +81,7 @@ class Execution:
             self._forwarding.cancel()
 
     def was_sent(self) -> None:
-        """To be called when what `run` returned has been sent."""
+        """To be called when what `run` returned is given to the transport."""
         self._sender.acknowledge_last()
 
     def settle_account(self) -> None:

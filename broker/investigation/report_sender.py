@@ -33,8 +33,8 @@ class ReportSender:
         """Sends encoded reports."""
         self._unsent, self._sent = reports, 0
         for message in encoding.messages(reports, _MESSAGE):
+            self._sent += len(message)  # before: what gRPC was given may arrive, even if waiting for it is cancelled
             await self._write(message)
-            self._sent += len(message)
         self._unsent = ()
 
     async def finish(self, reports: Sequence[bytes]) -> bytes:
@@ -53,7 +53,7 @@ class ReportSender:
         return b""
 
     def acknowledge_last(self) -> None:
-        """To be called when what `finish` returned has been sent."""
+        """To be called when what `finish` returned is given to the transport."""
         self._unsent = ()
 
     def unsent(self) -> bytes:

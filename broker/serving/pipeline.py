@@ -62,8 +62,8 @@ class Pipeline:
                 complete=execution.complete,
                 elapsed=time.perf_counter() - began,
             )
-            await write(last + summary)  # encoded messages are merged by putting one after the other
             execution.was_sent()
+            await write(last + summary)  # encoded messages are merged by putting one after the other
         finally:
             execution.settle_account()
             self.meter.count(selection, account.tally, lookups=account.reported, invalid=account.invalid)

@@ -3,9 +3,9 @@
 import re
 from hashlib import blake2b
 
-_is_harmless = re.compile(
-    r"(?!.*\d{9})[A-Za-z0-9._:/-]{1,128}"
-).fullmatch  # no run of digits as long as any number of ours
+_UUID = r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}"
+_OTHER = r"(?!.*\d{9})[A-Za-z0-9._:/-]{1,128}"  # no run of digits as long as any subject's number
+_is_harmless = re.compile(f"{_UUID}|{_OTHER}").fullmatch
 
 
 def loggable(request_id: str) -> str:
