@@ -1,27 +1,27 @@
-"""Every error the broker raises on purpose, sorted by who has to act on it.
+"""All errors that the broker raises on purpose, grouped by who has to act on them.
 
-* `CallerError`: the request as a whole cannot be served as it stands; becomes a gRPC status.
-* `InstitutionError`: an institution failed; becomes data in the answers, never a gRPC status.
+* `CallerError`: the request as a whole cannot be served. It becomes a gRPC status.
+* `InstitutionError`: an institution failed. It becomes data in the answers, never a gRPC status.
 * `ConfigError`, `StoreError`: the operator has to act.
 
-No message ever holds a subject's name or number.
+No message contains a subject's name or number.
 """
 
 from typing import NamedTuple
 
 
 class BrokerError(Exception):
-    """Root of all errors raised on purpose."""
+    """The base class of all errors that are raised on purpose."""
 
 
 class Violation(NamedTuple):
-    """One field of a request that is wrong, and what to do about it."""
+    """An invalid field of a request, and how to correct it."""
 
     field: str
     description: str
 
 
-_MOST_SHOWN = 5  # violations in a message; programs read them all from `violations`
+_MAX_SHOWN = 5  # violations in a message; programs find all of them in `violations`
 
 
 class CallerError(BrokerError):
@@ -29,18 +29,18 @@ class CallerError(BrokerError):
 
 
 class InvalidRequestError(CallerError):
-    """The request breaks the contract; nothing was asked."""
+    """The request violates the contract. No institution was asked."""
 
     def __init__(self, violations: list[Violation]) -> None:
-        shown = [f"{field}: {description}" for field, description in violations[:_MOST_SHOWN]]
-        if len(violations) > _MOST_SHOWN:
-            shown.append(f"and {len(violations) - _MOST_SHOWN} more")
+        shown = [f"{field}: {description}" for field, description in violations[:_MAX_SHOWN]]
+        if len(violations) > _MAX_SHOWN:
+            shown.append(f"and {len(violations) - _MAX_SHOWN} more")
         super().__init__("; ".join(shown))
         self.violations = violations
 
 
 class BusyError(CallerError):
-    """The broker has as much work as it takes; try again after `retry_after` seconds."""
+    """The broker is overloaded. Try again after `retry_after` seconds."""
 
     def __init__(self, limit: str, retry_after: float) -> None:
         super().__init__(f"{limit}; try again in {retry_after:g} s")
@@ -48,40 +48,42 @@ class BusyError(CallerError):
 
 
 class DrainingError(CallerError):
-    """This broker is stopping; another one, or this one after its restart, will serve the request."""
+    """This broker is stopping. Another one, or this one after its restart, will accept the request."""
 
 
 class StalledError(BrokerError):
-    """The caller took nothing of its stream for `seconds`: its permits are needed by others."""
+    """The caller read nothing from its stream for `seconds`. The stream is ended, because others need its permits."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"nothing was read from the stream for {seconds:g} s; read faster, or ask for less at a time")
+        super().__init__(
+            f"nothing was read from the stream for {seconds:g} s; read faster, or send fewer lookups per request"
+        )
 
 
 class InstitutionError(BrokerError):
-    """A call to an institution failed. `reason` goes into answers and metrics."""
+    """A call to an institution failed. `reason` appears in answers and metrics."""
 
     reason = "UNAVAILABLE"
     retryable = True
     overload = False
-    """Whether asking less would help."""
+    """Whether the institution is overloaded, so that fewer calls would help."""
 
 
 class UnreachableError(InstitutionError):
-    """No connection, or it broke before the reply was whole."""
+    """The connection failed, or broke before the reply was complete."""
 
     reason = "UNREACHABLE"
 
 
 class UnansweredError(InstitutionError):
-    """No reply within the institution's timeout."""
+    """The institution did not reply within its timeout."""
 
     reason = "NO_REPLY"
     overload = True
 
 
 class OverloadedError(InstitutionError):
-    """The institution says it is asked too much (429). `retry_after` in seconds, if it named one."""
+    """The institution replied 429. `retry_after` is in seconds, if it named one."""
 
     reason = "OVERLOADED"
     overload = True
@@ -92,7 +94,7 @@ class OverloadedError(InstitutionError):
 
 
 class FailedError(InstitutionError):
-    """The institution reported an error of its own (5xx)."""
+    """The institution reported an internal error (5xx)."""
 
     reason = "FAILED"
 
@@ -102,15 +104,15 @@ class FailedError(InstitutionError):
 
 
 class BadReplyError(InstitutionError):
-    """The reply is no reply to what was asked: garbage, of another request, with surplus items, or too large."""
+    """The reply is not usable: malformed, to another request, with items that were not asked, or too large."""
 
     reason = "BAD_REPLY"
 
 
 class RejectedError(InstitutionError):
-    """The institution refuses the batch as a whole (4xx).
+    """The institution refused the batch as a whole (4xx).
 
-    `divisible`: the refusal may be about one inquiry in it, so asking for the parts may find that one.
+    `divisible`: the reason may be a single inquiry, which bisecting the batch can find.
     """
 
     reason = "REJECTED"
@@ -122,22 +124,22 @@ class RejectedError(InstitutionError):
 
 
 class BreakerOpenError(InstitutionError):
-    """The institution was not asked: it has failed too often of late."""
+    """The institution was not asked, because its circuit breaker is open."""
 
     reason = "BREAKER_OPEN"
     retryable = False
 
 
 class ConfigError(BrokerError):
-    """The configuration is wrong: the message names file, key and reason."""
+    """The configuration is invalid. The message names file, key and reason."""
 
 
 class StoreError(BrokerError):
-    """The store cannot be used: the message says what to do."""
+    """The store cannot be used. The message says what to do."""
 
 
 def origin(error: BaseException) -> str:
-    """What kind of error, and where: for the log, since an unforeseen error's own text could hold a subject."""
+    """The type of an error and where it was raised, for logs: its text could contain a subject's data."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

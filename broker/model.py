@@ -1,6 +1,6 @@
-"""The vocabulary as types: every other module speaks in these words.
+"""The types that all other modules share.
 
-Numbers of the enumerations are those of the wire contract (proto/broker/v1), so nothing is translated between the two.
+The enumerations have the same numbers as those of the contract (proto/broker/v1), so that no translation is needed.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Kind(IntEnum):
-    """What an institution keeps records of."""
+    """The kind of an institution: what its records are about."""
 
     BANK = 1
     VEHICLE = 2
@@ -19,7 +19,7 @@ class Kind(IntEnum):
 
 
 class SubjectType(IntEnum):
-    """What kind of number a lookup is about. 1 to 6 identify somebody, the others something."""
+    """The kind of number that identifies a subject: 1 to 6 a person or organisation, 7 to 11 a property."""
 
     RESIDENT_ID = 1
     PASSPORT = 2
@@ -49,12 +49,12 @@ KINDS_ASKED: dict[SubjectType, frozenset[Kind]] = {
     SubjectType.BANK_ACCOUNT: frozenset({Kind.BANK}),
     SubjectType.SECURITIES_ACCOUNT: frozenset({Kind.SECURITIES}),
 }
-"""Which kinds of institution can say something about which subject: a person is asked about everywhere, a thing only
-where things of its kind are registered."""
+"""Which kinds of institution are asked about which subject: all of them about a person or organisation, and about a
+property only those with records of its kind."""
 
 
 class Outcome(IntEnum):
-    """How one inquiry ended."""
+    """The outcome of one inquiry."""
 
     FOUND = 1
     NOT_FOUND = 2
@@ -66,10 +66,10 @@ class Outcome(IntEnum):
 
 
 CONCLUSIVE = frozenset({Outcome.FOUND, Outcome.NOT_FOUND, Outcome.REFUSED, Outcome.INVALID})
-"""Outcomes that asking again would not change."""
+"""Outcomes for which asking again is useless."""
 
 CACHEABLE = frozenset({Outcome.FOUND, Outcome.NOT_FOUND})
-"""Outcomes that state a fact about the subject. Nothing else is ever cached."""
+"""Outcomes that state a fact about the subject. Only these are cached."""
 
 
 class Source(IntEnum):
@@ -82,14 +82,14 @@ class Source(IntEnum):
 
 
 class Priority(IntEnum):
-    """Interactive work goes ahead of bulk work at every institution."""
+    """Interactive inquiries are sent before bulk inquiries at every institution."""
 
     INTERACTIVE = 1
     BULK = 2
 
 
 class Delivery(IntEnum):
-    """One report per lookup, or answers as they come."""
+    """One report per lookup, or answers as they arrive."""
 
     COMPLETE = 1
     INCREMENTAL = 2
@@ -106,17 +106,17 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Court:
-    """A caller. Level and region follow from the code (`core.court`)."""
+    """A court, which is a caller. Its code determines level and region (`core.subjects.court`)."""
 
     code: str
     level: Level
     region: str | None
-    """The province's one-character name, such as 京; None for the supreme court, which has no region."""
+    """The one-character name of the province, such as 京. None for the supreme court."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mandate:
-    """Why a court may ask. Travels with every inquiry to the institution."""
+    """The authority of a court to ask. It is sent to the institution with every inquiry."""
 
     court: Court
     officer: str
@@ -125,32 +125,32 @@ class Mandate:
 
 
 class Subject(NamedTuple):
-    """What is asked about, normalised: equal subjects are equal tuples."""
+    """The normalised subject of a lookup. Equal subjects are equal tuples."""
 
     type: SubjectType
     number: str
     name: str
-    """Empty for a thing."""
+    """Empty for a property."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a court asks for and on what terms, checked as a whole. Its lookups travel beside it."""
+    """A validated request, without its lookups."""
 
     mandate: Mandate
     institution_ids: tuple[str, ...]
-    """Those to ask; none: all that the court can reach."""
+    """The institutions to ask. Empty: all that the court can reach."""
     kinds: frozenset[Kind]
-    """Kinds of institution to ask; none: all."""
+    """The kinds of institution to ask. Empty: all kinds."""
     max_age: float | None
-    """Seconds; None: whatever is still valid."""
+    """The maximum age of cached answers in seconds. None: any answer whose TTL has not expired."""
     priority: Priority
     delivery: Delivery
     request_id: str
 
 
 class Problem(NamedTuple):
-    """Why an outcome is not FOUND or NOT_FOUND. Goes to the caller; never holds the subject's data."""
+    """Why an outcome is neither FOUND nor NOT_FOUND. Sent to the caller, so it has no data of the subject."""
 
     reason: str
     field: str
@@ -159,21 +159,21 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstitutionSpec:
-    """One answering system, as the registry describes it. Durations in seconds."""
+    """An institution, as configured. Durations are in seconds."""
 
     id: str
     name: str
     kind: Kind
     region: str | None
-    """None: serves the whole country. Else only courts of this region can reach it."""
+    """The region whose courts can reach it. None: national, all courts can reach it."""
     dialect: str
     url: str
     batch_size: int
-    """Most inquiries it takes in one call."""
+    """The maximum number of inquiries per call."""
     concurrency: int
-    """Most calls it takes at a time."""
+    """The maximum number of simultaneous calls."""
     rate: float
-    """Most inquiries per second it takes, in the long run."""
+    """The maximum long-run rate in inquiries per second."""
     timeout: float
     found_ttl: float
     not_found_ttl: float
@@ -181,9 +181,9 @@ class InstitutionSpec:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One call to one institution: a batch of subjects, each under a mandate.
+    """One call to one institution: a batch of subjects, each with a mandate.
 
-    `subjects[i]` rests on `mandates[mandate_of[i]]`, and is item `i` of the call.
+    `subjects[i]` is item `i` of the call, and its mandate is `mandates[mandate_of[i]]`.
     """
 
     request_id: str
@@ -195,19 +195,19 @@ class Question:
 
     def __post_init__(self) -> None:
         if len(self.mandate_of) != len(self.subjects):
-            msg = f"{len(self.subjects)} subjects, and mandates of {len(self.mandate_of)}"
+            msg = f"{len(self.subjects)} subjects, but {len(self.mandate_of)} mandates"
             raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What an institution said to a `Question`: three columns, aligned with its subjects.
+    """The reply of an institution to a `Question`: three columns, aligned with its subjects.
 
-    `contents[i]` is fields 2 to 5 of the wire's `Answer`, encoded. An item the institution passed over, or answered
-    with something that is no answer, is UNAVAILABLE here, with its problem encoded in the content.
+    `contents[i]` contains fields 2 to 5 of the contract's `Answer`, encoded. An item that is missing from the reply, or
+    not usable, is UNAVAILABLE, and its problem is encoded in the content.
     """
 
     outcomes: bytes
     contents: Sequence[bytes]
     observed_at: Sequence[int]
-    """Seconds since the epoch, as of when each statement holds."""
+    """When each item was observed, in seconds since the epoch."""

@@ -1,1 +1,1 @@
-"""Pure decisions: no input or output, no clock, no event loop. Time and randomness are arguments."""
+"""Pure code, without input, output, clocks, randomness or event loops. Time and randomness are arguments."""

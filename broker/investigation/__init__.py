@@ -1,1 +1,1 @@
-"""One request: what the cache knows of it, what has to be asked, and the reports that come of both."""
+"""The execution of one request: answers from the cache, inquiries to institutions and peers, reports."""

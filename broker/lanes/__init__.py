@@ -1,1 +1,1 @@
-"""One lane per institution: its queue, its calls, and how hard it may be asked."""
+"""Lanes, one per institution: backlog, flights, calls, and the controls that limit the calls."""

@@ -1,1 +1,1 @@
-"""The two event loops of a worker: the bridge between them, and a fair share of them for everybody."""
+"""Everything that concerns the two event loops of a worker: the bridge between them, and fair scheduling."""

@@ -1,1 +1,1 @@
-"""What operators watch. No label ever holds a subject's data."""
+"""Prometheus metrics. No label contains a subject's data."""

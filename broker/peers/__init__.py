@@ -1,1 +1,1 @@
-"""The host's other workers: one owner per subject, and requests forwarded to it."""
+"""The other workers of the host: who owns which subject, and how lookups are forwarded to their owners."""

@@ -1,1 +1,1 @@
-"""Processes: what a worker is made of, how it starts and stops, and the supervisor of several."""
+"""Processes: how a worker is assembled, started and stopped, and the supervisor of several workers."""

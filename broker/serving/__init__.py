@@ -1,1 +1,1 @@
-"""The gRPC face towards courts: requests in, streams of reports out."""
+"""The gRPC server for courts: validation of requests, parsing of lookups, streams of reports."""

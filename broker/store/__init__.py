@@ -1,1 +1,1 @@
-"""Where answers are kept: one interface, several stores."""
+"""The cache of answers: one interface, and several stores behind it."""

@@ -1,1 +1,1 @@
-"""Generated from proto/broker/v1; `make proto` writes it anew."""
+"""Generated from proto/broker/v1 by `make proto`."""

@@ -898,5 +898,5 @@ def test_the_stubs_contents_are_answers_as_well() -> None:
 
 
 def test_a_subject_without_a_mandate_makes_no_question() -> None:
-    with pytest.raises(ValueError, match="mandates of"):
+    with pytest.raises(ValueError, match="but 2 mandates"):
         replace(PEOPLE, mandate_of=PEOPLE.mandate_of[1:])

@@ -1,1 +1,1 @@
-"""How much is let through: limits, rates, breakers, retries, admission. Pure; time is an argument."""
+"""Control algorithms, pure: concurrency limits, rate limits, circuit breakers, retries, admission."""

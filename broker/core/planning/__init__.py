@@ -1,1 +1,1 @@
-"""What has to be asked, of whom, and how the answers come together. Pure."""
+"""What to ask which institution, and how to merge the answers. Pure."""

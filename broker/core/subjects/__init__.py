@@ -1,1 +1,1 @@
-"""Who and what is asked about, and by what right: numbers, names, mandates, and the keys made of them. Pure."""
+"""Numbers and names of subjects, their cache keys, and mandates: validation and normalisation. Pure."""

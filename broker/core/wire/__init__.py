@@ -1,1 +1,1 @@
-"""The bytes that answers, reports and records consist of. Pure."""
+"""The byte layouts of answers, reports and cache records. Pure."""
