@@ -14,11 +14,11 @@ ALIVE = b""
 BEAT = 1.0  # s
 SILENCE = 5.0  # s: as long as the supervisor waits for a worker that does not react; a busy loop is late by one or two
 
-Write = Callable[[bytes], Awaitable[None]]
+_Write = Callable[[bytes], Awaitable[None]]
 
 
 @asynccontextmanager
-async def beating(write: Write, *, beat: float = BEAT) -> AsyncIterator[Write]:
+async def beating(write: _Write, *, beat: float = BEAT) -> AsyncIterator[_Write]:
     """A way to write that sends `ALIVE` whenever nothing was written for `beat` seconds, while the context lasts."""
     writing = asyncio.Lock()  # gRPC takes one message at a time
     written = asyncio.Event()
