@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from broker.store.cipher import Buffer
-from broker.store.index import Places, Tags
+from broker.store.index_table import Locations, Tags
 
 _ROW = np.dtype([("tag", "<u8"), ("expires", "<u4"), ("size", "<u2")])
 _COUNT = 2  # bytes
@@ -42,7 +42,7 @@ def cut(sizes: NDArray[np.int64]) -> list[int]:
     return bounds
 
 
-def build(first: int, tags: Tags, expires: Sequence[int], sealed: Sequence[bytes]) -> tuple[list[bytes], Places]:
+def build(first: int, tags: Tags, expires: Sequence[int], sealed: Sequence[bytes]) -> tuple[list[bytes], Locations]:
     """The blocks of these records, to be numbered from `first` on, and each record's place."""
     sizes = np.fromiter(map(len, sealed), np.int64, len(sealed))
     bounds = cut(sizes)
@@ -73,7 +73,7 @@ def is_whole(block: bytes) -> bool:
     return len(block) == body + int(sizes.sum(dtype=np.int64)) if sizes.all() else count == 1
 
 
-def rows_of(numbers: Sequence[int], blocks: Iterable[Buffer]) -> tuple[Rows, Places]:
+def rows_of(numbers: Sequence[int], blocks: Iterable[Buffer]) -> tuple[Rows, Locations]:
     """The rows of some blocks, one after the other, and the place of each record."""
     raw = []
     for block in blocks:
@@ -84,7 +84,7 @@ def rows_of(numbers: Sequence[int], blocks: Iterable[Buffer]) -> tuple[Rows, Pla
     return rows, _places(np.array(numbers, np.int64), counts, rows["size"])
 
 
-def _places(numbers: NDArray[np.int64], counts: NDArray[np.int64], sizes: NDArray[np.uint16]) -> Places:
+def _places(numbers: NDArray[np.int64], counts: NDArray[np.int64], sizes: NDArray[np.uint16]) -> Locations:
     """Of the records of blocks with these numbers and counts of records."""
     bodies = _COUNT + _ROW.itemsize * counts  # where the records of each block begin
     before = np.cumsum(sizes, dtype=np.int64) - sizes
@@ -94,12 +94,12 @@ def _places(numbers: NDArray[np.int64], counts: NDArray[np.int64], sizes: NDArra
     return places.view(np.uint64)
 
 
-def numbers_of(places: Places) -> NDArray[np.int64]:
+def numbers_of(places: Locations) -> NDArray[np.int64]:
     """The numbers of the blocks these places are in."""
     return (places >> _NUMBER).view(np.int64)
 
 
-def spans_of(places: Places) -> tuple[list[int], list[int | None]]:
+def spans_of(places: Locations) -> tuple[list[int], list[int | None]]:
     """Where records begin within their blocks, and where they end; None: with the block."""
     starts = (places >> _START & _MASK).view(np.int64)
     sizes = (places & _MASK).view(np.int64)

@@ -9,7 +9,8 @@ A writer holds the store's lock (`StoreFile.exclusive`) through all of
 
 in this order, so that no hint ever points to what was not committed. If it dies in between, the next writer catches up.
 A sweep goes the other way about: it forgets the hints to what has expired, then deletes blocks nothing points to. What
-a dead writer left undone of that, the next sweep finds again.
+a dead writer left undone of that, the next sweep finds again. The last block always stays, so that numbers only grow,
+and the index never covers more than there is.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,7 @@ from broker.store import block
 from broker.store.block import Rows
 from broker.store.cipher import Buffer
 from broker.store.fair_lock import FairLock
-from broker.store.index import Places, Tags, tags_of
+from broker.store.index_table import Locations, Tags, tags_of
 from broker.store.lmdb_file import StoreFile
 from broker.store.memtable import Memtable
 
@@ -68,11 +69,11 @@ class Log:
     def commit(self, memtable: Memtable, now: int) -> None:
         """Adds a memtable's answers. Raises `lmdb.MapFullError` when no more may be added, and other `lmdb.Error`."""
         index, subjects = self._file.index, memtable.subjects()
-        pointers: list[tuple[Tags, Places]] = []
+        pointers: list[tuple[Tags, Locations]] = []
         with self._writing() as txn:
             if self._file.is_full(txn):
                 raise lmdb.MapFullError("no more than what deleting needs is left")
-            number = max(_last(txn), index.covered) + 1
+            number = _last(txn) + 1
             for start in range(0, len(subjects), _AT_ONCE):
                 with self._fair_lock:
                     tags, places, written = self._append(txn, number, memtable, subjects[start : start + _AT_ONCE], now)
@@ -85,7 +86,7 @@ class Log:
 
     def _append(
         self, txn: lmdb.Transaction, number: int, memtable: Memtable, keys: Sequence[bytes], now: int
-    ) -> tuple[Tags, Places, int]:
+    ) -> tuple[Tags, Locations, int]:
         """Writes records of some of a memtable's subjects in blocks from `number` on. Returns where, and how many."""
         keys, records, expires = memtable.records(keys, self._held(txn, keys), now)
         tags = tags_of(b"".join(keys))
@@ -100,17 +101,18 @@ class Log:
         Returns whether the index had been replaced or lost.
         """
         index = self._file.index
-        is_another = index.ensure()
         with self._reading() as txn:
-            if _last(txn) <= index.covered:
+            last = _last(txn)
+            is_another = index.ensure(last)
+            if last <= index.covered:
                 return is_another
             cursor = txn.cursor()
             cursor.set_range(_names(np.array([index.covered + 1]))[0])
             missed = cursor.iternext()
             while part := list(islice(missed, _AT_ONCE)):
                 rows, places = _rows(part)
-                tags, last = np.unique(rows["tag"][::-1], return_index=True)  # of a subject's records, the last counts
-                index.point(tags, places[::-1][last])
+                tags, latest = np.unique(rows["tag"][::-1], return_index=True)  # of a subject's records, the last
+                index.point(tags, places[::-1][latest])
                 index.cover(int.from_bytes(part[-1][0], "big"))
         return is_another
 
@@ -123,7 +125,8 @@ class Log:
         """
         index = self._file.index
         with self._reading() as txn:
-            newest = _last(txn) >> _SEGMENT
+            last = _last(txn)
+            newest = last >> _SEGMENT
             part = list(self._next_blocks(txn, newest, max(_SWEEP, _PACE * self._appended), now))
             rows, places = _rows(part)
         tags = rows["tag"].astype(np.uint64)
@@ -134,7 +137,7 @@ class Log:
         numbers = np.array([int.from_bytes(name, "big") for name, _ in part], np.int64)
         needed = live & ~expired
         kept = block.numbers_of(places[needed])
-        if len(dead := np.setdiff1d(numbers, kept)):
+        if len(dead := np.setdiff1d(numbers, [*kept, last])):
             with self._writing() as txn:
                 for name in _names(dead):
                     txn.delete(name)
@@ -185,7 +188,7 @@ class Log:
         records = self._open(txn, keys, places)
         return {key: held for key, held in zip(keys, records, strict=True) if held is not None}
 
-    def _note_replaced(self, places: Places) -> None:
+    def _note_replaced(self, places: Locations) -> None:
         segments, counts = np.unique(block.numbers_of(places) >> _SEGMENT, return_counts=True)
         for segment, count in zip(segments.tolist(), counts.tolist(), strict=True):
             if segment in self._to_replace:
@@ -193,7 +196,7 @@ class Log:
                 if self._to_replace[segment] <= 0:
                     self._due[segment] = 0
 
-    def _open(self, txn: lmdb.Transaction, keys: Sequence[bytes], places: Places) -> list[bytes | None]:
+    def _open(self, txn: lmdb.Transaction, keys: Sequence[bytes], places: Locations) -> list[bytes | None]:
         """The records in these places; None where there is none, or not this subject's."""
         records: list[bytes | None] = [None] * len(keys)
         (known,) = places.nonzero()
@@ -244,7 +247,7 @@ def _names(numbers: NDArray[np.int64]) -> list[bytes]:
     return [raw[at : at + _NAME] for at in range(0, len(raw), _NAME)]
 
 
-def _rows(part: Sequence[tuple[Buffer, Buffer]]) -> tuple[Rows, Places]:
+def _rows(part: Sequence[tuple[Buffer, Buffer]]) -> tuple[Rows, Locations]:
     return block.rows_of([int.from_bytes(name, "big") for name, _ in part], [held for _, held in part])
 
 

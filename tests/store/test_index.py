@@ -11,9 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.store import index as module
-from broker.store.index import Index, Places, Tags, tags_of
+from broker.store.index import Index
+from broker.store.index_table import Locations, Table, Tags, tags_of
 
 STORE = b"s" * 16
+EVER = 1 << 40
+"""No table covers more blocks."""
 
 
 @pytest.fixture
@@ -25,13 +28,13 @@ def tags(numbers: Sequence[int]) -> Tags:
     return tags_of(b"".join(blake2b(str(number).encode(), digest_size=16).digest() for number in numbers))
 
 
-def places(numbers: Sequence[int]) -> Places:
+def places(numbers: Sequence[int]) -> Locations:
     return np.array(numbers, np.uint64)
 
 
 def point(index: Index, numbers: Sequence[int], *, at: int = 1) -> None:
     """Points subjects to places that tell who they are."""
-    index.ensure()
+    index.ensure(EVER)
     index.point(tags(numbers), places([number + at for number in numbers]))
 
 
@@ -121,11 +124,11 @@ def test_another_worker_sees_what_is_done(path: Path) -> None:
     one, other = Index(path, store=STORE), Index(path, store=STORE)
     for start in range(0, 30_000, 3_000):  # growing as it goes
         point(one if start // 3_000 % 2 else other, range(start, start + 3_000))
-        one.ensure()
+        one.ensure(EVER)
         one.cover(start)
         for index in (one, other):
             assert find(index, range(start + 6_000)) == [*range(1, start + 3_001), *([0] * 3_000)]
-            index.ensure()
+            index.ensure(EVER)
             assert (index.subjects, index.covered) == (start + 3_000, start)
 
 
@@ -176,7 +179,7 @@ def test_growth_cut_off_half_way_is_begun_again(path: Path, monkeypatch: pytest.
     index = Index(path, store=STORE)
     point(index, range(3_000))
     with monkeypatch.context() as patched:
-        patched.setattr(module._Table, "publish", die)
+        patched.setattr(module, "publish", die)
         with pytest.raises(OSError, match="No space"):
             point(index, range(3_000, 6_000))
     assert find(Index(path, store=STORE), range(3_000)) == list(range(1, 3_001))
@@ -204,7 +207,7 @@ def test_any_sequence_of_changes_by_two_workers_reads_like_a_dictionary(
                 model |= {number: number + at for number in numbers}
             else:
                 known = [number for number in numbers if number in model]
-                workers[worker].ensure()
+                workers[worker].ensure(EVER)
                 workers[worker].clear(tags(known), places([model.pop(number) for number in known]))
         for index in workers:
             assert find(index, range(9_001)) == [model.get(number, 0) for number in range(9_001)]
@@ -223,15 +226,15 @@ def test_a_reader_that_comes_upon_a_growing_table_leaves_the_writer_its_own(
     assert between is not old
     index._table = old  # the reader has not looked since
 
-    map_table = module._Table.__init__
+    map_table = Table.__init__
 
-    def grow_meanwhile(self: module._Table, *arguments: object) -> None:
+    def grow_meanwhile(self: Table, *arguments: object) -> None:
         map_table(self, *arguments)  # type: ignore[arg-type]
         monkeypatch.undo()
         point(index, range(6_000, 20_000))
         index._table = old
 
-    monkeypatch.setattr(module._Table, "__init__", grow_meanwhile)
+    monkeypatch.setattr(Table, "__init__", grow_meanwhile)
     assert set(find(index, range(6_000))) <= {0, *range(1, 6_001)}
     point(index, range(20_000, 20_010))
     assert find(index, range(20_010)) == list(range(1, 20_011))

@@ -24,7 +24,7 @@ from broker.model import Outcome, Problem, Source
 from broker.store import block
 from broker.store.base import Statements
 from broker.store.cipher import Cipher
-from broker.store.index import tags_of
+from broker.store.index_table import tags_of
 from broker.store.lmdb_store import LmdbStore
 
 NOW = 1_800_000_000

@@ -10,7 +10,8 @@ import pytest
 
 from broker.store import block
 from broker.store.cipher import Cipher
-from broker.store.index import Index, tags_of
+from broker.store.index import Index
+from broker.store.index_table import tags_of
 from broker.store.lmdb_store import LmdbStore
 from tests.store.test_lmdb_store import BOB, Clock, is_about, numbered, opened, raw, set_aside, statements
 
@@ -31,6 +32,7 @@ def grow_index(path: Path, store: LmdbStore) -> None:
     number = 0
     while other.size == size:
         tags = tags_of(b"".join(numbered(range(-number - 1_000, -number))))
+        other.ensure(1 << 40)
         other.point(tags, tags)
         number += 1_000
 
