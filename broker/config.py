@@ -34,6 +34,7 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     workers: int = 0
     max_lookups: int = 10_000
     max_message_bytes: int = 4 * 1024 * 1024
+    max_streams_per_connection: int = 100
     max_inquiries_in_flight: int = 1_000_000
     max_request_bytes_in_flight: int = 64 * 1024 * 1024
     default_timeout: float = 30.0
@@ -46,7 +47,7 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         _require_address("metrics", self.metrics)
         if not 0 <= self.workers <= _MOST_WORKERS:
             _refuse("workers", f"must be 1 to {_MOST_WORKERS}, or 0 for one per core")
-        _require_positive(self, "max_lookups", "max_message_bytes")
+        _require_positive(self, "max_lookups", "max_message_bytes", "max_streams_per_connection")
         _require_positive(self, "max_inquiries_in_flight", "max_request_bytes_in_flight")
         _require_positive(self, "default_timeout", "max_timeout", "grace", "stall_timeout")
 

@@ -109,6 +109,7 @@ def test_no_path_means_memory(tmp_path: Path) -> None:
         ("server", 'metrics = "127.0.0.1"', "metrics", "host:port"),
         ("server", "max_lookups = 0", "max_lookups", "positive"),
         ("server", "max_lookups = 1.5", "max_lookups", "Expected `int`"),
+        ("server", "max_streams_per_connection = 0", "max_streams_per_connection", "positive"),
         ("server", "max_inquiries_in_flight = -1", "max_inquiries_in_flight", "positive"),
         ("server", "max_request_bytes_in_flight = 0", "max_request_bytes_in_flight", "positive"),
         ("server", "max_message_bytes = 0", "max_message_bytes", "positive"),

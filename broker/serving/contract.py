@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from broker.core.planning.selection import Selection
 from broker.core.planning.tally import Tally
 from broker.core.subjects.court import read_mandate
-from broker.core.wire.outline import outline
+from broker.core.wire.outline import with_encoded
 from broker.errors import InvalidRequestError, Violation
 from broker.model import Delivery, Kind, Mandate, Outcome, Priority, Request, Source
 from broker.v1 import investigation_pb2 as pb
@@ -27,7 +27,8 @@ _LONGEST_AGE = 10 * 365 * 86_400  # s; what protobuf calls a Duration may be ten
 def read_request(body: bytes, *, max_lookups: int) -> tuple[Request, Sequence[bytes]]:
     """The request, and its lookups, encoded. Raises `InvalidRequestError` naming all that is wrong with it."""
     violations: list[Violation] = []
-    message, lookups = _cut(body)
+    message = _parse(body)
+    lookups: Sequence[bytes] = message.lookups
     mandate = _read_mandate(message, violations)
     _check_count(len(lookups), max_lookups, violations)
     max_age = _read_max_age(message, violations)
@@ -54,16 +55,13 @@ def read_request(body: bytes, *, max_lookups: int) -> tuple[Request, Sequence[by
     return request, lookups
 
 
-_Outline = outline(pb.InvestigateRequest.LOOKUPS_FIELD_NUMBER)
+_EncodedLookups = with_encoded(pb.InvestigateRequest, "lookups")
 
 
-def _cut(body: bytes) -> tuple[pb.InvestigateRequest, list[bytes]]:
-    """An encoded request without its lookups, and these, encoded."""
+def _parse(body: bytes) -> Any:
+    """An `InvestigateRequest` whose lookups are bytes."""
     try:
-        rest = _Outline.FromString(body)
-        lookups = list(rest.pieces)
-        rest.ClearField("pieces")
-        return pb.InvestigateRequest.FromString(rest.SerializeToString()), lookups
+        return _EncodedLookups.FromString(body)
     except DecodeError:
         raise InvalidRequestError([Violation("request", "is no InvestigateRequest; see investigation.proto")]) from None
 

@@ -29,6 +29,7 @@ class GrpcServer:
         self._server = grpc.aio.server(
             options=(
                 ("grpc.max_receive_message_length", config.max_message_bytes),
+                ("grpc.max_concurrent_streams", config.max_streams_per_connection),
                 ("grpc.max_send_message_length", -1),  # messages are bounded where they are made
                 # A caller that vanished without a word is noticed within two minutes, and its requests ended.
                 ("grpc.keepalive_time_ms", 90_000),

@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from broker.investigation.aggregation import Aggregator
 from broker.v1 import asset_pb2
 from broker.v1 import investigation_pb2 as pb
 from tests.end_to_end.testbed import (
+    CLIENT_OPTIONS,
     FOUND,
     INVALID,
     NATIONAL,
@@ -412,6 +414,26 @@ def test_admission_counts_the_bytes_of_requests(tmp_path: Path) -> None:
         await opened.is_idle()
 
     on_stage(tmp_path, play, server={"max_request_bytes_in_flight": room})
+
+
+def test_a_connection_carries_a_limited_number_of_calls_at_a_time(tmp_path: Path) -> None:
+    lookups = sample(9)
+
+    async def play(opened: Stage) -> None:
+        await opened.faults(hang=1)
+        calls = [opened.investigate(asking(lookups[start : start + 3])) for start in (0, 3, 6)]
+        await opened.stats_reach("inquiries", 24)
+        async with grpc.aio.insecure_channel(opened.addresses.grpc, options=CLIENT_OPTIONS) as other:
+            for _ in range(10):  # what came before on the first connection has been seen by now
+                await replace(opened, channel=other).health()
+        assert await opened.metric("broker_requests_in_flight") == 2
+        calls[0].cancel()
+        await opened.stats_reach("inquiries", 36)
+        for call in calls:
+            call.cancel()
+        await opened.is_idle()
+
+    on_stage(tmp_path, play, server={"max_streams_per_connection": 2})
 
 
 # --- deadlines, cancelling, slow readers ------------------------------------------------------------------------------

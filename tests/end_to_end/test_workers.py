@@ -130,7 +130,7 @@ async def worker(
     if broker.done():
         broker.result()
     try:
-        async with grpc.aio.insecure_channel(ready.result().grpc, options=in_process._CLIENT) as channel:
+        async with grpc.aio.insecure_channel(ready.result().grpc, options=in_process.CLIENT_OPTIONS) as channel:
             yield Stage(ready.result(), channel, http, urls, stop, broker)
     finally:
         stop.set()
@@ -498,7 +498,7 @@ class WorkerPool:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator["Connection"]:
         """To one of the workers, whichever the system chooses."""
-        async with grpc.aio.insecure_channel(self.program.said["grpc"], options=in_process._CLIENT) as channel:
+        async with grpc.aio.insecure_channel(self.program.said["grpc"], options=in_process.CLIENT_OPTIONS) as channel:
             yield Connection(channel)
 
     @asynccontextmanager

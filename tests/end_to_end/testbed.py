@@ -162,7 +162,9 @@ async def stage(
         if broker.done():
             broker.result()
         try:
-            async with grpc.aio.insecure_channel((await ready).grpc, options=[*_CLIENT, *grpc_options]) as channel:
+            async with grpc.aio.insecure_channel(
+                (await ready).grpc, options=[*CLIENT_OPTIONS, *grpc_options]
+            ) as channel:
                 yield Stage(ready.result(), channel, http, urls, stop, broker)
         finally:
             await asyncio.gather(*[_forgive(http, url) for url in urls.values()])
@@ -171,7 +173,7 @@ async def stage(
 
 
 # Every stage has channels of its own: connections of an earlier one must not be found in gRPC's pool.
-_CLIENT = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 64 << 20)]
+CLIENT_OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 64 << 20)]
 
 
 async def _forgive(http: aiohttp.ClientSession, url: str) -> None:

@@ -5,49 +5,20 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
-from prometheus_client import CollectorRegistry
 
-from broker.core.control.admission import Admission
 from broker.core.planning.ownership import Ownership
-from broker.core.planning.selection import Selector
 from broker.core.planning.tally import Tally
-from broker.core.subjects.key import Keyer
 from broker.core.wire import encoding, record
 from broker.institutions.stub import OBSERVED_AT, StubInstitution, stub_spec
-from broker.investigation.context import ExecutionContext
-from broker.lanes.fan_out import FanOut
-from broker.lanes.lane import Lane
-from broker.loops.bridge import open_bridge
 from broker.loops.fair_scheduler import FairScheduler
-from broker.metrics.requests import RequestMetrics
 from broker.model import Outcome, Source, SubjectType
 from broker.peers.client import PeerError, Peers
 from broker.peers.messages import ForwardRequest, Trailer
 from broker.serving import contract
-from broker.serving.pipeline import Pipeline
 from broker.store.base import Statements
 from broker.store.memory import MemoryStore
 from broker.v1 import investigation_pb2 as pb
-
-SPEC = stub_spec()
-KEYER = Keyer(b"k" * 32)
-ACCOUNTS = [f"6222{number:08}" for number in range(2_500)]
-
-
-def message(
-    accounts: Sequence[str] = ACCOUNTS,
-    *,
-    priority: pb.Priority = pb.PRIORITY_INTERACTIVE,
-    delivery: pb.Delivery = pb.DELIVERY_COMPLETE,
-) -> pb.InvestigateRequest:
-    request = pb.InvestigateRequest(priority=priority, delivery=delivery)
-    request.mandate.court_code = "京"
-    request.mandate.officer = "officer"
-    request.mandate.case_number = "（2026）京执1号"
-    request.mandate.legal_document = "ruling"
-    for number, account in enumerate(accounts):
-        request.lookups.add(ref=str(number)).property.bank_account = account
-    return request
+from tests.serving.parts import ACCOUNTS, KEYER, NO_PEERS, SPEC, message, open_pipeline
 
 
 def filled_store(expires: int) -> MemoryStore:
@@ -67,16 +38,13 @@ def filled_store(expires: int) -> MemoryStore:
     return store
 
 
-NO_COLLEAGUES = Peers()
-
-
 def responses(
     request: pb.InvestigateRequest,
     store: MemoryStore,
     clock: Callable[[], float] = lambda: OBSERVED_AT + 1,
     *,
     institution: StubInstitution | None = None,
-    peers: Peers = NO_COLLEAGUES,
+    peers: Peers = NO_PEERS,
     scheduler: FairScheduler | None = None,
 ) -> list[pb.InvestigateResponse]:
     """All messages of one request's stream."""
@@ -87,24 +55,10 @@ def responses(
         async def write(body: bytes) -> None:
             said.append(pb.InvestigateResponse.FromString(body))
 
-        async with open_bridge() as bridge:
-
-            async def open_lanes() -> FanOut:
-                lane = Lane(institution or StubInstitution(SPEC), store, clock=clock, random=lambda: 0.5)
-                return FanOut([lane], store, clock=clock)
-
-            fanout = await bridge.run(open_lanes)
-            bridge.start(fanout.run, lambda _: None)
-            admission = Admission(max_inquiries=10_000, max_request_bytes=1)
-            pipeline = Pipeline(
-                selector=Selector([SPEC]),
-                keyer=KEYER,
-                admission=admission,
-                meter=RequestMetrics(CollectorRegistry()),
-                context=ExecutionContext(store, fanout, bridge, peers, scheduler or FairScheduler(), clock),
-            )
+        opened = open_pipeline(store, clock, institution=institution, peers=peers, scheduler=scheduler)
+        async with opened as pipeline:
             read, encoded = contract.read_request(request.SerializeToString(), max_lookups=10_000)
-            with admission.enter(0) as holding:
+            with pipeline.admission.enter(0) as holding:
                 await pipeline.investigate(holding, read, encoded, 10.0, write)
         return said
 
@@ -115,7 +69,7 @@ def sources(
     store: MemoryStore,
     clock: Callable[[], float],
     *,
-    peers: Peers = NO_COLLEAGUES,
+    peers: Peers = NO_PEERS,
     scheduler: FairScheduler | None = None,
 ) -> Counter[int]:
     """Where the answers to one request over all accounts come from."""

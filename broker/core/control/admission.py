@@ -67,6 +67,10 @@ class _Room:
             msg = f"{who} in flight may hold {limit} {self._unit}, and would hold {wanted} with this one"
             raise BusyError(msg, _RETRY_AFTER)
 
+    def refuse_if_full(self) -> None:
+        """Raises `BusyError` if even the smallest request would find no room."""
+        self._check(self.held + 1, self.limit, "requests")
+
     def give_back(self, counted: int, priority: Priority) -> None:
         self._held[priority] -= counted
 
@@ -121,12 +125,14 @@ class Admission:
     def enter(self, size: int) -> Iterator[Holding]:
         """What is held for a request whose body has `size` bytes; what it holds is given back when the context ends.
 
-        Raises `BusyError` if there is no room for the body, `DrainingError` if the worker is stopping.
+        Raises `BusyError` if there is no room for the body, or for any request; `DrainingError` if the worker is
+        stopping.
         """
         if self.draining:
             self._refused_draining += 1
             msg = "this broker is stopping; connect to another one, or again in a moment"
             raise DrainingError(msg)
+        self._inquiries.refuse_if_full()
         holding = Holding(self._inquiries, self._bytes)
         holding.take_bytes(size)
         self._requests += 1

@@ -1,20 +1,41 @@
-"""Message types that leave one repeated field as bytes, to split a message into the encoded elements of that field.
+"""Message types that leave the elements of one repeated field encoded, to be read later, or never.
 
-All other fields are kept as unknown fields.
+Example: a request of 10,000 lookups is counted, and refused if there is no room for it, without reading a lookup.
 """
 
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import Message
+
+_FIELD = descriptor_pb2.FieldDescriptorProto
 
 
 def outline(number: int) -> Any:
-    """A message class whose only field is the repeated bytes field `pieces` with this number."""
-    field = descriptor_pb2.FieldDescriptorProto
+    """A message class whose only field is the repeated bytes field `pieces` with this number.
+
+    All other fields are kept as unknown fields.
+    """
     file = descriptor_pb2.FileDescriptorProto(name="outline.proto", syntax="proto3")
     file.message_type.add(name="Outline").field.add(
-        name="pieces", number=number, type=field.TYPE_BYTES, label=field.LABEL_REPEATED
+        name="pieces", number=number, type=_FIELD.TYPE_BYTES, label=_FIELD.LABEL_REPEATED
     )
     pool = descriptor_pool.DescriptorPool()  # a separate pool, because there may be several outlines
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("Outline"))
+
+
+def with_encoded(message: type[Message], field: str) -> Any:
+    """A message class like the given one, except that a repeated field of messages is one of bytes."""
+    described = message.DESCRIPTOR
+    imports = [described.file.name, *(one.name for one in described.file.dependencies)]
+    file = descriptor_pb2.FileDescriptorProto(
+        name=f"outline/{described.full_name}.proto", package="outline", syntax="proto3", dependency=imports
+    )
+    described.CopyToProto(file.message_type.add())
+    (encoded,) = (one for one in file.message_type[0].field if one.name == field)
+    encoded.type = _FIELD.TYPE_BYTES
+    encoded.ClearField("type_name")
+    pool = descriptor_pool.Default()  # where the types of the other fields are
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"outline.{described.name}"))

@@ -105,6 +105,19 @@ def test_a_body_for_which_there_is_no_room_is_refused_before_anything_is_known_o
             pytest.fail("admitted")
 
 
+def test_with_all_inquiries_held_nobody_enters() -> None:
+    admission = gate()
+    with ExitStack() as stack:
+        assert enter(stack, admission, 800, SCREEN)
+        assert enter(stack, admission, 199, SCREEN)
+        with admission.enter(1):
+            pass
+        assert enter(stack, admission, 1, SCREEN)
+        with pytest.raises(BusyError, match="1000 inquiries"), admission.enter(1):
+            pytest.fail("entered")
+        assert statistics(admission).refused["inquiries"] == 1
+
+
 def test_what_turns_out_not_to_be_asked_is_given_back() -> None:
     admission = gate()
     with ExitStack() as stack:
