@@ -10,7 +10,7 @@ Both put their reports into one queue (`ReportSender`), which ends when all who 
 
 from collections.abc import Mapping, Sequence
 
-from broker.core.planning.chunk import Chunk, chunk_size
+from broker.core.planning.chunk import Chunk, chunk_size, work
 from broker.core.planning.ownership import ALONE, Ownership
 from broker.core.planning.plan import Lines, Plan, oldest_accepted, plan
 from broker.core.wire import encoding
@@ -93,9 +93,11 @@ class Execution:
     async def _read(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """What the cache holds of these subjects, read a part at a time."""
         records: list[bytes | None] = []
-        for start in range(0, len(keys), _AT_ONCE):
-            part = keys[start : start + _AT_ONCE]
-            await self._context.scheduler.turn(len(part))
+        institutions = len(self._order.selection.institutions)
+        size = min(_AT_ONCE, chunk_size(institutions))  # a record holds an answer of each
+        for start in range(0, len(keys), size):
+            part = keys[start : start + size]
+            await self._context.scheduler.turn(work(len(part), institutions))
             records += self._context.store.get_many(part)
         return records
 

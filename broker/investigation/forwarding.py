@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import numpy as np
 
-from broker.core.planning.chunk import Chunk
+from broker.core.planning.chunk import Chunk, work
 from broker.core.planning.report_stream import Producer
 from broker.core.planning.resume import Resumption
 from broker.investigation.account import Account
@@ -67,7 +67,7 @@ class Forwarding:
 
     async def _follow(self, owner: int, chunk: Chunk, producer: Producer) -> None:
         try:
-            await self._context.scheduler.turn(len(chunk.positions))
+            await self._context.scheduler.turn(work(len(chunk.positions), len(self._order.selection.institutions)))
             await self._pass_on(owner, chunk, producer)
         except Exception as error:  # noqa: BLE001 - raised where the stream is written
             producer.close(error)

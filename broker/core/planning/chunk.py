@@ -11,12 +11,18 @@ from typing import NamedTuple
 from broker.model import Problem, Subject
 
 _MAX_LOOKUPS = 1_000  # in a chunk: planned in some 2 ms
+_USUAL = 4  # institutions asked about most lookups
 _MAX_INQUIRIES = 20_000  # in a chunk: submitted to their lanes in some 5 ms
 
 
 def chunk_size(institutions: int) -> int:
     """How many lookups make a chunk if each is asked of so many institutions."""
     return max(1, min(_MAX_LOOKUPS, _MAX_INQUIRIES // max(1, institutions)))
+
+
+def work(lookups: int, institutions: int) -> int:
+    """How much so many lookups are for a step of the loop: as many as that are asked of the usual four institutions."""
+    return max(lookups, lookups * institutions // _USUAL)
 
 
 @dataclass(frozen=True, slots=True)
