@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from broker.core.control.share import max_workers
 from broker.core.subjects.court import PROVINCES, XPCC, parse_court
 from broker.errors import ConfigError
 from broker.model import InstitutionSpec, Kind
@@ -111,17 +112,19 @@ class Config(msgspec.Struct, frozen=True):
     def workers(self, cores: int) -> int:
         """How many workers to run on so many cores.
 
-        Each asks on its own, so there are no more than calls that every institution takes at a time. Raises
+        Each asks on its own, so there are no more than can share every institution (`core.control.share`). Raises
         `ConfigError` if more are asked for.
         """
-        narrowest = min(self.institutions, key=lambda spec: spec.concurrency)
-        if self.server.workers > narrowest.concurrency:
+        narrowest = min(self.institutions, key=max_workers)
+        most = max_workers(narrowest)
+        if self.server.workers > most:
             msg = (
-                f"server.workers: {self.server.workers} would make more calls at a time than {narrowest.id} takes"
-                f" (concurrency {narrowest.concurrency}); lower the one or raise the other"
+                f"server.workers: {self.server.workers} workers would ask more of {narrowest.id} at a time than it"
+                f" takes (concurrency {narrowest.concurrency}, rate {narrowest.rate:g}, batch_size"
+                f" {narrowest.batch_size}); lower it to {most}, or raise these"
             )
             raise ConfigError(msg)
-        return self.server.workers or min(cores, narrowest.concurrency)
+        return self.server.workers or min(cores, most)
 
 
 def load(path: Path | None = None, *, dialects: frozenset[str]) -> Config:

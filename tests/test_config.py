@@ -241,3 +241,28 @@ def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load(tmp_path / name, dialects=DIALECTS)
+
+
+# --- workers ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "limits", "workers"),
+    [
+        (0, "", 6),
+        (0, "concurrency = 3", 3),
+        (0, "rate = 2\nbatch_size = 4", 4),
+        (5, "concurrency = 5", 5),
+    ],
+)
+def test_there_are_no_more_workers_than_can_share_an_institution(
+    tmp_path: Path, asked: int, limits: str, workers: int
+) -> None:
+    assert read(tmp_path, f"[server]\nworkers = {asked}\n{BANK}{limits}").workers(cores=6) == workers
+
+
+@pytest.mark.parametrize("limits", ["concurrency = 3", "rate = 3\nbatch_size = 2"])
+def test_more_workers_than_can_share_an_institution_are_refused(tmp_path: Path, limits: str) -> None:
+    config = read(tmp_path, f"[server]\nworkers = 4\n{BANK}{limits}")
+    with pytest.raises(ConfigError, match=r"server\.workers: 4 workers would ask more of bank .* lower it to 3"):
+        config.workers(cores=1)

@@ -20,6 +20,7 @@ from broker.core.control.breaker import Breaker, Era, State
 from broker.core.control.limit import AdaptiveLimit
 from broker.core.control.pacing import Wanted
 from broker.core.control.retry import RetryBudget, full_jitter
+from broker.core.control.share import burst_of
 from broker.core.control.token_bucket import TokenBucket
 from broker.errors import (
     BadReplyError,
@@ -53,8 +54,7 @@ class Controls:
         self._spec = spec
         self._random = random
         self._limit = AdaptiveLimit(spec.concurrency)
-        # A burst of one second, and never less than one batch, or a full batch could never be sent.
-        self._bucket = TokenBucket(spec.rate, max(spec.rate, spec.batch_size), trio.current_time())
+        self._bucket = TokenBucket(spec.rate, burst_of(spec), trio.current_time())
         self._permits = CallPermits(self._limit, self._bucket)
         self._breaker = Breaker()
         self._retries = RetryBudget()

@@ -14,7 +14,6 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from prometheus_client import CollectorRegistry
 
 from broker.config import Config, StoreConfig
 from broker.core.control.admission import Admission
+from broker.core.control.share import share_of
 from broker.core.planning.ownership import Ownership
 from broker.core.planning.selection import Selector
 from broker.core.subjects.key import Keyer
@@ -93,10 +93,7 @@ def _calm_collector() -> None:
 
 def _divided(config: Config, ownership: Ownership) -> Config:
     """The configuration with this worker's part of what is meant for the host: admission, and calls to institutions."""
-    specs = tuple(
-        replace(spec, concurrency=max(1, ownership.share(spec.concurrency)), rate=spec.rate / ownership.workers)
-        for spec in config.institutions
-    )
+    specs = tuple(share_of(spec, ownership) for spec in config.institutions)
     server = msgspec.structs.replace(
         config.server,
         max_inquiries_in_flight=max(1, ownership.share(config.server.max_inquiries_in_flight)),
