@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.load_generator import LoadResult
 from broker.v1 import investigation_pb2 as pb
 from mock_institutions import config
 from mock_institutions.population import Lookup, Population
@@ -38,14 +37,13 @@ class AnswerChecker:
         mocks = mocks or config.load()
         self._institutions = {name: mocks.find(name).institution for name in institutions}
 
-    def check(self, result: LoadResult, at_most: int | None = None) -> CheckResult:
-        """Recomputes the reports in the messages kept: all, or about `at_most` of them, evenly drawn."""
+    def check(self, messages: Iterable[bytes], *, every: int = 1) -> CheckResult:
+        """Recomputes the answers in messages: those of all reports, or of one report in `every` of each message."""
         reports = wrong = checked = 0
-        step = 1 if at_most is None else max(1, result.lookups // at_most)
-        for body in result.kept:
-            every = pb.InvestigateResponse.FromString(body).reports
-            chosen = every[::step]
-            reports += len(every)
+        for body in messages:
+            received = pb.InvestigateResponse.FromString(body).reports
+            chosen = received[::every]
+            reports += len(received)
             checked += len(chosen) * len(self._institutions)
             wrong += self._wrong(chosen)
         return CheckResult(reports, checked, wrong)

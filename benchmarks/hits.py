@@ -50,7 +50,7 @@ def main(*, subjects: int, seconds: float, batch: int, streams: int, seed: int) 
         bar.update(task, description="checking the cache")
         wrong = 0
         while (seen := runner.run(ask(iter(bodies), keep=references.learn))).kept:  # until everything is committed
-            wrong += checker.check(seen).wrong
+            wrong += checker.check(seen.kept).wrong
         bar.update(task, description="asking")
         with ResourceMeter(testbed) as meter:
             result = runner.run(ask(repeated(bodies, seconds, seed), keep=references.differs))
@@ -58,7 +58,7 @@ def main(*, subjects: int, seconds: float, batch: int, streams: int, seed: int) 
         raw = raw_rate(testbed.folder / "cache", batch, seed)
     if wrong or seen.lookups != len(lookups):
         raise SystemExit(f"before the measurement, {wrong} answers were wrong")
-    _print(result, checker.check(result), meter, raw)
+    _print(result, checker.check(result.kept), meter, raw)
 
 
 class ReferenceReplies:

@@ -2,22 +2,19 @@
 
     python -m benchmarks.instrumented_worker serve --workers 1 [--config FILE]
 
-On SIGUSR1 it writes the costs since the last time to costs.json in its working directory. Steps are timed from outside,
-by wrapping the functions they consist of; the broker itself contains nothing for this.
+Steps are timed from outside, by wrapping the functions they consist of; the broker itself contains nothing for this.
 """
 
 import gc
-import json
-import signal
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Generator
 from functools import wraps
 from inspect import iscoroutinefunction
-from pathlib import Path
 from typing import Any
 
+from benchmarks.worker_report import publish
 from broker.cli import main
 from broker.institutions.dialects import DIALECTS
 from broker.institutions.http import HttpInstitution
@@ -33,7 +30,6 @@ from broker.serving.pipeline import Pipeline
 from broker.serving.service import InvestigationService
 from broker.store.lmdb_store import LmdbStore
 
-COSTS = "costs.json"
 COLLECTOR = "garbage collector"
 REST = "gRPC, event loops, and everything not listed"
 OTHERS = "other threads: the store's writer, gRPC's, trio's"
@@ -155,22 +151,21 @@ def install(clock: StepClock) -> None:
             setattr(owner, name, clock.wrap(step, getattr(owner, name)))
 
 
-def _write(clock: StepClock, since: list[float]) -> None:
+def _report(clock: StepClock, since: list[float]) -> dict[str, float]:
+    """CPU seconds by step since the last report."""
     loop, process = time.thread_time(), time.process_time()
     seconds = dict(clock.seconds)
     seconds[REST] = loop - since[0] - sum(seconds.values())
     seconds[OTHERS] = process - since[1] - (loop - since[0])
-    unfinished = Path(f"{COSTS}.new")
-    unfinished.write_text(json.dumps(seconds), encoding="utf-8")
-    unfinished.replace(COSTS)
     clock.seconds.clear()
     since[:] = time.thread_time(), time.process_time()
+    return seconds
 
 
 if __name__ == "__main__":
     steps = StepClock(time.thread_time)
     install(steps)
     began = [0.0, 0.0]
-    signal.signal(signal.SIGUSR1, lambda *_: _write(steps, began))
+    publish(lambda: _report(steps, began))
     steps.time_collector()
     main()

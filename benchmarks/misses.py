@@ -42,7 +42,7 @@ def main(*, subjects: int, dialect: str, batch: int, streams: int, seed: int) ->
             )
         stats = testbed.stats()
         duplicates = sum(stats[name]["duplicates"] for name in FOUR)
-    _print(result, checker.check(result), meter, duplicates, dialect)
+    _print(result, checker.check(result.kept), meter, duplicates, dialect)
 
 
 def _print(result: LoadResult, check: CheckResult, meter: ResourceMeter, duplicates: int, dialect: str) -> None:

@@ -3,13 +3,14 @@
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+_FILE_WIDTH = 160  # columns of a table that is written to a file or a pipe
 _PACKAGES = ("grpcio", "protobuf", "lmdb", "trio", "aiohttp", "uvloop")
 
 
@@ -25,6 +26,17 @@ def print_result(title: str, rows: Mapping[str, str], result: Mapping[str, objec
         table.add_row(name, value)
     Console().print(table)
     print_json(result)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints a table with a heading for each column; all but the first column are aligned to the right."""
+    table = Table(title=title)
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="right" if index else "left")
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    (console if console.is_terminal else Console(width=_FILE_WIDTH)).print(table)
 
 
 def print_json(result: Mapping[str, object]) -> None:

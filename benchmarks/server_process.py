@@ -31,7 +31,8 @@ class ServerProcess:
         if self._process.stdout is None:
             msg = "the process was started without a pipe"
             raise RuntimeError(msg)
-        line = self._process.stdout.readline()
+        self._stdout = self._process.stdout
+        line = self._stdout.readline()
         if not line:
             raise SystemExit(f"{arguments[0]} did not start:\n{log.read_text()}")
         self.announced: dict[str, Any] = json.loads(line)
@@ -58,6 +59,7 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._stdout.close()
         self._log.close()
 
 

@@ -45,7 +45,7 @@ class GrpcAsker:
         began = time.perf_counter()
         received = uvloop.run(self._run_load(bodies, keep=keep, buffer=buffer))
         seconds = time.perf_counter() - began
-        check = self._checker.check(received)
+        check = self._checker.check(received.kept)
         unreported = received.lookups - received.discarded - check.reports
         return Run(
             inquiries=received.inquiries - received.unanswered,

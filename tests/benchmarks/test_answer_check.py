@@ -5,8 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from benchmarks.answer_check import AnswerChecker
-from benchmarks.load_generator import LoadResult, sample
-from benchmarks.message_buffer import MessageBuffer
+from benchmarks.load_generator import sample
 from benchmarks.testbed import FOUR
 from broker.v1 import inquiry_pb2
 from broker.v1 import investigation_pb2 as pb
@@ -33,8 +32,7 @@ def correct() -> pb.InvestigateResponse:
 
 
 def wrong_in(response: pb.InvestigateResponse) -> int:
-    result = LoadResult(lookups=len(LOOKUPS), kept=MessageBuffer([response.SerializeToString()]))
-    check = AnswerChecker(SEED, LOOKUPS, FOUR).check(result)
+    check = AnswerChecker(SEED, LOOKUPS, FOUR).check([response.SerializeToString()])
     assert check.reports == len(response.reports)
     return check.wrong
 
@@ -89,3 +87,13 @@ def test_the_answers_to_another_lookup_are_wrong() -> None:
     response.reports[0].ref, response.reports[1].ref = response.reports[1].ref, response.reports[0].ref
     found = {a.outcome for r in response.reports[:2] for a in r.answers}
     assert (wrong_in(response) > 0) == (inquiry_pb2.OUTCOME_FOUND in found)
+
+
+def test_a_sample_of_the_reports_can_be_checked() -> None:
+    response = correct()
+    deny(response)
+    for report in response.reports[1::2]:
+        del report.answers[:]
+    check = AnswerChecker(SEED, LOOKUPS, FOUR).check([response.SerializeToString()], every=2)
+    assert (check.reports, check.checked) == (len(LOOKUPS), len(LOOKUPS) // 2 * len(FOUR))
+    assert check.wrong <= 1  # none of those in every second report

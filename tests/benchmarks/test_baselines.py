@@ -89,7 +89,7 @@ def test_the_straightforward_broker_answers_correctly_and_asks_once(make_cache: 
     first, again = asyncio.run(_investigate_twice(make_cache(cast("Redis", redis))))
     checker = AnswerChecker(SEED, LOOKUPS, FOUR)
     for received, source in ((first, pb.SOURCE_INSTITUTION), (again, pb.SOURCE_CACHE)):
-        check = checker.check(LoadResult(kept=MessageBuffer(response.SerializeToString() for response in received)))
+        check = checker.check(response.SerializeToString() for response in received)
         assert (check.reports, check.wrong) == (len(LOOKUPS), 0)
         summary = received[-1].summary
         assert [(each.source, each.count) for each in summary.sources] == [(source, len(LOOKUPS) * len(FOUR))]
