@@ -25,6 +25,7 @@ from broker.investigation.report_sender import ReportSender
 from broker.lanes.call import Call
 from broker.lanes.lane import Lane
 from broker.lanes.settlement import Settlement
+from broker.runtime import worker_process
 from broker.serving import contract, lookups
 from broker.serving.pipeline import Pipeline
 from broker.serving.service import InvestigationService
@@ -168,4 +169,5 @@ if __name__ == "__main__":
     began = [0.0, 0.0]
     publish(lambda: _report(steps, began))
     steps.time_collector()
+    worker_process.PROGRAM = "benchmarks.instrumented_worker"
     main()

@@ -1,20 +1,15 @@
 """`broker serve` and `broker config`: for whoever runs a broker."""
 
-import asyncio
-import contextlib
 import json
 import logging
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
-import prometheus_client
-import uvloop
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -23,16 +18,20 @@ from broker.config import DEFAULT, Config, load
 from broker.core.planning.ownership import Ownership
 from broker.errors import ConfigError, StoreError
 from broker.institutions.dialects import DIALECTS
-from broker.runtime.app import serve as serve_until
+from broker.runtime.listen_port import reserve
 from broker.runtime.logs import log_to_stderr
-from broker.runtime.supervisor import WorkerFailedError, WorkerPool, reserve, supervise
-from broker.runtime.worker import ONLY_SLOT, Addresses, WorkerSlot
+from broker.runtime.supervised_slot import WorkerFailedError
+from broker.runtime.supervisor import supervise
+from broker.runtime.watchdog import Limits
+from broker.runtime.worker import WorkerSlot
+from broker.runtime.worker_main import open_link, run_worker
+from broker.runtime.worker_messages import Ready
+from broker.runtime.worker_pool import WorkerPool
+from broker.runtime.worker_process import WorkerProcess, start_worker
 
 log = logging.getLogger(__name__)
 
 S = TypeVar("S", bound=Struct)
-
-_SWITCH = 0.001  # s the store's writer may keep the loop waiting; Python's default of 5 ms is five steps of bulk work
 
 _path = click.Path(path_type=Path, dir_okay=False)
 
@@ -48,10 +47,14 @@ _path = click.Path(path_type=Path, dir_okay=False)
 def serve(path: Path | None, **overrides: str | int | None) -> None:
     """Run a broker until SIGTERM or Ctrl-C.
 
-    Prints one line of JSON when ready: {"ready": true, "grpc": "HOST:PORT", "metrics": "HOST:PORT", "workers":
-    [{"pid": 1, "grpc": "HOST:PORT", "metrics": "HOST:PORT"}, ...]}; each worker has metrics of its own. Logs to stderr.
-    Told to stop, it refuses new requests and gives those under way their time (server.grace). On SIGHUP several workers
-    are replaced one by one by such that read the configuration anew.
+    The process you start is a supervisor. It starts the workers, which serve; replaces a worker that ends by itself;
+    and kills and replaces one that shows no sign of life for five seconds. Its log, on stderr, says so.
+
+    When all workers are ready it prints one line of JSON: {"ready": true, "grpc": "HOST:PORT", "metrics": "HOST:PORT",
+    "workers": [{"pid": 1, "grpc": "HOST:PORT", "metrics": "HOST:PORT"}, ...]}. Each worker has metrics of its own.
+
+    SIGTERM, Ctrl-C: the workers refuse new requests, finish those in flight within server.grace seconds, and end.
+    SIGHUP: the configuration is read again, and the workers are replaced one by one.
 
     \b
     broker serve --config broker.toml
@@ -63,10 +66,7 @@ def serve(path: Path | None, **overrides: str | int | None) -> None:
     try:
         config = _configure(path, overrides)
         workers = config.workers(os.cpu_count() or 1)
-        if workers == 1:
-            _run_worker(config, ONLY_SLOT)
-        else:
-            _run_pool(config, workers, path, overrides)
+        _run_pool(config, workers, path, overrides)
     except (ConfigError, StoreError) as error:
         fail(str(error), Exit.USAGE)
     except WorkerFailedError as error:
@@ -76,16 +76,18 @@ def serve(path: Path | None, **overrides: str | int | None) -> None:
 @click.command(hidden=True)
 @click.option("--slot", type=int, required=True)
 @click.option("--of", "workers", type=int, required=True)
-@click.option("--folder", type=click.Path(path_type=Path), required=True)
+@click.option("--folder", type=click.Path(path_type=Path))
 @click.option("--config", "path", type=_path)
 @click.option("--listen")
 @click.option("--metrics")
 @click.option("--store")
-def worker(slot: int, workers: int, folder: Path, path: Path | None, **overrides: str | int | None) -> None:
+def worker(slot: int, workers: int, folder: Path | None, path: Path | None, **overrides: str | int | None) -> None:
     """Run one worker of a broker, until SIGTERM, or standard input closes. For `broker serve`."""
+    link = open_link()
     log_to_stderr()
     try:
-        _run_worker(_configure(path, overrides), WorkerSlot(Ownership(slot, workers), folder))
+        place = WorkerSlot(Ownership(slot, workers), folder, port_is_reserved=True)
+        run_worker(_configure(path, overrides), place, link)
     except (ConfigError, StoreError) as error:
         fail(str(error), Exit.USAGE)
 
@@ -109,73 +111,33 @@ def config(path: Path | None) -> None:
     click.echo(f"{path}: valid, {count} institutions")
 
 
-def _run_worker(config: Config, slot: WorkerSlot) -> None:
-    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # a second time series per counter, which nobody reads
-    sys.setswitchinterval(_SWITCH)
-    _be_left_at_work()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_work(config, slot))
-
-
-def _be_left_at_work() -> None:
-    """Asks the kernel not to put whoever is at work off the core each time a thread of this process wakes.
-
-    Threads and loops wake each other thousands of times in a second, always for work that can wait for a millisecond.
-    Left to itself the kernel switched twice as often, and caches were cold again each time (docs/performance.md).
-    """
-    with contextlib.suppress(OSError, AttributeError):  # forbidden, or not Linux: nothing but speed depends on it
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-
-
-async def _work(config: Config, slot: WorkerSlot) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    if slot.folder is not None:  # the supervisor holds the other end, and tells by letting go that it has gone
-        loop.add_signal_handler(signal.SIGHUP, lambda: None)
-        loop.add_reader(sys.stdin.fileno(), _orphaned, stop)
-    await serve_until(config, stop=stop, ready=_tell, slot=slot)
-
-
-def _orphaned(stop: asyncio.Event) -> None:
-    asyncio.get_running_loop().remove_reader(sys.stdin.fileno())  # it would be called again and again
-    stop.set()
-
-
 def _run_pool(config: Config, workers: int, path: Path | None, overrides: Mapping[str, str | int | None]) -> None:
     reservation, address = reserve(config.server.listen)
     own = {**overrides, "config": str(path) if path else None, "listen": address, "workers": None}
     arguments = [part for name, value in own.items() if value is not None for part in (f"--{name}", str(value))]
+
+    def may_reload() -> bool:
+        try:
+            _configure(path, {**overrides, "workers": workers}).workers(workers)
+        except ConfigError as error:
+            log.error("the configuration is not read again: %s", error)
+            return False
+        return True
+
     with reservation, tempfile.TemporaryDirectory(prefix="broker-") as folder:
+        shared = ["--of", str(workers), *(["--folder", folder] if workers > 1 else []), *arguments]
 
-        def command(slot: int) -> list[str]:
-            place = ["--slot", str(slot), "--of", str(workers), "--folder", folder]
-            return [sys.executable, "-m", "broker", "worker", *place, *arguments]
+        async def launch(slot: int) -> WorkerProcess:
+            return await start_worker(["--slot", str(slot), *shared])
 
-        def may_reload() -> bool:
-            try:
-                _configure(path, {**overrides, "workers": workers}).workers(workers)
-            except ConfigError as error:
-                log.error("the configuration is not read again: %s", error)
-                return False
-            return True
-
-        pool = WorkerPool(size=workers, command=command, grace=config.server.grace)
-        supervise(pool, ready=_tell_all, may_reload=may_reload)
+        pool = WorkerPool(workers, launch=launch, limits=Limits(grace_period=config.server.grace))
+        supervise(pool, on_ready=_print_ready, may_reload=may_reload)
 
 
-def _tell(addresses: Addresses) -> None:
-    _say([{"pid": os.getpid(), "grpc": addresses.grpc, "metrics": addresses.metrics}])
-
-
-def _tell_all(said: Sequence[Mapping[str, Any]]) -> None:
-    _say([worker for each in said for worker in each["workers"]])
-
-
-def _say(workers: Sequence[Mapping[str, Any]]) -> None:
+def _print_ready(workers: Sequence[Ready]) -> None:
+    listed = [{"pid": each.pid, "grpc": each.grpc, "metrics": each.metrics} for each in workers]
     first = workers[0]
-    click.echo(json.dumps({"ready": True, "grpc": first["grpc"], "metrics": first["metrics"], "workers": workers}))
+    click.echo(json.dumps({"ready": True, "grpc": first.grpc, "metrics": first.metrics, "workers": listed}))
     sys.stdout.flush()
 
 

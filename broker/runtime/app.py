@@ -43,7 +43,8 @@ from broker.peers.client import open_peers, socket_of
 from broker.peers.server import PeerService
 from broker.runtime.key_file import load_key
 from broker.runtime.metrics_endpoint import MetricsEndpoint
-from broker.runtime.worker import ONLY_SLOT, Addresses, Worker, WorkerSlot
+from broker.runtime.watchdog import ENDING
+from broker.runtime.worker import ONLY_SLOT, Addresses, NoSupervisor, Supervisor, Worker, WorkerSlot
 from broker.serving.pipeline import Pipeline
 from broker.serving.server import GrpcServer
 from broker.serving.service import InvestigationService
@@ -54,17 +55,27 @@ from broker.store.memory import MemoryStore
 
 log = logging.getLogger(__name__)
 
+_NO_SUPERVISOR = NoSupervisor()
+_OPENING_SECONDS = (
+    600.0  # after a power failure the store's log is read once, and workers wait for the one that does it
+)
 _COLLECT_AFTER = 100_000  # objects more than were freed; cycles are rare here, and this bounds them to a few MiB
 
 
 async def serve(
-    config: Config, *, stop: asyncio.Event, ready: Callable[[Addresses], None], slot: WorkerSlot = ONLY_SLOT
+    config: Config,
+    *,
+    stop: asyncio.Event,
+    ready: Callable[[Addresses], None],
+    slot: WorkerSlot = ONLY_SLOT,
+    supervisor: Supervisor = _NO_SUPERVISOR,
 ) -> None:
     """Runs a worker until `stop` is set; calls `ready` once it can be reached.
 
     Raises `ConfigError` or `StoreError` if it cannot start.
     """
     async with AsyncExitStack() as stack:
+        supervisor.progress("opening the store", _OPENING_SECONDS)
         worker, lanes_ended = await _build(_divided(config, slot.ownership), slot, stack)
         _calm_collector()
         addresses = await worker.open()
@@ -76,6 +87,7 @@ async def serve(
         finally:
             stopped.cancel()
         await worker.drain()
+        supervisor.progress("closing the store", ENDING)
         if lanes_ended.done():  # without lanes nothing can be asked: whoever started this worker has to know
             lanes_ended.result()
 
@@ -134,7 +146,7 @@ async def _build(config: Config, slot: WorkerSlot, stack: AsyncExitStack) -> tup
     worker = Worker(
         admission=admission,
         service=service,
-        server=GrpcServer(config.server, service, shares_port=slot.ownership.workers > 1),
+        server=GrpcServer(config.server, service, shares_port=slot.port_is_reserved),
         endpoint=MetricsEndpoint(
             _metrics_address(config.server.metrics, slot.ownership.slot),
             registry,

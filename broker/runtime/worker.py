@@ -7,6 +7,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from broker.core.control.admission import Admission
 from broker.core.planning.ownership import ALONE, Ownership
@@ -33,9 +34,33 @@ class WorkerSlot:
     ownership: Ownership = ALONE
     folder: Path | None = None
     """Where the workers' sockets are; None for a worker without others."""
+    port_is_reserved: bool = False
+    """Whether a supervisor holds the port for this worker, alone or with others."""
 
 
 ONLY_SLOT = WorkerSlot()
+
+
+class Supervisor(Protocol):
+    """Whoever started this worker and wants to know how it fares."""
+
+    is_gone: bool
+    """Whether it has ended; its workers follow it."""
+
+    def progress(self, step: str, silence: float) -> None:
+        """Is told that a step of starting or stopping begins or goes on, which may take `silence` seconds.
+
+        The event loop may stand still meanwhile. The step is named for the log.
+        """
+
+
+class NoSupervisor:
+    """A `Supervisor` for a worker that nobody supervises."""
+
+    is_gone = False
+
+    def progress(self, step: str, silence: float) -> None:
+        """See `Supervisor`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,15 +5,11 @@ First two workers in this process, which can be spoken to one by one; then real 
 
 import asyncio
 import itertools
-import os
-import re
-import signal
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,17 +22,14 @@ from msgspec.structs import replace
 
 from broker.config import Config, StoreConfig
 from broker.core.planning.ownership import Ownership
-from broker.demo.testbed import configuration
 from broker.investigation import report_sender
 from broker.peers.server import PeerService
 from broker.runtime.app import serve
 from broker.runtime.worker import Addresses, WorkerSlot
 from broker.v1 import investigation_pb2 as pb
-from broker.v1.investigation_pb2_grpc import InvestigationServiceStub
 from mock_institutions.population import Lookup
 from mock_institutions.server import running
 from tests.end_to_end import testbed as in_process
-from tests.end_to_end.conftest import Mocks, Program
 from tests.end_to_end.testbed import (
     INVALID,
     MOCKS,
@@ -46,7 +39,6 @@ from tests.end_to_end.testbed import (
     Stage,
     as_message,
     asking,
-    check_shape,
     check_truth,
     institutions_for,
     person,
@@ -464,247 +456,3 @@ def test_one_configured_otherwise_is_not_asked(tmp_path: Path, delivery: pb.Deli
         assert await workers.other.metric("broker_lane_asked_total") == 0
 
     with_pair(tmp_path, play, other_knows=slice(1, None))
-
-
-# --- real processes ---------------------------------------------------------------------------------------------------
-
-
-class WorkerPool:
-    """`broker serve --workers 2` in a folder of its own, started and stopped as often as one likes."""
-
-    def __init__(self, folder: Path, mocks: Mocks) -> None:
-        self.mocks = mocks
-        self.file = folder / "broker.toml"
-        self.file.write_text(configuration(folder, mocks.urls), encoding="utf-8")
-        self._folder = folder
-        self.start()
-
-    def start(self) -> None:
-        arguments = ("broker", "serve", "--config", "broker.toml", "--workers", "2")
-        self.program = Program(*arguments, folder=self._folder)
-
-    def pids(self) -> set[int]:
-        """The workers there are."""
-        tasks = Path(f"/proc/{self.program.process.pid}/task").glob("*/children")
-        return {int(pid) for task in tasks for pid in task.read_text().split()}
-
-    def tell(self, number: signal.Signals) -> None:
-        self.program.process.send_signal(number)
-
-    def asked(self) -> int:
-        """How many inquiries the institutions have been sent."""
-        return sum(self.mocks.stats(name)["inquiries"] for name in self.mocks.urls)
-
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator["Connection"]:
-        """To one of the workers, whichever the system chooses."""
-        async with grpc.aio.insecure_channel(self.program.said["grpc"], options=in_process.CLIENT_OPTIONS) as channel:
-            yield Connection(channel)
-
-    @asynccontextmanager
-    async def connections(self) -> AsyncIterator[dict[int, "Connection"]]:
-        """One to each of the workers that were there at the start, by their pids."""
-        async with AsyncExitStack() as stack:
-            found: dict[int, Connection] = {}
-            http = await stack.enter_async_context(aiohttp.ClientSession())
-            counts = await self._requests(http)
-            while len(found) < len(counts):
-                connection = await stack.enter_async_context(self.connection())
-                await connection.ask(asking(sample(1)))
-                now = await self._requests(http)
-                (pid,) = [pid for pid, count in now.items() if count > counts[pid]]
-                found.setdefault(pid, connection)
-                counts = now
-            yield found
-
-    async def _requests(self, http: aiohttp.ClientSession) -> dict[int, float]:
-        return {
-            worker["pid"]: await metric(http, worker["metrics"], "broker_requests_total")
-            for worker in self.program.said["workers"]
-        }
-
-    def stop(self) -> None:
-        assert self.program.stop() == 0, self.program.log
-
-
-class BrokenOffError(Exception):
-    """A stream ended before its summary."""
-
-
-@dataclass(frozen=True)
-class Connection:
-    """To one worker."""
-
-    channel: grpc.aio.Channel
-
-    async def ask(self, request: pb.InvestigateRequest) -> Reports:
-        """The whole stream. Raises `BrokenOffError` if it breaks off once it has begun."""
-        said = Reports()
-        stub: Any = InvestigationServiceStub(self.channel)  # type: ignore[no-untyped-call]
-        try:
-            async for response in stub.Investigate(request, timeout=60.0):
-                said.reports += response.reports
-                said.summary = response.summary
-        except grpc.aio.AioRpcError as error:
-            if said.reports:
-                raise BrokenOffError from error
-            raise
-        check_shape(request, said)
-        assert said.summary.complete
-        return said
-
-    async def knows(self, lookups: Sequence[Lookup]) -> bool:
-        """Whether the worker has all of it in the store; true or not, it must say what is."""
-        said = await self.ask(asking(lookups))
-        assert check_truth(lookups, said) == said.summary.inquiries
-        return said.sources() == {"CACHE": said.summary.inquiries}
-
-
-async def metric(http: aiohttp.ClientSession, address: str, name: str) -> float:
-    async with http.get(f"http://{address}/metrics") as response:
-        text = await response.text()
-    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
-
-
-async def others_go_on() -> None:
-    """Between two looks at what other processes do."""
-    await asyncio.to_thread(os.sched_yield)
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
-
-
-@pytest.fixture
-def pool(mocks: Mocks, tmp_path: Path) -> Iterator[WorkerPool]:
-    started = WorkerPool(tmp_path, mocks)
-    yield started
-    if started.program.process.returncode is None:
-        started.stop()
-
-
-KNOWN = sample(300, rng_seed=3, mix="all")
-
-
-def test_workers_share_what_they_know_and_go_on_while_they_are_replaced(pool: WorkerPool) -> None:
-    run(partial(share, pool), seconds=60)
-    for pid in pool.pids():
-        assert os.sched_getscheduler(pid) == os.SCHED_BATCH
-    for part in (refuse_to_reload, reload_under_load):
-        run(partial(part, pool), seconds=60)
-    pool.stop()
-    pool.start()
-    run(partial(remember, pool), seconds=60)
-
-
-async def share(pool: WorkerPool) -> None:
-    """What one has asked the other knows too: at first from its peer's memory, after a commit from the store."""
-    async with pool.connections() as connections:
-        one, other = connections.values()
-        first = await one.ask(asking(KNOWN))
-        assert check_truth(KNOWN, first) == first.summary.inquiries
-        asked = pool.asked()
-        while not await other.knows(KNOWN):
-            pass
-        assert pool.asked() == asked
-
-
-async def refuse_to_reload(pool: WorkerPool) -> None:
-    """Neither nonsense, nor more calls at a time than an institution takes, ends what is running."""
-    valid, before = pool.file.read_text(encoding="utf-8"), pool.pids()
-    one_at_a_time = re.sub("^concurrency = .*", "concurrency = 1", valid, flags=re.MULTILINE)
-    for times, wrong in enumerate((valid + "nonsense", one_at_a_time), start=1):
-        pool.file.write_text(wrong, encoding="utf-8")
-        pool.tell(signal.SIGHUP)
-        while pool.program.log.count("is not read again") < times:
-            await others_go_on()
-    assert pool.pids() == before
-    pool.file.write_text(valid, encoding="utf-8")
-
-
-async def reload_under_load(pool: WorkerPool) -> None:
-    """Streams that have begun end well; what comes to a worker that leaves may have to be asked again."""
-    before, replaced = pool.pids(), asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        courts = [group.create_task(keep_asking(pool, seed, until=replaced)) for seed in range(1, 5)]
-        pool.tell(signal.SIGHUP)
-        while len(pool.pids()) < 2 or pool.pids() & before:
-            await others_go_on()
-        replaced.set()
-    assert all([await court for court in courts])
-
-
-# gRPC itself cancels what reaches a server at the moment it shuts down. `broker.client` asks again after either.
-REFUSED_UNHEARD = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
-
-
-async def keep_asking(pool: WorkerPool, seed: int, *, until: asyncio.Event) -> int:
-    """How many batches were answered."""
-    answered = 0
-    async with pool.connection() as connection:
-        while not (answered and until.is_set()):
-            batch = sample(50, rng_seed=1_000 * seed + answered)
-            try:
-                said = await connection.ask(asking(batch))
-            except grpc.aio.AioRpcError as error:
-                assert error.code() in REFUSED_UNHEARD  # noqa: PT017 - it need not be raised
-            else:
-                assert check_truth(batch, said) == 200
-                answered += 1
-    return answered
-
-
-async def remember(pool: WorkerPool) -> None:
-    """After a restart, all is served from the store."""
-    asked = pool.asked()
-    async with pool.connections() as connections:
-        for connection in connections.values():
-            assert await connection.knows(KNOWN)
-    assert pool.asked() - asked <= 4, "the one lookup that tells the connections apart"
-
-
-def test_a_worker_may_be_killed_and_so_may_their_supervisor(pool: WorkerPool) -> None:
-    run(partial(kill_one, pool), seconds=60)
-    run(partial(kill_their_supervisor, pool), seconds=60)
-    pool.program.stop()
-    pool.start()  # the port, the store and the sockets are free again
-    pool.stop()
-
-
-async def kill_one(pool: WorkerPool) -> None:
-    """What it had taken over is done by the other; who was connected to it has to ask again."""
-    lookups, before = sample(3_000, rng_seed=4, mix="all"), pool.pids()
-    async with pool.connections() as connections:
-        (pid, victim), (_, survivor) = connections.items()
-        with ExitStack() as slow:
-            for institution in NATIONAL:
-                slow.enter_context(pool.mocks.faults(institution, latency=SLOW))
-            asked = pool.asked()
-            asking_the_other = asyncio.create_task(survivor.ask(asking(lookups)))
-            asking_the_one = asyncio.create_task(victim.ask(asking(lookups)))
-            while pool.asked() - asked < 3_000:
-                await others_go_on()
-            os.kill(pid, signal.SIGKILL)
-            said = await asking_the_other
-            assert check_truth(lookups, said) == said.summary.inquiries
-            with pytest.raises((grpc.aio.AioRpcError, BrokenOffError)):
-                await asking_the_one
-        while len(pool.pids()) < 2 or pid in pool.pids():
-            await others_go_on()
-        assert len(pool.pids() & before) == 1
-        more = sample(50, rng_seed=5)
-        assert check_truth(more, await survivor.ask(asking(more))) == 200
-        async with pool.connection() as anew:
-            assert check_truth(lookups, await anew.ask(asking(lookups))) == said.summary.inquiries
-
-
-async def kill_their_supervisor(pool: WorkerPool) -> None:
-    """They stop when they notice."""
-    pids = pool.pids()
-    pool.program.process.kill()
-    while not all(map(is_gone, pids)):
-        await others_go_on()
