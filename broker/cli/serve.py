@@ -1,4 +1,4 @@
-"""`broker serve` and `broker config`: for whoever runs a broker."""
+"""`broker serve` and `broker config`: the commands for operators."""
 
 import json
 import logging
@@ -37,13 +37,11 @@ _path = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@click.option("--config", "path", type=_path, help="TOML file; `broker config` shows all keys. The defaults without.")
-@click.option(
-    "--listen", metavar="HOST:PORT", help="Where courts call, instead of server.listen. Port 0: any free one."
-)
-@click.option("--metrics", metavar="HOST:PORT", help="Where Prometheus reads, instead of server.metrics.")
-@click.option("--workers", type=int, help="How many processes serve, instead of server.workers. 0: one per core.")
-@click.option("--store", metavar="FOLDER", help='Where answers are kept, instead of store.path. "": in memory only.')
+@click.option("--config", "path", type=_path, help="Configuration file (TOML); `broker config` prints the default one.")
+@click.option("--listen", metavar="HOST:PORT", help="gRPC address; overrides server.listen. Port 0: any free port.")
+@click.option("--metrics", metavar="HOST:PORT", help="Address of the metrics; overrides server.metrics.")
+@click.option("--workers", type=int, help="Number of worker processes; overrides server.workers. 0: one per core.")
+@click.option("--store", metavar="FOLDER", help='Folder of the cache; overrides store.path. "": in memory.')
 def serve(path: Path | None, **overrides: str | int | None) -> None:
     """Run a broker until SIGTERM or Ctrl-C.
 
@@ -51,7 +49,7 @@ def serve(path: Path | None, **overrides: str | int | None) -> None:
     and kills and replaces one that shows no sign of life for five seconds. Its log, on stderr, says so.
 
     When all workers are ready it prints one line of JSON: {"ready": true, "grpc": "HOST:PORT", "metrics": "HOST:PORT",
-    "workers": [{"pid": 1, "grpc": "HOST:PORT", "metrics": "HOST:PORT"}, ...]}. Each worker has metrics of its own.
+    "workers": [{"pid": 1, "grpc": "HOST:PORT", "metrics": "HOST:PORT"}, ...]}. Each worker has its own metrics.
 
     SIGTERM, Ctrl-C: the workers refuse new requests, finish those in flight within server.grace seconds, and end.
     SIGHUP: the configuration is read again, and the workers are replaced one by one.
@@ -60,7 +58,7 @@ def serve(path: Path | None, **overrides: str | int | None) -> None:
     broker serve --config broker.toml
     broker serve --listen 0.0.0.0:50051 --store /var/lib/broker/cache
 
-    Exit code 2: the configuration is wrong or the store cannot be used; the message says what to do.
+    Exit code 2: the configuration is invalid, or the store cannot be used. The message says what to do.
     """  # noqa: D301 - click reads the backspaces
     log_to_stderr()
     try:
@@ -82,7 +80,7 @@ def serve(path: Path | None, **overrides: str | int | None) -> None:
 @click.option("--metrics")
 @click.option("--store")
 def worker(slot: int, workers: int, folder: Path | None, path: Path | None, **overrides: str | int | None) -> None:
-    """Run one worker of a broker, until SIGTERM, or standard input closes. For `broker serve`."""
+    """Run one worker of a broker until SIGTERM, or until standard input is closed. Used by `broker serve`."""
     link = open_link()
     log_to_stderr()
     try:
@@ -93,9 +91,9 @@ def worker(slot: int, workers: int, folder: Path | None, path: Path | None, **ov
 
 
 @click.command()
-@click.option("--check", "path", type=_path, help="Say whether this file is a valid configuration.")
+@click.option("--check", "path", type=_path, help="Validate this configuration file.")
 def config(path: Path | None) -> None:
-    """Print the default configuration, with every key explained; or check a file.
+    """Print the default configuration, which documents every key; or validate a file.
 
     \b
     broker config > broker.toml

@@ -104,7 +104,7 @@ class Controls:
         self._permits.reconsider()
 
     async def verdict(self) -> None:
-        """Waits until a call under way has ended."""
+        """Waits until a call in progress has ended."""
         await self._ended.wait()
 
     async def call(self, institution: Institution, question: Question) -> Reply:

@@ -1,4 +1,4 @@
-"""What lanes, admission and the store know of themselves (`statistics()`), read when Prometheus asks."""
+"""Metrics of lanes, admission and the store, which are read from their `statistics()` on each scrape."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,7 +12,7 @@ from broker.store.base import Store
 
 
 class ComponentCollector(Collector):
-    """Reads what the worker's parts say of themselves."""
+    """Collects the statistics of the worker's components."""
 
     def __init__(self, lanes: Mapping[str, Lane], admission: Admission, store: Store) -> None:
         self._lanes = lanes
@@ -43,8 +43,14 @@ class ComponentCollector(Collector):
             field: CounterMetricFamily(f"broker_lane_{field}", text, labels=["institution"])
             for field, text in _LANE_COUNTERS.items()
         }
-        breaker = GaugeMetricFamily("broker_lane_breaker", "1 for the state it is in.", labels=["institution", "state"])
-        failures = CounterMetricFamily("broker_lane_failures", "Failed calls.", labels=["institution", "reason"])
+        breaker = GaugeMetricFamily(
+            "broker_lane_breaker",
+            "State of the circuit breaker: 1 for the current state, else 0.",
+            labels=["institution", "state"],
+        )
+        failures = CounterMetricFamily(
+            "broker_lane_failures", "Failed calls, by reason.", labels=["institution", "reason"]
+        )
         for name, lane in self._lanes.items():
             statistics = lane.statistics()
             for field, gauge in gauges.items():
@@ -73,28 +79,28 @@ _ADMISSION_GAUGES = {
     "request_bytes_in_flight_limit": "Bytes that the bodies of requests in flight may have together.",
 }
 _LANE_GAUGES = {
-    "queued": "Inquiries not yet sent.",
-    "in_flight": "Inquiries queued or being asked.",
+    "queued": "Inquiries waiting to be sent.",
+    "in_flight": "Inquiries waiting to be sent, or sent and not answered yet.",
     "calls": "Calls in progress.",
-    "limit": "Calls allowed at a time.",
+    "limit": "Simultaneous calls that are allowed at present.",
 }
 _LANE_COUNTERS = {
     "asked": "Inquiries sent for the first time.",
     "repeated": "Inquiries sent again after a failed or refused call.",
-    "shared": "Answers given to a request other than the one that asked.",
+    "shared": "Answers that a request received from another request's call.",
 }
 _STORE_GAUGES = {
-    "records": "Subjects held.",
-    "bytes_used": "Size of the store.",
-    "bytes_limit": "Size the store may reach.",
-    "pending": "Answers not yet committed.",
-    "healthy": "0 while answers are being dropped.",
+    "records": "Subjects in the store.",
+    "bytes_used": "Size of the store in bytes.",
+    "bytes_limit": "Maximum size of the store in bytes.",
+    "pending": "Answers waiting to be committed.",
+    "healthy": "1 if answers are stored, 0 if they are dropped.",
 }
 _STORE_COUNTERS = {
     "hits": "Subjects found when read.",
-    "misses": "Subjects not found when read; who is asked about is read twice, or three times if handed over.",
+    "misses": "Subjects not found when read. Missed subjects are read twice, or three times if they are forwarded.",
     "commits": "Commits.",
     "commit_seconds": "Time spent in commits.",
-    "dropped": "Answers not kept because the store was full or failing.",
-    "damaged": "Records that could not be read back and were treated as absent.",
+    "dropped": "Answers not stored because the store was full or failing.",
+    "damaged": "Records that could not be decrypted, and were treated as misses.",
 }

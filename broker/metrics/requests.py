@@ -1,4 +1,4 @@
-"""Counters and histograms of requests: counted where things happen, once per batch, never per inquiry."""
+"""Counters and histograms of requests. They are updated once per batch, never per inquiry."""
 
 from functools import lru_cache
 
@@ -8,39 +8,43 @@ from broker.core.planning.selection import Selection
 from broker.core.planning.tally import Tally
 from broker.model import Outcome, Source
 
-# From a cached lookup (1 ms) to a request's longest patience (minutes).
+# From a cached lookup (1 ms) to the longest deadlines (minutes).
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _LOOKUPS = (1, 10, 100, 1_000, 10_000)
 
 
 class RequestMetrics:
-    """Counts what requests asked and were answered."""
+    """Counts requests, lookups and answers."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._answers = Counter(
             "broker_inquiries",
-            "Answers given, by institution, outcome and source (an inquiry is one lookup at one institution).",
+            "Answers by institution, outcome and source. An inquiry is one lookup at one institution.",
             ["institution", "outcome", "source"],
             registry=registry,
         )
-        self._lookups = Counter("broker_lookups", "Lookups reported on.", ["validity"], registry=registry)
-        self._requests = Counter("broker_requests", "Requests ended, by gRPC status.", ["status"], registry=registry)
+        self._lookups = Counter(
+            "broker_lookups", "Lookups with a final report, by validity.", ["validity"], registry=registry
+        )
+        self._requests = Counter(
+            "broker_requests", "Requests that have ended, by gRPC status.", ["status"], registry=registry
+        )
         self._request_seconds = Histogram(
             "broker_request_seconds",
-            "From a request's arrival to the end of its stream.",
+            "Seconds from the arrival of a request to the end of its stream.",
             buckets=_SECONDS,
             registry=registry,
         )
         self._first_seconds = Histogram(
             "broker_first_report_seconds",
-            "From a request's arrival to its first message.",
+            "Seconds from the arrival of a request to its first message.",
             buckets=_SECONDS,
             registry=registry,
         )
         self._batch_sizes = Histogram(
             "broker_request_lookups", "Lookups per request.", buckets=_LOOKUPS, registry=registry
         )
-        # Looking a labelled child up takes a lock and makes strings: done once per combination.
+        # Looking up a labelled child takes a lock and formats strings, so it is done once per combination.
         self._child = lru_cache(maxsize=None)(self._answers.labels)
 
     def count(self, selection: Selection, tally: Tally, *, lookups: int, invalid: int) -> None:
@@ -55,10 +59,10 @@ class RequestMetrics:
         self._batch_sizes.observe(lookups)
 
     def first_message(self, seconds: float) -> None:
-        """A request's first message has been handed to the transport."""
+        """Records that the first message of a request was passed to the transport."""
         self._first_seconds.observe(seconds)
 
     def ended(self, status: str, seconds: float) -> None:
-        """A request's stream has ended."""
+        """Records that the stream of a request has ended."""
         self._requests.labels(status).inc()
         self._request_seconds.observe(seconds)

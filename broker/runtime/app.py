@@ -1,7 +1,7 @@
 """Composition root of a worker: builds every part, and owns the order of starting and stopping.
 
 Start: store, bridge to trio, connections, lanes, service, port, metrics; then ready.
-Stop:  refuse new requests → let those under way finish, within the grace period → port, lanes, connections → store.
+Stop:  refuse new requests → let those in progress finish, within the grace period → port, lanes, connections → store.
 
 A worker may be one of several on its host (`WorkerSlot`). They share port and store, divide among them what
 institutions allow the host, and reach each other through sockets in one folder.

@@ -1,8 +1,9 @@
 """The way of one request: admit → plan ─hits→ stream, ─misses→ fan out → report → stream → summary.
 
 Runs on asyncio, beside the transport; only misses cross to trio (`bridge`), once per chunk. The store is read here, a
-chunk at a time, and written by the lanes, beside the stream. Of several workers on a host, each asks about the subjects
-it owns: what it misses of others' is handed over to them (`peers`), and their reports are passed on unread.
+chunk at a time, and written by the lanes, beside the stream. If a host has several workers, each
+of them asks about the subjects that it owns. Misses about other subjects are forwarded to their owners (`peers`), whose
+reports are passed on without being parsed.
 """
 
 import time

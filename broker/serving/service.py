@@ -99,7 +99,7 @@ class InvestigationService:
             _set_status(context, grpc.StatusCode.DEADLINE_EXCEEDED, str(error), [])
             return "DEADLINE_EXCEEDED"
         except Exception as error:  # noqa: BLE001 - the caller is told it was not their fault
-            if context.cancelled():  # a write was under way when the caller left
+            if context.cancelled():  # a write was in progress when the caller left
                 return "CANCELLED"
             log.error("internal error: %s", origin(error))
             _set_status(context, grpc.StatusCode.INTERNAL, "the broker failed; its log says where", [])

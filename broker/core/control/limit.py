@@ -35,7 +35,7 @@ class LimitStatistics:
 
 
 class AdaptiveLimit:
-    """The most calls to have under way, always between `minimum` and `maximum`. Counts none itself.
+    """The maximum number of calls in progress, between `minimum` and `maximum`. It does not count calls itself.
 
     Raises:
         ValueError: unless 1 <= minimum <= maximum.

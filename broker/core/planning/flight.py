@@ -1,16 +1,16 @@
-"""Single flight: an inquiry now being asked is not asked again; later askers wait for the same answer.
+"""Single flight: an inquiry that is in flight is not sent again; later requests wait for the same answer.
 
 Rules
 
 1. A key is in flight from the moment its parcel joins until it is settled or released, and `settle` or `release` is
    called for every key that joined, in a `finally`: a key can never be left hanging.
-2. The first asker leads: its parcel is what is sent. Later askers follow: each takes a seat at the key.
-3. A flight belongs to the lane, not to its leader. When the leader leaves and somebody follows, the flight goes on;
-   when the call was given up just before somebody joined, the follower becomes the leader of a new one:
+2. The first request is the leader: its parcel is sent. Later requests register as followers of the key.
+3. A flight belongs to the lane, not to its leader. If the leader's request ends and the key has followers, the flight
+   continues. If the call was cancelled just before a follower joined, the follower becomes the leader of a new flight:
 
        leader's request is cancelled; nobody else waits   → the lane cancels the call
-       another request joins the key                      → takes a seat: the key is still in flight
-       the cancelled call ends                            → `release` returns that seat, and the lane asks for it
+       another request joins the key                      → it follows, because the key is still in flight
+       the cancelled call ends                            → `release` returns the follower, and the lane asks for it
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ Follower = tuple[Parcel, int]
 
 
 class FlightTable:
-    """The inquiries of one institution now in flight, and who follows them."""
+    """The inquiries of one institution that are in flight, and their followers."""
 
     __slots__ = ("_followers", "_in_flight")
 
@@ -34,9 +34,9 @@ class FlightTable:
         return len(self._in_flight)
 
     def join(self, parcel: Parcel) -> Parcel | None:
-        """Takes a parcel in. Returns what of it has to be asked, None if all of it is in flight already.
+        """Adds a parcel. Returns the part that has to be sent, or None if all of it is in flight already.
 
-        The keys of one parcel are distinct.
+        The keys of a parcel must be distinct.
         """
         if self._in_flight.isdisjoint(parcel.keys):
             self._in_flight.update(parcel.keys)
@@ -51,29 +51,29 @@ class FlightTable:
         return parcel.pick(fresh) if fresh else None
 
     def wanted(self, parcel: Parcel) -> bool:
-        """Whether anybody still waits for something in the parcel: its own request, or a follower."""
+        """Whether a request still waits for an inquiry of the parcel: its own request, or a follower."""
         return parcel.waiter.open or any(
-            seat.waiter.open for key in parcel.keys for seat, _ in self._followers.get(key, ())
+            follower.waiter.open for key in parcel.keys for follower, _ in self._followers.get(key, ())
         )
 
     def settle(self, keys: Sequence[bytes]) -> list[tuple[int, list[Follower]]]:
-        """Ends flights that have their answers. Returns, by index into `keys`, the seats to answer as well."""
+        """Ends flights that have their answers. Returns the followers to answer, by index into `keys`."""
         self._in_flight.difference_update(keys)
         if not self._followers:
             return []
-        return [(index, seats) for index, key in enumerate(keys) if (seats := self._followers.pop(key, None))]
+        return [(index, followers) for index, key in enumerate(keys) if (followers := self._followers.pop(key, None))]
 
     def release(self, keys: Iterable[bytes]) -> list[Parcel]:
-        """Ends flights that were given up. Returns parcels of those still waited for: they have to be asked anew.
+        """Ends flights that were cancelled. Returns the inquiries that still have followers: they have to be sent.
 
-        Every returned parcel's keys are in flight again, with its waiter as the leader.
+        The keys of the returned parcels are in flight again, and the first follower is the leader.
         """
         again: dict[Parcel, list[int]] = {}
         for key in keys:
             self._in_flight.discard(key)
-            seats = [seat for seat in self._followers.pop(key, ()) if seat[0].waiter.open]
-            if seats:
-                (leader, index), *followers = seats
+            waiting = [follower for follower in self._followers.pop(key, ()) if follower[0].waiter.open]
+            if waiting:
+                (leader, index), *followers = waiting
                 self._in_flight.add(key)
                 if followers:
                     self._followers[key] = followers

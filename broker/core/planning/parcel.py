@@ -1,4 +1,4 @@
-"""What is under way between requests and institutions: parcels in, batches out.
+"""Parcels and batches: what requests ask of an institution, and what is sent to it.
 
 A `Parcel` is what one request asks of one institution. A lane cuts parcels into `CallBatch`es, each the content of one
 call, and may join several parcels in one. Both work on columns; nothing is made per inquiry.
