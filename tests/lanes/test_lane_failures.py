@@ -324,3 +324,19 @@ async def test_an_institution_that_takes_nothing_gives_no_answers() -> None:
         lane.submit(parcel(waiter, [1]))
         assert await waiter.answered() == {1: Outcome.UNAVAILABLE}
     assert waiter.reasons() == {"REJECTED"}
+
+
+async def test_a_warning_about_a_call_names_both_request_ids(caplog: pytest.LogCaptureFixture) -> None:
+    """The institution knows its own id for the call, a court only the one it gave its request."""
+    institution = StubInstitution(stub_spec(), fails(UnreachableError("ConnectionRefusedError")))
+    first, second = Recorder(request_id="court-a-1"), Recorder(request_id="court-b-7")
+    async with open_lane(institution) as lane:
+        lane.submit(parcel(first, [1]))
+        lane.submit(parcel(second, [2]))
+        await first.answered()
+        await second.answered()
+    warnings = [record.getMessage() for record in caplog.records if record.name == "broker.lanes.call"]
+    assert len(warnings) == len(institution.questions)
+    for warning, question in zip(warnings, institution.questions, strict=True):
+        assert question.request_id in warning
+        assert "court-a-1, court-b-7" in warning
