@@ -41,7 +41,8 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     default_timeout: float = 30.0
     max_timeout: float = 600.0
     grace: float = 30.0
-    stall_timeout: float = 30.0
+    min_read_rate: float = 65_536.0
+    max_read_lag: float = 30.0
 
     def __post_init__(self) -> None:
         _require_address("listen", self.listen)
@@ -50,7 +51,8 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             _refuse("workers", f"must be 1 to {_MOST_WORKERS}, or 0 for one per core")
         _require_positive(self, "max_lookups", "max_message_bytes", "max_streams_per_connection")
         _require_positive(self, "max_inquiries_in_flight", "max_request_bytes_in_flight")
-        _require_positive(self, "default_timeout", "max_timeout", "grace", "stall_timeout")
+        _require_positive(self, "default_timeout", "max_timeout", "grace")
+        _require_positive(self, "min_read_rate", "max_read_lag")
 
 
 class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -51,12 +51,23 @@ class DrainingError(CallerError):
     """This broker is stopping. Another one, or this one after its restart, will accept the request."""
 
 
-class StalledError(BrokerError):
-    """The caller read nothing from its stream for `seconds`. The stream is ended, because others need its permits."""
+class SlowReaderError(BrokerError):
+    """The caller read its stream more slowly than the broker allows. The stream is ended: others need what it holds."""
+
+    def __init__(self, min_rate: float) -> None:
+        super().__init__(
+            f"the stream was read more slowly than {min_rate:g} bytes per second; read faster, or send fewer lookups"
+            " per request"
+        )
+
+
+class StreamTimeoutError(BrokerError):
+    """The time of the request, `seconds`, has passed before its stream was written to its end."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(
-            f"nothing was read from the stream for {seconds:g} s; read faster, or send fewer lookups per request"
+            f"the stream did not end within {seconds:g} s; set a later deadline, read faster, or send fewer lookups per"
+            " request"
         )
 
 

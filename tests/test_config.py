@@ -118,6 +118,8 @@ def test_no_path_means_memory(tmp_path: Path) -> None:
         ("server", "default_timeout = nan", "default_timeout", "finite"),
         ("server", "default_timeout = inf", "default_timeout", "finite"),
         ("server", "max_timeout = inf", "max_timeout", "finite"),
+        ("server", "min_read_rate = 0", "min_read_rate", "positive"),
+        ("server", "max_read_lag = inf", "max_read_lag", "finite"),
         ("server", "grace = 0", "grace", "positive"),
         ("server", "grace = inf", "grace", "finite"),
         ("server", 'grace = "30 s"', "server.grace", "Expected `float`"),

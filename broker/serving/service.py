@@ -7,7 +7,7 @@ the way down: `CancelledError` is never swallowed.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -16,25 +16,32 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from broker.config import ServerConfig
+from broker.core.control.admission import Holding
 from broker.core.control.breaker import State
+from broker.core.control.stream_limits import ReaderPace, time_limits
 from broker.core.subjects.court import parse_court, reaches
-from broker.errors import BusyError, CallerError, DrainingError, InvalidRequestError, StalledError, Violation, origin
+from broker.errors import (
+    BusyError,
+    CallerError,
+    DrainingError,
+    InvalidRequestError,
+    SlowReaderError,
+    StreamTimeoutError,
+    Violation,
+    origin,
+)
 from broker.lanes.lane import LaneStatistics
 from broker.metrics.requests import RequestMetrics
-from broker.model import InstitutionSpec
+from broker.model import InstitutionSpec, Request
 from broker.serving import contract
 from broker.serving.pipeline import Pipeline
+from broker.serving.stream import ResponseStream
 from broker.v1 import investigation_pb2 as pb
 
 log = logging.getLogger(__name__)
 
 NAME = "broker.v1.InvestigationService"
 _DOMAIN = "broker.v1"
-# What is kept back of the caller's time, so that the stream ends properly before gRPC ends it: a share, since clocks
-# and networks are slower for those who allow more time, within bounds.
-_MARGIN_SHARE = 0.05
-_MARGIN_LEAST = 0.02  # s; two orders above what writing a last message takes
-_MARGIN_MOST = 0.5  # s
 # gRPC's metadata, which details travel in, is refused by clients beyond 8 KiB.
 _MOST_VIOLATIONS = 20
 _LONGEST_FIELD = 64
@@ -89,13 +96,12 @@ class InvestigationService:
         try:
             with self._pipeline.admission.enter(len(body)) as holding:
                 request, lookups = contract.read_request(body, max_lookups=self._config.max_lookups)
-                time_left, write = self._time_left(context), self._writer(context, began)
-                await self._pipeline.investigate(holding, request, lookups, time_left, write)
+                await self._stream(holding, request, lookups, context, began)
         except CallerError as error:
             code, details = _status(error)
             _set_status(context, code, str(error), details)
             return str(code.name)
-        except StalledError as error:
+        except (SlowReaderError, StreamTimeoutError) as error:
             _set_status(context, grpc.StatusCode.DEADLINE_EXCEEDED, str(error), [])
             return "DEADLINE_EXCEEDED"
         except Exception as error:  # noqa: BLE001 - the caller is told it was not their fault
@@ -106,29 +112,21 @@ class InvestigationService:
             return "INTERNAL"
         return "OK"
 
-    def _writer(self, context: Any, began: float) -> Callable[[bytes], Awaitable[None]]:
-        first = True
-
-        async def write(message: bytes) -> None:
-            nonlocal first
-            try:
-                async with asyncio.timeout(self._config.stall_timeout):
-                    await context.write(message)
-            except TimeoutError:
-                raise StalledError(self._config.stall_timeout) from None
-            if first:
-                first = False
-                self._meter.first_message(time.perf_counter() - began)
-
-        return write
-
-    def _time_left(self, context: Any) -> float:
-        """Seconds until the stream should have ended."""
-        left = context.time_remaining()
-        if left is None:
-            return self._config.default_timeout
-        left = min(left, self._config.max_timeout)
-        return float(left - min(max(left * _MARGIN_SHARE, _MARGIN_LEAST), _MARGIN_MOST))
+    async def _stream(
+        self, holding: Holding, request: Request, lookups: Sequence[bytes], context: Any, began: float
+    ) -> None:
+        """Writes the whole stream, within its limits."""
+        config = self._config
+        limits = time_limits(context.time_remaining(), default=config.default_timeout, longest=config.max_timeout)
+        pace = ReaderPace(min_rate=config.min_read_rate, max_lag=config.max_read_lag)
+        stream = ResponseStream(context, pace, self._meter, began=began)
+        try:
+            async with asyncio.timeout(limits.stream) as whole:
+                await self._pipeline.investigate(holding, request, lookups, limits.answers, stream.write)
+        except TimeoutError:
+            if not whole.expired():
+                raise
+            raise StreamTimeoutError(limits.stream) from None
 
     async def list_institutions(self, request: pb.ListInstitutionsRequest, context: Any) -> pb.ListInstitutionsResponse:
         """Lists the institutions a court can reach, or all."""

@@ -107,6 +107,6 @@ def test_a_stream_that_is_not_read_counts_what_was_sent_of_it(tmp_path: Path) ->
     on_stage(
         tmp_path,
         scenario,
-        server={"stall_timeout": 0.5},
+        server={"min_read_rate": 1e12, "max_read_lag": 0.5},
         grpc_options=[("grpc.http2.lookahead_bytes", 65_535), ("grpc.http2.bdp_probe", 0)],
     )

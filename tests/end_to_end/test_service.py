@@ -461,24 +461,6 @@ def test_at_the_deadline_what_is_open_is_timed_out_and_the_stream_ends_well(tmp_
     on_stage(tmp_path, play)
 
 
-@pytest.mark.parametrize("delivery", [pb.DELIVERY_COMPLETE, pb.DELIVERY_INCREMENTAL])
-def test_with_no_time_to_ask_anybody_the_cache_still_answers(tmp_path: Path, delivery: pb.Delivery) -> None:
-    lookups = sample(20)
-
-    async def main() -> None:
-        async with stage(tmp_path) as opened:
-            await opened.ask(asking(lookups[:10]))
-        # A broker that allows next to no time stands for a caller who does: gRPC itself would end such a call.
-        async with stage(tmp_path, server={"default_timeout": 1e-9}) as opened:
-            await opened.faults(hang=1)
-            said = await opened.ask(asking(lookups, delivery=delivery), seconds=None)
-            assert (said.outcomes()[TIMED_OUT], said.sources()["CACHE"]) == (40, 40)
-            assert check_truth(lookups, said) == 40
-            assert (await opened.stats())["inquiries"] == 0
-
-    run(main)
-
-
 def test_a_deadline_too_short_for_any_reply_leaves_nothing_behind(tmp_path: Path) -> None:
     """Around the shortest deadlines gRPC may end the call before the broker does, at any of its steps."""
     lookups = sample(3_000)
@@ -537,6 +519,15 @@ def test_a_call_goes_on_for_who_still_waits_when_the_one_who_asked_leaves(tmp_pa
     on_stage(tmp_path, play)
 
 
+async def a_long_stream(opened: Stage) -> pb.InvestigateRequest:
+    """A request for more than 20 MB of reports, all of them in the cache. Needs `max_lookups` of 20,000."""
+    lookups = sample(300)
+    known = await opened.ask(asking(lookups))
+    largest = max(known.reports, key=pb.Report.ByteSize)
+    assert 20_000 * largest.ByteSize() > 20_000_000
+    return asking([lookups[largest.position]._replace(ref=str(number)) for number in range(20_000)])
+
+
 def test_a_slow_reader_is_held_back(tmp_path: Path) -> None:
     """It takes one message and stops. The broker must stop planning, though all of it is in the cache."""
     lookups = sample(300)
@@ -569,35 +560,66 @@ def _said(report: pb.Report) -> list[tuple[str, int, list[asset_pb2.Asset]]]:
     return [(answer.institution_id, int(answer.outcome), list(answer.assets)) for answer in report.answers]
 
 
-def test_a_reader_that_takes_nothing_loses_its_place(tmp_path: Path) -> None:
-    lookups = sample(300)
+def cut_off(folder: Path, *, seconds: float | None, **server: Any) -> str:
+    """What the broker says of a long stream that is not read, once it has ended it; it must have let go of it then."""
+
+    async def main() -> str:
+        async with stage(folder, server={"max_lookups": 20_000}) as opened:
+            request = await a_long_stream(opened)
+        async with stage(folder, server={"max_lookups": 20_000, **server}) as opened:
+            call = opened.investigate(request, seconds=seconds)
+            while 'broker_requests_total{status="DEADLINE_EXCEEDED"} 1.0' not in await opened.metrics_text():
+                pass
+            assert await opened.metric("broker_requests_in_flight") == 0
+            with pytest.raises(grpc.aio.AioRpcError) as ended:
+                async for _ in call:
+                    pass
+            assert ended.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+            return str(ended.value.details())
+
+    return run(main)
+
+
+AT_ONCE = {"min_read_rate": 1e12}
+"""Reading is to take no time at all: whenever the broker waits, the reader falls behind."""
+AT_ANY_PACE = {"min_read_rate": 1.0, "max_read_lag": 1e6}
+
+
+def test_a_reader_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:
+    message = cut_off(tmp_path, seconds=None, **AT_ONCE, max_read_lag=0.5)
+    assert "read more slowly than 1e+12 bytes per second" in message
+
+
+def test_a_stream_without_a_deadline_ends_after_the_default_even_if_it_is_not_read(tmp_path: Path) -> None:
+    assert "did not end within 2 s" in cut_off(tmp_path, seconds=None, **AT_ANY_PACE, default_timeout=2.0)
+
+
+def test_a_stream_ends_after_the_longest_time_whatever_its_deadline(tmp_path: Path) -> None:
+    assert "did not end within 2 s" in cut_off(tmp_path, seconds=1_000, **AT_ANY_PACE, max_timeout=2.0)
+
+
+def test_a_reader_that_takes_each_message_just_in_time_is_cut_off_too(tmp_path: Path) -> None:
+    """A message each 0.15 s never keeps the broker waiting for 1 s; over the whole stream it is 3 s behind."""
 
     async def play(opened: Stage) -> None:
-        known = await opened.ask(asking(lookups))
-        largest = max(known.reports, key=pb.Report.ByteSize)
-        request = asking([lookups[largest.position]._replace(ref=str(number)) for number in range(20_000)])
-        call = opened.investigate(request, seconds=None)
-        stream = aiter(call)
-        await anext(stream)
-        while await opened.metric("broker_requests_in_flight"):  # nothing is read until its permits are free
-            pass
-        with pytest.raises(grpc.aio.AioRpcError) as ended:
-            async for _ in stream:
-                pass
-        assert ended.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        call = opened.investigate(await a_long_stream(opened), seconds=None)
 
-    on_stage(tmp_path, play, server={"max_lookups": 20_000, "stall_timeout": 0.5})
+        async def read() -> None:
+            async for _ in call:
+                await asyncio.sleep(0.15)  # how slow the reader is; a slower machine makes it only slower
+
+        with pytest.raises(grpc.aio.AioRpcError, match="read more slowly"):
+            await read()
+        await opened.is_idle()
+
+    on_stage(tmp_path, play, server={"max_lookups": 20_000, **AT_ONCE, "max_read_lag": 1.0})
 
 
 def test_a_reader_that_leaves_while_held_back_is_no_fault_of_the_broker(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    lookups = sample(300)
-
     async def play(opened: Stage) -> None:
-        known = await opened.ask(asking(lookups))
-        largest = max(known.reports, key=pb.Report.ByteSize)
-        request = asking([lookups[largest.position]._replace(ref=str(number)) for number in range(20_000)])
+        request = await a_long_stream(opened)
         call = opened.investigate(request, seconds=20)
         await anext(aiter(call))
         call.cancel()

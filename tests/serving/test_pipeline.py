@@ -46,8 +46,9 @@ def responses(
     institution: StubInstitution | None = None,
     peers: Peers = NO_PEERS,
     scheduler: FairScheduler | None = None,
+    seconds: float = 10.0,
 ) -> list[pb.InvestigateResponse]:
-    """All messages of one request's stream."""
+    """All messages of the stream of a request that has so many seconds."""
 
     async def main() -> list[pb.InvestigateResponse]:
         said: list[pb.InvestigateResponse] = []
@@ -59,7 +60,7 @@ def responses(
         async with opened as pipeline:
             read, encoded = contract.read_request(request.SerializeToString(), max_lookups=10_000)
             with pipeline.admission.enter(0) as holding:
-                await pipeline.investigate(holding, read, encoded, 10.0, write)
+                await pipeline.investigate(holding, read, encoded, seconds, write)
         return said
 
     return asyncio.run(main())
@@ -214,3 +215,16 @@ def test_what_a_colleague_says_last_is_passed_on() -> None:
     said = responses(message(ACCOUNTS[:50]), MemoryStore(lambda: OBSERVED_AT), peers=Terse())
     assert sorted(report.position for each in said for report in each.reports) == list(range(50))
     assert said[-1].summary.inquiries == 50
+
+
+@pytest.mark.parametrize("delivery", [pb.DELIVERY_COMPLETE, pb.DELIVERY_INCREMENTAL])
+def test_with_no_time_to_ask_anybody_the_cache_still_answers(delivery: pb.Delivery) -> None:
+    stub = StubInstitution(SPEC)
+    request = message([*ACCOUNTS[:10], *[f"6222999{n}" for n in range(10)]], delivery=delivery)
+    said = responses(request, filled_store(OBSERVED_AT + 60), institution=stub, seconds=-0.01)
+    by_position = {report.position: report.answers[0] for each in said for report in each.reports}
+    answers = [by_position[position] for position in range(20)]
+    assert [int(answer.source) for answer in answers] == [Source.CACHE] * 10 + [Source.BROKER] * 10
+    assert [int(answer.outcome) for answer in answers[10:]] == [Outcome.TIMED_OUT] * 10
+    assert not said[-1].summary.complete
+    assert not stub.questions
