@@ -20,6 +20,7 @@ from broker.core.control.admission import Holding
 from broker.core.control.breaker import State
 from broker.core.control.stream_limits import ReaderPace, time_limits
 from broker.core.subjects.court import parse_court, reaches
+from broker.core.subjects.request_id import loggable
 from broker.errors import (
     BusyError,
     CallerError,
@@ -93,22 +94,25 @@ class InvestigationService:
             self._meter.ended(status, time.perf_counter() - began)
 
     async def _investigate(self, body: bytes, context: Any, began: float) -> str:
+        name = "a request that was not read"
         try:
             with self._pipeline.admission.enter(len(body)) as holding:
                 request, lookups = contract.read_request(body, max_lookups=self._config.max_lookups)
+                name = f"request {loggable(request.request_id)}"
                 await self._stream(holding, request, lookups, context, began)
         except CallerError as error:
             code, details = _status(error)
             _set_status(context, code, str(error), details)
             return str(code.name)
         except (SlowReaderError, StreamTimeoutError) as error:
+            log.warning("%s: %s", name, error)
             _set_status(context, grpc.StatusCode.DEADLINE_EXCEEDED, str(error), [])
             return "DEADLINE_EXCEEDED"
         except Exception as error:  # noqa: BLE001 - the caller is told it was not their fault
             if context.cancelled():  # a write was in progress when the caller left
                 return "CANCELLED"
-            log.error("internal error: %s", origin(error))
-            _set_status(context, grpc.StatusCode.INTERNAL, "the broker failed; its log says where", [])
+            log.error("%s: internal error: %s", name, origin(error))
+            _set_status(context, grpc.StatusCode.INTERNAL, f"the broker failed; its log says where, at {name}", [])
             return "INTERNAL"
         return "OK"
 

@@ -1,18 +1,22 @@
-"""What refusing a request costs: no more is read of it than it takes to know that it is refused."""
+"""The service around a request: what a refusal costs, and what the log and the caller are told of a failure."""
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 import grpc
 import pytest
 
 from broker.config import ServerConfig
 from broker.core.control.admission import Admission
+from broker.core.subjects.request_id import loggable
+from broker.institutions.stub import OBSERVED_AT
 from broker.model import Priority
 from broker.serving import contract, lookups
 from broker.serving.service import InvestigationService
+from broker.store.memory import MemoryStore
 from tests.serving.parts import ACCOUNTS, Call, message, open_pipeline, roomy
 
 MAX_LOOKUPS = 2_500
@@ -38,17 +42,17 @@ class Read:
         monkeypatch.setattr(lookups, "read_lookups", counted_lookups)
 
 
-def answer(body: bytes, admission: Admission) -> Call:
+def answer(body: bytes, admission: Admission | None = None, *, call: Call | None = None, **parts: Any) -> Call:
     """The end of a call."""
-    call = Call()
+    ended = call or Call()
+    config = ServerConfig(max_lookups=MAX_LOOKUPS, min_read_rate=1e12, max_read_lag=0.01)
 
     async def main() -> None:
-        async with open_pipeline(admission=admission) as pipeline:
-            service = InvestigationService(pipeline, ServerConfig(max_lookups=MAX_LOOKUPS), pipeline.meter)
-            await service.investigate(body, call)
+        async with open_pipeline(admission=admission, **parts) as pipeline:
+            await InvestigationService(pipeline, config, pipeline.meter).investigate(body, ended)
 
     asyncio.run(main())
-    return call
+    return ended
 
 
 def full_of_inquiries(admission: Admission, stack: ExitStack) -> None:
@@ -127,3 +131,69 @@ def test_lookups_come_as_they_were_sent() -> None:
     _, encoded = contract.read_request(BODY, max_lookups=MAX_LOOKUPS)
     assert list(encoded) == [lookup.SerializeToString() for lookup in message(ACCOUNTS).lookups]
     assert encoded[10:20] == list(encoded)[10:20]
+
+
+# --- what is told of a failure ----------------------------------------------------------------------------------------
+
+
+class Broken(MemoryStore):
+    """A store that fails with a subject's number in its error."""
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        raise ValueError(ACCOUNTS[0], keys)
+
+
+class Unread(Call):
+    """A call whose reader takes nothing."""
+
+    async def write(self, body: bytes) -> None:
+        await asyncio.Event().wait()
+        self.messages.append(body)
+
+
+REQUEST_IDS = {
+    "court-7/2026": "court-7/2026",
+    "11010519491231002X": loggable("11010519491231002X"),
+    "张三": loggable("张三"),
+    "x\nERROR forged": loggable("x\nERROR forged"),
+}
+
+
+@pytest.mark.parametrize("request_id", REQUEST_IDS)
+def test_log_and_caller_are_told_which_request_failed(caplog: pytest.LogCaptureFixture, request_id: str) -> None:
+    body = message(ACCOUNTS[:3], request_id=request_id).SerializeToString()
+    shown = REQUEST_IDS[request_id]
+
+    failed = answer(body, store=Broken(lambda: OBSERVED_AT))
+    assert failed.code is grpc.StatusCode.INTERNAL
+    assert failed.details == f"the broker failed; its log says where, at request {shown}"
+
+    slow = answer(body, call=Unread())
+    assert slow.code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+    internal, too_slow = (record.getMessage() for record in caplog.records)
+    assert internal.startswith(f"request {shown}: internal error: ValueError at ")
+    assert too_slow.startswith(f"request {shown}: the stream was read more slowly than ")
+    logged = caplog.text
+    assert (request_id in logged) is (request_id == shown)
+    assert ACCOUNTS[0] not in logged
+
+
+def test_a_request_without_an_id_gets_one_that_log_and_caller_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    failed = answer(message(ACCOUNTS[:3]).SerializeToString(), store=Broken(lambda: OBSERVED_AT))
+    (record,) = caplog.records
+    given = record.getMessage().split()[1].rstrip(":")
+    assert len(given) == 32
+    assert failed.details.endswith(given)
+
+
+def test_a_failure_before_the_request_is_read_is_told_too(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError
+
+    monkeypatch.setattr(contract, "read_request", fail)
+    assert answer(BODY).code is grpc.StatusCode.INTERNAL
+    (record,) = caplog.records
+    assert record.getMessage().startswith("a request that was not read: internal error: ValueError at ")
