@@ -1,9 +1,9 @@
-# Broker and mock institutions in one image; which of them runs is the command's choice.
+# Broker and mock institutions in one image. The command decides which of them runs.
 #
 #   docker build -t broker .
-#   docker compose -f deploy/compose.yaml up     # broker and mocks, as in `make serve`
+#   docker compose -f deploy/compose.yaml up     # broker and mocks, like `make serve`
 
-# --- build: a virtual environment with exactly the locked packages --------------------------------------------------
+# --- build: a virtual environment with the locked packages --------------------------------------------------
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
 RUN python -m venv /opt/broker
@@ -22,11 +22,11 @@ RUN groupadd --gid 10001 broker \
 COPY --from=build /opt/broker /opt/broker
 ENV PATH=/opt/broker/bin:$PATH \
     PYTHONUNBUFFERED=1
-# By number, so that an orchestrator can see that it is not root.
+# A numeric id lets an orchestrator verify that the user is not root.
 USER 10001:10001
 WORKDIR /var/lib/broker
 VOLUME /var/lib/broker
 EXPOSE 50051 9464
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["broker", "health"]
-# SIGTERM, Docker's own, lets requests under way finish.
+# Docker stops the container with SIGTERM, which lets requests in progress finish.
 CMD ["broker", "serve", "--listen", "0.0.0.0:50051", "--metrics", "0.0.0.0:9464"]

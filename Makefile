@@ -1,4 +1,4 @@
-# Every target sets up what it needs. `make help` lists them.
+# Every target sets up what it needs. `make help` lists the targets.
 PYTHON ?= $(shell sh scripts/python)
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -12,10 +12,10 @@ PROTO_INCLUDE = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-system: ## install the only system package needed: python3's venv module (Debian, needs root)
+system: ## install python3-venv, the only system package that is needed (Debian, as root)
 	apt-get update -qq && apt-get install -y -qq python3-venv
 
-baselines-system: ## install what only bench-baselines needs: Varnish, Redis, wrk (Debian, needs root)
+baselines-system: ## install Varnish, Redis and wrk, which only bench-baselines needs (Debian, as root)
 	apt-get update -qq && apt-get install -y -qq --no-install-recommends varnish redis-server wrk
 
 $(VENV)/bin/python:
@@ -29,13 +29,13 @@ $(READY): locks/dev.txt pyproject.toml | $(VENV)/bin/python
 	} > $(VENV)/setup.log 2>&1 || { cat $(VENV)/setup.log; exit 1; }
 	@touch $(READY)
 
-demo: $(READY) ## mock institutions, a broker, courts of four levels; about ten seconds
+demo: $(READY) ## mock institutions, a broker and courts of four levels; takes about ten seconds
 	@$(BIN)/broker demo
 
-test: $(READY) ## the whole test suite, under three minutes
+test: $(READY) ## the whole test suite
 	$(BIN)/python -m pytest
 
-check: $(READY) ## formatting, lint, types, contracts, generated code, Dockerfile
+check: $(READY) ## formatting, linting, types, contracts, generated code, Dockerfile
 	@BIN=$(BIN) sh scripts/check
 
 bench: $(READY) ## the short benchmarks, under ten minutes
@@ -54,17 +54,17 @@ bench-baselines: $(READY) ## compare with Varnish, Redis and a straightforward b
 bench-replay: $(READY) ## the national workload, 195 million inquiries in var/replay; resumes where it stopped
 	$(BIN)/python -m benchmarks.replay --inquiries 195_000_000 --folder var/replay
 
-serve: $(READY) ## mocks and a broker on their default ports, until Ctrl-C
+serve: $(READY) ## mock institutions and a broker on their default ports, until Ctrl-C
 	@$(BIN)/broker demo --serve
 
-loadtest: $(READY) ## Locust, headless, one minute, against a broker it starts
+loadtest: $(READY) ## run Locust for a minute, against a broker that it starts
 	$(BIN)/python -m loadtest
 
 proto: $(READY) ## generate broker/v1 from proto/
 	$(BIN)/python -m grpc_tools.protoc -I proto -I $(PROTO_INCLUDE) --python_out=. --pyi_out=. $(PROTOS)
 	$(BIN)/python -m grpc_tools.protoc -I proto -I $(PROTO_INCLUDE) --grpc_python_out=. proto/broker/v1/investigation.proto
 
-lock: $(READY) ## resolve locks/ anew from pyproject.toml
+lock: $(READY) ## update locks/ from pyproject.toml
 	$(BIN)/pip-compile -q --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras \
 		--generate-hashes --allow-unsafe --extra dev -o locks/dev.txt pyproject.toml
 	$(BIN)/pip-compile -q --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras \

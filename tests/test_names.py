@@ -43,6 +43,8 @@ REPLACED = (
     Word(r"logbooks?", "checkpoint"),
     Word(r"sittings?", "replay session, or run"),
     Word(r"stages?|scenes?", "testbed"),
+    Word(r"layers?", "memtable", within=("broker/store/",)),
+    Word(r"posts?", "worker slot", within=("broker/runtime/supervis", "broker/runtime/worker")),
 )
 
 EXCEPTIONS = {
@@ -54,7 +56,7 @@ UNREVISED = {"docs/design.md"}
 """Files that are being rewritten."""
 
 FOLDERS = ("benchmarks", "broker", "deploy", "docs", "loadtest", "mock_institutions", "proto", "scripts")
-FILES = ("CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "README.md")
+FILES = ("CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "Makefile", "README.md")
 READ = {".lua", ".md", ".proto", ".py", ".sh", ".toml", ".yaml", ""}
 GENERATED = ROOT / "broker" / "v1"
 

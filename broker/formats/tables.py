@@ -132,9 +132,17 @@ def totals_line(totals: Totals) -> str:
     """The totals in one line."""
     outcomes = ", ".join(f"{totals.outcomes[one]:,} {one.name}" for one in Outcome if one in totals.outcomes)
     sources = ", ".join(f"{totals.sources[one]:,} {one.name.lower()}" for one in Source if one in totals.sources)
-    line = f"{totals.lookups:,} lookups, {totals.inquiries:,} inquiries: {outcomes or 'no answers'}"
+    lookups, inquiries = (
+        _counted(totals.lookups, "lookup", "lookups"),
+        _counted(totals.inquiries, "inquiry", "inquiries"),
+    )
+    line = f"{lookups}, {inquiries}: {outcomes or 'no answers'}"
     if sources:
         line += f" (from: {sources})"
     if totals.unavailable:
         line += f"; incomplete at {', '.join(sorted(totals.unavailable))}"
     return line
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"

@@ -100,7 +100,7 @@ def test_a_single_property_lookup_shows_the_holders(broker: Broker, things: Line
     result = investigate(broker, "--type", thing["type"].lower().replace("_", "-"), "--number", thing["number"])
     assert result.exit_code == 0
     assert "held by" in result.stdout
-    assert "1 lookups, 1 inquiries: 1 FOUND" in result.stdout
+    assert "1 lookup, 1 inquiry: 1 FOUND" in result.stdout
 
 
 def test_institutions_and_kinds_can_be_selected(broker: Broker, people: Lines) -> None:
