@@ -1,6 +1,7 @@
-"""One batch of lookups, and what is still open of it. Pure: knows neither gRPC nor time.
+"""The open lookups of one batch: those without a final report. Pure: it uses neither gRPC nor time.
 
-What a broken stream had already said is not said again: see `core.planning.resume`.
+After a stream broke, only open lookups are sent again, and answers that the caller already has are removed from the
+reports of the next call (`core.planning.resume`).
 """
 
 from collections.abc import Sequence
@@ -11,12 +12,12 @@ from broker.v1 import investigation_pb2 as pb
 
 
 class OpenLookups:
-    """State: the open lookups, which of them the current call asks about, and what has been passed on about them."""
+    """State: the open lookups, those sent in the current call, and the answers that the caller already has."""
 
     __slots__ = ("_asked", "_open", "_resumption", "_start")
 
     def __init__(self, start: int, lookups: Sequence[pb.Lookup]) -> None:
-        """`start`: position of the first lookup in the investigation."""
+        """`start` is the position of the first lookup in the investigation."""
         self._start = start
         self._open = dict(enumerate(lookups))
         self._asked: list[int] = []
@@ -24,21 +25,21 @@ class OpenLookups:
 
     @property
     def open(self) -> int:
-        """Lookups without a final report."""
+        """The number of lookups without a final report."""
         return len(self._open)
 
     def ask(self) -> list[pb.Lookup]:
-        """The lookups to ask about now, for a new call."""
+        """The lookups to send in a new call."""
         self._asked = list(self._open)
         return list(self._open.values())
 
     def take(self, report: pb.Report) -> pb.Report:
-        """Turns a report of the current call into one of the investigation, in place.
+        """Converts a report of the current call to a report of the investigation, in place.
 
-        Raises `BrokerUnavailableError` if it is on a lookup that is not open: nothing in this stream can be trusted.
+        Raises `BrokerUnavailableError` if its lookup is not open, since then nothing in this stream can be trusted.
         """
         if report.position >= len(self._asked) or (index := self._asked[report.position]) not in self._open:
-            raise BrokerUnavailableError("the broker reported on a lookup it was not asked about", "DATA_LOSS")
+            raise BrokerUnavailableError("the broker reported on a lookup that was not open", "DATA_LOSS")
         report.position = index
         self._resumption.take(report)
         if report.final:

@@ -178,7 +178,7 @@ class JsonDialect:
             raise BadReplyError(msg) from None
         check_request(reply.request_id, question, replies=len(reply.replies))
         statements = _ReplyReader(ReplyChecker(question, kind=kind, now=now)).read(reply.replies)
-        return arrange([said.item for said in reply.replies], statements, question)
+        return arrange([element.item for element in reply.replies], statements, question)
 
 
 def _seconds(moment: str) -> int:
@@ -218,32 +218,32 @@ class _ReplyReader:
 
     def read(self, replies: Sequence[_InquiryReply]) -> list[Statement]:
         statements, nothing = self._statements, self._nothing
-        for said in replies:
-            if said.outcome == "NOT_FOUND" and not said.assets and said.problem is None:
-                statement = nothing.get(said.observed_at)
+        for element in replies:
+            if element.outcome == "NOT_FOUND" and not element.assets and element.problem is None:
+                statement = nothing.get(element.observed_at)
                 if statement is None:
-                    statement = nothing[said.observed_at] = self._read(said)
+                    statement = nothing[element.observed_at] = self._read(element)
             else:
-                statement = self._read(said)
+                statement = self._read(element)
             statements.append(statement)
         self._write()
         return statements
 
-    def _read(self, said: _InquiryReply) -> Statement:
+    def _read(self, element: _InquiryReply) -> Statement:
         try:
-            observed_at = self._moment(said.observed_at)
-            assets = _assets(said.assets) if said.assets else []
-            if said.problem is None and said.outcome == "NOT_FOUND" and not assets:
+            observed_at = self._moment(element.observed_at)
+            assets = _assets(element.assets) if element.assets else []
+            if element.problem is None and element.outcome == "NOT_FOUND" and not assets:
                 return self._checker.not_found(observed_at)
-            if said.problem is None and said.outcome == "FOUND":
-                if self._checker.concern_subject(said.item, assets, _facts):
-                    self._wait(observed_at, assets, len(said.assets))
+            if element.problem is None and element.outcome == "FOUND":
+                if self._checker.concern_subject(element.item, assets, _facts):
+                    self._wait(observed_at, assets, len(element.assets))
                 return unusable()  # a placeholder until the assets are encoded
             if assets:
                 return unusable()
-            given = said.problem or _Problem()
+            given = element.problem or _Problem()
             problem = Problem(given.reason, given.field, given.message)
-            return self._checker.refusal(_OUTCOMES[said.outcome], observed_at, problem)
+            return self._checker.refusal(_OUTCOMES[element.outcome], observed_at, problem)
         except _UNUSABLE:
             return unusable()
 

@@ -89,8 +89,8 @@ def _read(
     for index in [index for index, statement in enumerate(statements) if statement is unread]:
         statement = known.found(index, rests[index])
         if statement is None:
-            said = reply.replies[index]
-            items[index], statement = said.item, _statement(said, checker)
+            element = reply.replies[index]
+            items[index], statement = element.item, _statement(element, checker)
         statements[index] = statement
     return items, statements
 
@@ -154,30 +154,30 @@ def _are_held(data: bytes, at: int, subject: Subject, details: int) -> bool:
     return True
 
 
-def _statement(said: institution_pb2.InquiryReply, checker: ReplyChecker) -> Statement:
+def _statement(element: institution_pb2.InquiryReply, checker: ReplyChecker) -> Statement:
     """The statement of an item."""
-    observed_at = _moment(said)
-    has_problem = said.HasField("problem")
-    if said.outcome == inquiry_pb2.OUTCOME_NOT_FOUND and not has_problem and not said.assets:
+    observed_at = _moment(element)
+    has_problem = element.HasField("problem")
+    if element.outcome == inquiry_pb2.OUTCOME_NOT_FOUND and not has_problem and not element.assets:
         return checker.not_found(observed_at)
-    if said.outcome == inquiry_pb2.OUTCOME_FOUND and not has_problem:
-        concerned = checker.concern_subject(said.item, said.assets, _facts)
-        return checker.found(observed_at, _assets(said)) if concerned else unusable()
-    if said.assets:
+    if element.outcome == inquiry_pb2.OUTCOME_FOUND and not has_problem:
+        concerned = checker.concern_subject(element.item, element.assets, _facts)
+        return checker.found(observed_at, _assets(element)) if concerned else unusable()
+    if element.assets:
         return unusable()
-    problem = Problem(said.problem.reason, said.problem.field, said.problem.message)
-    return checker.refusal(int(said.outcome), observed_at, problem)
+    problem = Problem(element.problem.reason, element.problem.field, element.problem.message)
+    return checker.refusal(int(element.outcome), observed_at, problem)
 
 
-def _moment(said: institution_pb2.InquiryReply) -> int | None:
-    return said.observed_at.seconds if said.HasField("observed_at") else None
+def _moment(element: institution_pb2.InquiryReply) -> int | None:
+    return element.observed_at.seconds if element.HasField("observed_at") else None
 
 
-def _assets(said: institution_pb2.InquiryReply) -> bytes:
+def _assets(element: institution_pb2.InquiryReply) -> bytes:
     """The encoded assets of an item. Clears its other fields."""
     for field in ("item", "outcome", "observed_at"):
-        said.ClearField(field)
-    return said.SerializeToString()
+        element.ClearField(field)
+    return element.SerializeToString()
 
 
 _holder: Callable[[asset_pb2.Holder], Holder] = attrgetter("document_type", "document_number", "name")

@@ -26,8 +26,8 @@ Behaviour = Callable[[Question], Awaitable[Reply]]
 OBSERVED_AT = 1_750_000_000
 """The default time of observation: a fixed time in 2025, so that replies are reproducible."""
 
-_MISSING = Problem("NO_ANSWER", "", "the stub was told to leave out this inquiry")
-_REFUSED = Problem("REFUSED_BY_STUB", "", "the stub was told to refuse this inquiry")
+_MISSING = Problem("NO_ANSWER", "", "the stub is configured to leave out this inquiry")
+_REFUSED = Problem("REFUSED_BY_STUB", "", "the stub is configured to refuse this inquiry")
 
 
 _SPEC = InstitutionSpec(
@@ -56,8 +56,8 @@ def content(outcome: Outcome, assets: Iterable[asset_pb2.Asset] = (), *, observe
     if outcome is Outcome.UNAVAILABLE:
         return encoding.content(outcome, problem=_MISSING)
     problem = _REFUSED if outcome in (Outcome.REFUSED, Outcome.INVALID) else None
-    said = encoding.content(outcome, observed_at=observed_at, problem=problem)
-    return said + investigation_pb2.Answer(assets=assets).SerializeToString()
+    head = encoding.content(outcome, observed_at=observed_at, problem=problem)
+    return head + investigation_pb2.Answer(assets=assets).SerializeToString()
 
 
 def says(outcome_of: Callable[[Subject], Outcome], *, observed_at: int = OBSERVED_AT) -> Behaviour:

@@ -1,17 +1,17 @@
-"""What a broken stream had already said: a lookup's reports begun by one stream and finished by another.
+"""Resumes after a broken stream: the reports of a lookup begin in one stream and end in another.
 
 Rules
 
-1. A lookup is told by its position, never by its ref, since refs may repeat.
-2. Only lookups without a final report are asked about again.
-3. Of one institution's answers to one lookup, the first stands. Delivered in increments, some answers of an unfinished
-   lookup were passed on already; they are taken out of what the second stream says about it.
-4. A lookup is complete if every answer passed on is conclusive, whichever stream brought it.
+1. A lookup is identified by its position, not by its ref, because several lookups may have the same ref.
+2. Only lookups without a final report are sent again.
+3. Of an institution's answers to one lookup, the first one counts. With incremental delivery, some answers to an
+   unfinished lookup have been passed on already; they are removed from the reports of the second stream.
+4. A lookup is complete if all answers that were passed on are conclusive, from whichever stream they came.
 
-Example, one lookup in increments:
+Example, one lookup with incremental delivery:
 
     first stream    position 0: bank FOUND                                    then it breaks
-    second stream   position 0: bank FOUND, vehicle NOT_FOUND, final          from the start again
+    second stream   position 0: bank FOUND, vehicle NOT_FOUND, final          starts from the beginning
     passed on       position 0: bank FOUND │ vehicle NOT_FOUND, final, complete
 """
 
@@ -22,39 +22,39 @@ _CONCLUSIVE: frozenset[int] = CONCLUSIVE
 
 
 class Resumption:
-    """State: the outcomes passed on about unfinished lookups, by institution; the lookups that are finished."""
+    """State: the outcomes passed on for unfinished lookups, by institution; and the finished lookups."""
 
     __slots__ = ("_outcomes", "complete", "finished")
 
     def __init__(self) -> None:
         self._outcomes: dict[int, dict[str, int]] = {}
         self.finished: set[int] = set()
-        """Positions that have had their final report."""
+        """The positions of lookups with a final report."""
         self.complete = True
         """Whether every finished lookup is complete."""
 
     def take(self, report: pb.Report) -> bool:
-        """Takes out of a report, in place, what was passed on before. Returns whether anything of it is left.
+        """Removes answers that were passed on before from a report, in place. Returns whether to pass on the report.
 
-        Raises `ValueError` if its lookup is finished: nothing more can be said about that.
+        Raises `ValueError` if its lookup is finished.
         """
         if report.position in self.finished:
-            msg = "a lookup is reported on that has had its final report"
+            msg = "a report about a lookup that already has its final report"
             raise ValueError(msg)
         if not report.final or report.position in self._outcomes:
-            self._sift(report)
+            self._remove_repeated(report)
         if report.final:
             self._outcomes.pop(report.position, None)
             self.finished.add(report.position)
             self.complete &= report.complete
         return bool(report.final or report.answers)
 
-    def _sift(self, report: pb.Report) -> None:
+    def _remove_repeated(self, report: pb.Report) -> None:
         outcomes = self._outcomes.setdefault(report.position, {})
-        fresh = [answer for answer in report.answers if answer.institution_id not in outcomes]
-        outcomes.update((answer.institution_id, answer.outcome) for answer in fresh)
-        if len(fresh) < len(report.answers):
+        new = [answer for answer in report.answers if answer.institution_id not in outcomes]
+        outcomes.update((answer.institution_id, answer.outcome) for answer in new)
+        if len(new) < len(report.answers):
             del report.answers[:]
-            report.answers.extend(fresh)
+            report.answers.extend(new)
         if report.final:
             report.complete = _CONCLUSIVE.issuperset(outcomes.values())
