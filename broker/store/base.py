@@ -16,6 +16,9 @@ from typing import Protocol
 
 from broker.core.wire.record import Entry
 
+CLOSE_TIMEOUT = 10.0
+"""Seconds that a store may take to close: less than a worker is given to stop."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statements:
@@ -59,7 +62,7 @@ class StoreStatistics:
     """On disk or in memory."""
     bytes_limit: int
     pending: int
-    """Subjects with answers not yet committed."""
+    """Subjects with answers not yet committed; one that is asked about twice within moments may count twice."""
     hits: int
     """Subjects found when read."""
     misses: int
@@ -72,7 +75,7 @@ class StoreStatistics:
     damaged: int
     """Records that could not be read back and were treated as absent."""
     healthy: bool
-    """False while answers are being dropped."""
+    """False while answers are being dropped, or kept waiting for another process."""
 
 
 class Store(Protocol):
@@ -84,11 +87,17 @@ class Store(Protocol):
     def put_many(self, statements: Statements) -> None:
         """Adds answers. Returns at once; writing happens elsewhere."""
 
-    def flush(self) -> None:
-        """Blocks until everything put so far is committed."""
+    def flush(self) -> bool:
+        """Blocks until everything put so far is committed, and returns True.
+
+        Returns False as soon as some of it was dropped, or could not be committed yet and is still tried.
+        """
 
     def statistics(self) -> StoreStatistics:
         """What a metric or a test wants to know."""
 
-    def close(self) -> None:
-        """Commits what is pending and lets go of everything. Further calls are errors."""
+    def close(self, timeout: float = CLOSE_TIMEOUT) -> None:
+        """Commits what is pending, for `timeout` seconds at most, and lets go of everything. Further calls are errors.
+
+        How many answers were left is logged.
+        """

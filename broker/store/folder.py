@@ -26,6 +26,9 @@ _FIRST_PAUSE = 0.0002  # s between the first two attempts to take the lock, doub
 LONGEST_PAUSE = 0.004  # s; whoever takes the lock again and again leaves it alone for longer than this in between
 _LOCKS = Path("/proc/locks")
 
+LockWait = Callable[[float], object]
+"""Waits for some seconds; returns something true to give up what is waited for."""
+
 
 class LockedError(StoreError):
     """Another process held the lock for as long as there was patience to wait."""
@@ -44,7 +47,7 @@ class Folder:
         os.close(self._descriptor)
 
     @contextmanager
-    def exclusive(self, *, patience: float = PATIENCE, pause: Callable[[float], object] = time.sleep) -> Iterator[None]:
+    def exclusive(self, *, patience: float, pause: Callable[[float], object] = time.sleep) -> Iterator[None]:
         """The lock, waited for during `patience` seconds. Raises `LockedError`.
 
         `pause` waits for some seconds between two attempts, and returns something true to give up.

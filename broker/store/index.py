@@ -92,10 +92,9 @@ class Index:
         """Makes sure that the table about to be changed is the one of that name and can be trusted, or begins anew.
 
         Comes before anything below. `last` is the log's last block: a table cannot cover more. Returns whether it had
-        to change tables. Raises `OSError` if a new one cannot be begun.
+        to begin anew. Raises `OSError` if that fails.
         """
-        is_another = not self._own.is_at(self._path)
-        if is_another:
+        if not self._own.is_at(self._path):
             try:
                 self._table = self._own = Table(self._path, self._identity)
             except (OSError, ValueError):
@@ -106,7 +105,7 @@ class Index:
             self._begin_again()
             return True
         self._head = head
-        return is_another
+        return False
 
     @property
     def covered(self) -> int:

@@ -11,17 +11,16 @@ The file holds two databases: `records`, the log (store.log), and `meta` with
     epoch    counted up durably at each opening; half of every nonce (store.cipher)
 """
 
-import math
 import os
 import subprocess
-from contextlib import AbstractContextManager
+import time
 from pathlib import Path
 
 import lmdb
 
 from broker.errors import StoreError
 from broker.store.cipher import Cipher, derive
-from broker.store.folder import Folder
+from broker.store.folder import Folder, LockWait
 from broker.store.index import Index
 from broker.store.lmdb_check import DAMAGE, ENGINE, MAX_READERS, command, is_begun, read_metas
 from broker.store.lmdb_pages import DamageError
@@ -31,6 +30,7 @@ _CHECK = b"property investigation broker: answers"
 # Room kept for deleting, which copies the pages of the tree it takes something from.
 _KEPT_SHARE = 1 / 32
 _KEPT_LEAST = 1 << 20  # bytes
+_OPEN_PATIENCE = 30.0  # s to wait for the lock: somebody may be reading a file that was cut short, or growing the index
 
 
 class _UnusableError(Exception):
@@ -38,67 +38,37 @@ class _UnusableError(Exception):
 
 
 class StoreFile:
-    """An open LMDB environment that is known to be ours, and the index beside it."""
+    """An open LMDB environment that is known to be ours, and the index beside it.
 
-    def __init__(self, path: Path, *, master_key: bytes, map_size: int) -> None:
-        """Opens the cache in folder `path`, beginning it if need be.
+    State: the open folder; the environment and what belongs to it, until `close_file`.
+    """
 
-        Raises `StoreError` when the folder cannot be used at all.
+    def __init__(self, path: Path, *, master_key: bytes, map_size: int, pause: LockWait = time.sleep) -> None:
+        """Opens the cache in folder `path`; begins a new one if there is none, or none that can be used.
+
+        `pause` is for waiting for the folder's lock (`Folder.exclusive`). Raises `LockedError` if it cannot be had, and
+        `StoreError` when the folder cannot be used at all.
         """
         self.path = path
         self._master_key = master_key
         self._map_size = map_size
-        self._folder: Folder | None = None
-        self.is_open = False
-        self.open()
-
-    def close(self) -> None:
-        """Lets go of the file. May be called again."""
-        if self._folder is not None:
-            if self.is_open:
-                self.env.close()
-            self._folder.close()
-        self._folder, self.is_open = None, False
-
-    def open(self) -> None:
-        """Opens the file, beginning a new one if there is none, or none that can be used. Raises `StoreError`."""
-        self.close()
         try:
             try:
-                self._enter()
+                self._enter(pause)
             except (*DAMAGE, _UnusableError):  # it has been set aside
-                self._enter()
+                self._enter(pause)
         except (OSError, lmdb.Error, _UnusableError) as error:
-            self.close()
-            raise self._unusable(error) from error
+            msg = f"store {path}: {error}; check that the folder is writable and has room"
+            raise StoreError(msg) from error
 
-    def exclusive(self) -> AbstractContextManager[None]:
-        """The right to write, which one worker has at a time."""
-        return self._open_folder().exclusive(patience=math.inf)
+    def close(self) -> None:
+        """Lets go of the file."""
+        self.close_file()
+        self.folder.close()
 
-    def is_current(self) -> bool:
-        """Whether the open folder is still the one of that name."""
-        return self._open_folder().is_current()
-
-    def set_aside(self, reason: Exception) -> None:
-        """Closes the file, which proved damaged in use, and renames it. Raises `StoreError`; may be called again."""
-        if self.is_open:
-            self.env.close()
-            self.is_open = False
-        try:
-            with self.exclusive():
-                self._open_folder().set_aside(reason)
-        except OSError as error:
-            raise self._unusable(error) from error
-
-    def _open_folder(self) -> Folder:
-        if self._folder is None:
-            msg = f"store {self.path}: it could not be opened yet; check that the folder is writable and has room"
-            raise StoreError(msg)
-        return self._folder
-
-    def _unusable(self, error: Exception) -> StoreError:
-        return StoreError(f"store {self.path}: {error}; check that the folder is writable and has room")
+    def close_file(self) -> None:
+        """Lets go of the file, and keeps the folder. May be called again."""
+        self.env.close()
 
     def bytes_used(self) -> int:
         """Size of the part of the map in use, free pages within it included."""
@@ -110,21 +80,29 @@ class StoreFile:
         used = (pages["leaf_pages"] + pages["branch_pages"] + pages["overflow_pages"]) * pages["psize"]
         return bool(used > self._map_size - max(self._map_size * _KEPT_SHARE, _KEPT_LEAST))
 
-    def _enter(self) -> None:
+    def _enter(self, pause: LockWait) -> None:
         """Opens the folder and what is in it. Raises what is wrong with it, once it has been set aside for that."""
-        while not self.is_open:
+        is_open = False
+        while not is_open:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.close()
-            self._folder = Folder(self.path)
-            with self.exclusive():
-                if not self.is_current():  # it was set aside while we waited
-                    continue
-                try:
-                    self._open()
-                except (*DAMAGE, _UnusableError) as reason:
-                    self._folder.set_aside(reason)
-                    raise
-                self.is_open = True
+            self.folder = Folder(self.path)
+            try:
+                with self.folder.exclusive(patience=_OPEN_PATIENCE, pause=pause):
+                    is_open = self.folder.is_current()  # or it was set aside while we waited
+                    if is_open:
+                        self._open_or_set_aside()
+            except BaseException:
+                self.folder.close()
+                raise
+            if not is_open:
+                self.folder.close()
+
+    def _open_or_set_aside(self) -> None:
+        try:
+            self._open()
+        except (*DAMAGE, _UnusableError) as reason:
+            self.folder.set_aside(reason)
+            raise
 
     def _open(self) -> None:
         if is_begun(self.path):  # LMDB takes some wrong numbers in there for a lack of memory

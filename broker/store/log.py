@@ -13,6 +13,7 @@ a dead writer left undone of that, the next sweep finds again. The last block al
 and the index never covers more than there is.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
@@ -26,12 +27,15 @@ from broker.store.cipher import Buffer
 from broker.store.fair_lock import FairLock
 from broker.store.index_table import Locations, Tags, tags_of
 from broker.store.lmdb_file import StoreFile
-from broker.store.memtable import Memtable
+from broker.store.memtable import FrozenMemtable
+
+log = logging.getLogger(__name__)
 
 _SEGMENT = 10  # bits of a block's number below that of its segment: 1,024 blocks, some 10,000 records
 _SWEEP = 5_000  # records looked at in one sweep, at least, if there are as many to look at: some 2 ms
 _PACE = 3  # and for each record appended since the last one: a log left behind by others is soon gone round
 _AT_ONCE = 1_000  # subjects packed, or blocks taken into the index, in one step, for which a reader waits
+_CATCH_UP = 50_000  # blocks taken into the index in one turn, half a million records: some half a second
 _NAME = 8  # bytes of a block's number as LMDB's key, big-endian: in order of numbers
 
 
@@ -66,9 +70,9 @@ class Log:
                 records[index] = held
         return records
 
-    def commit(self, memtable: Memtable, now: int) -> None:
+    def commit(self, memtable: FrozenMemtable, now: int) -> None:
         """Adds a memtable's answers. Raises `lmdb.MapFullError` when no more may be added, and other `lmdb.Error`."""
-        index, subjects = self._file.index, memtable.subjects()
+        index, subjects = self._file.index, list(memtable.subjects)
         pointers: list[tuple[Tags, Locations]] = []
         with self._writing() as txn:
             if self._file.is_full(txn):
@@ -85,7 +89,7 @@ class Log:
         self._appended += len(subjects)
 
     def _append(
-        self, txn: lmdb.Transaction, number: int, memtable: Memtable, keys: Sequence[bytes], now: int
+        self, txn: lmdb.Transaction, number: int, memtable: FrozenMemtable, keys: Sequence[bytes], now: int
     ) -> tuple[Tags, Locations, int]:
         """Writes records of some of a memtable's subjects in blocks from `number` on. Returns where, and how many."""
         keys, records, expires = memtable.records(keys, self._held(txn, keys), now)
@@ -98,23 +102,24 @@ class Log:
     def catch_up(self) -> bool:
         """Takes into the index what was committed since it was last written. Raises `lmdb.Error`, `OSError`.
 
-        Returns whether the index had been replaced or lost.
+        Returns whether it has caught up: an index that was lost takes several turns, between which others may write.
         """
         index = self._file.index
         with self._reading() as txn:
             last = _last(txn)
-            is_another = index.ensure(last)
+            if index.ensure(last):
+                log.warning("store %s: its index is lost or damaged; it is made again", self._file.path)
             if last <= index.covered:
-                return is_another
+                return True
             cursor = txn.cursor()
             cursor.set_range(_names(np.array([index.covered + 1]))[0])
-            missed = cursor.iternext()
+            missed = islice(cursor.iternext(), _CATCH_UP)
             while part := list(islice(missed, _AT_ONCE)):
                 rows, places = _rows(part)
                 tags, latest = np.unique(rows["tag"][::-1], return_index=True)  # of a subject's records, the last
                 index.point(tags, places[::-1][latest])
                 index.cover(int.from_bytes(part[-1][0], "big"))
-        return is_another
+        return index.covered == last
 
     def sweep(self, now: int) -> None:
         """Removes what has expired or been replaced in the next segments that are due. Raises `lmdb.Error`.

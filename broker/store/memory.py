@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from broker.core.wire import encoding, record
 from broker.model import Source
-from broker.store.base import Statements, StoreStatistics
+from broker.store.base import CLOSE_TIMEOUT, Statements, StoreStatistics
 
 _SWEEP = 2  # records looked at for each one put: more than one, so that a store that grows is gone round as well
 
@@ -35,8 +35,9 @@ class MemoryStore:
         for key, entry, segment in zip(statements.keys, statements.entries(), cached, strict=True):
             self._records[key] = record.merge(self._records.get(key), [entry._replace(segment=segment)], now)
 
-    def flush(self) -> None:
+    def flush(self) -> bool:
         """See `Store`."""
+        return True
 
     def statistics(self) -> StoreStatistics:
         """See `Store`."""
@@ -55,7 +56,7 @@ class MemoryStore:
             healthy=True,
         )
 
-    def close(self) -> None:
+    def close(self, timeout: float = CLOSE_TIMEOUT) -> None:  # noqa: ARG002 - there is nothing to wait for
         """See `Store`."""
         self._records.clear()
 

@@ -3,13 +3,15 @@
 One memtable holds what was put in one stretch of time: for each institution its columns, as they came, and where in
 them each subject is. Putting costs a dictionary's update, and whole subjects are made into records column by column.
 
-Only its owner changes a memtable, and only by adding to it, columns first: others may read it meanwhile.
+Answers are put into one `Memtable`. When another takes its place, what is left of it is its view, a `FrozenMemtable`,
+which several threads may read, since nobody changes it any more.
 """
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from copy import copy
+from dataclasses import dataclass
 from itertools import repeat
 from typing import NamedTuple
 
@@ -78,9 +80,18 @@ class _InstitutionColumns:
 
     def without(self, keys: AbstractSet[bytes]) -> "_InstitutionColumns":
         """The same without these subjects."""
+        if keys.isdisjoint(self.rows):
+            return self
         rest = copy(self)
         rest.rows = {key: row for key, row in self.rows.items() if key not in keys}
         return rest
+
+    def copy(self) -> "_InstitutionColumns":
+        """The same, to be added to."""
+        twin = _InstitutionColumns()
+        twin.rows, twin.segments = dict(self.rows), list(self.segments)
+        twin.outcomes, twin.observed, twin.expires = self.outcomes[:], self.observed[:], self.expires[:]
+        return twin
 
     def entry(self, institution: bytes, key: bytes) -> Entry:
         """One answer, as it is kept: from the cache."""
@@ -93,48 +104,44 @@ class _InstitutionColumns:
         return np.fromiter(map(self.rows.get, keys, repeat(_ABSENT)), np.intp, len(keys))
 
 
-class Memtable:
-    """Answers by institution and subject."""
+@dataclass(frozen=True, slots=True)
+class FrozenMemtable:
+    """Answers by institution and subject, to which no more are added."""
 
-    def __init__(self) -> None:
-        self.size = 0
-        """Answers put."""
-        self.columns: dict[bytes, _InstitutionColumns] = {}
-        """By institution."""
-        self._subjects: dict[bytes, None] = {}  # in the order in which they came
+    columns: Mapping[bytes, _InstitutionColumns]
+    """By institution."""
+    subjects: Mapping[bytes, None]
+    """The keys of those of whom something was said, in the order in which they came."""
 
-    def __bool__(self) -> bool:
-        return bool(self.size)
+    @property
+    def size(self) -> int:
+        """How many answers."""
+        return sum(len(columns.rows) for columns in self.columns.values())
 
-    def put(self, statements: Statements) -> None:
-        """Adds answers."""
-        if statements.institution not in self.columns:
-            self.columns[statements.institution] = _InstitutionColumns()
-        self.columns[statements.institution].add(statements)
-        self._subjects.update(dict.fromkeys(statements.keys))
-        self.size += len(statements.keys)
+    def absorb(self, newer: Sequence["FrozenMemtable"]) -> tuple["FrozenMemtable", list["FrozenMemtable"]]:
+        """With what newer memtables hold about these subjects; and those memtables, without that."""
+        columns, rests = dict(self.columns), []
+        for memtable in newer:
+            for institution, theirs in memtable.columns.items():
+                both = self.subjects.keys() & theirs.rows.keys()
+                if both:
+                    merged = columns[institution].copy() if institution in columns else _InstitutionColumns()
+                    merged.add(theirs.pick(institution, list(both)))
+                    columns[institution] = merged
+            rests.append(memtable.without(self.subjects.keys()))
+        return FrozenMemtable(columns, self.subjects), rests
 
-    def absorb(self, newer: "Memtable") -> "Memtable":
-        """Takes over what a newer memtable holds about these subjects. Returns the rest; `newer` stays as it is."""
-        mine = set(self._subjects)
-        rest = Memtable()
-        rest._subjects = {key: None for key in newer._subjects if key not in mine}  # noqa: SLF001 - its own class
-        for institution, columns in newer.columns.items():
-            both = mine.intersection(columns.rows)
-            if both:
-                self.put(columns.pick(institution, list(both)))
-            if left := len(columns.rows) - len(both):
-                rest.columns[institution] = columns.without(both) if both else columns
-                rest.size += left
-        return rest
-
-    def subjects(self) -> list[bytes]:
-        """The keys of those of whom something was said, in the order in which they came."""
-        return list(self._subjects)
+    def without(self, keys: AbstractSet[bytes]) -> "FrozenMemtable":
+        """The same without these subjects."""
+        if keys.isdisjoint(self.subjects):
+            return self
+        columns = {institution: each.without(keys) for institution, each in self.columns.items()}
+        subjects = {key: None for key in self.subjects if key not in keys}
+        return FrozenMemtable({institution: each for institution, each in columns.items() if each.rows}, subjects)
 
     def lay_over(self, records: list[bytes | None], keys: Sequence[bytes], now: int) -> None:
         """Adds the memtable's answers to the records of these subjects."""
-        mine = self._subjects
+        mine = self.subjects
         for index in [index for index, key in enumerate(keys) if key in mine]:
             records[index] = record.merge(records[index], self._entries(keys[index]), now)
 
@@ -154,8 +161,7 @@ class Memtable:
         return result
 
     def _entries(self, key: bytes) -> list[Entry]:
-        held = tuple(self.columns.items())  # the owner of the memtable may be adding to it
-        return [columns.entry(institution, key) for institution, columns in held if key in columns.rows]
+        return [each.entry(institution, key) for institution, each in self.columns.items() if key in each.rows]
 
     def _packed(self, keys: list[bytes]) -> Iterator[Records]:
         """The records of subjects of whom nothing is held, for each set of institutions that answered together."""
@@ -169,6 +175,23 @@ class Memtable:
             whose = keys if len(subjects) == len(keys) else [keys[index] for index in subjects.tolist()]
             packed = record.pack_many(answers, Source.CACHE)
             yield Records(whose, [*packed], answers.expires.max(axis=1).tolist())
+
+
+class Memtable:
+    """Answers that are still coming. For the thread that puts them: it may read `view` as well."""
+
+    def __init__(self) -> None:
+        self._columns: dict[bytes, _InstitutionColumns] = {}
+        self._subjects: dict[bytes, None] = {}
+        self.view = FrozenMemtable(self._columns, self._subjects)
+        """What has been put so far. Frozen, in truth, once nothing more is put."""
+
+    def put(self, statements: Statements) -> None:
+        """Adds answers."""
+        if statements.institution not in self._columns:
+            self._columns[statements.institution] = _InstitutionColumns()
+        self._columns[statements.institution].add(statements)
+        self._subjects.update(dict.fromkeys(statements.keys))
 
 
 def _institution_id(item: tuple[bytes, _InstitutionColumns]) -> bytes:

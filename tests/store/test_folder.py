@@ -48,14 +48,14 @@ def test_a_wait_is_given_up_when_told(tmp_path: Path) -> None:
 def test_a_lock_let_go_while_somebody_waits_is_theirs(tmp_path: Path) -> None:
     holder = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(holder, fcntl.LOCK_EX)
-    with Folder(tmp_path).exclusive(pause=lambda _: fcntl.flock(holder, fcntl.LOCK_UN)):
+    with Folder(tmp_path).exclusive(patience=1e9, pause=lambda _: fcntl.flock(holder, fcntl.LOCK_UN)):
         pass
     os.close(holder)
 
 
 def test_the_lock_is_let_go_after_an_error(tmp_path: Path) -> None:
     folder, other = Folder(tmp_path), Folder(tmp_path)
-    with pytest.raises(ZeroDivisionError), folder.exclusive():
+    with pytest.raises(ZeroDivisionError), folder.exclusive(patience=0):
         1 / 0  # noqa: B018
     with other.exclusive(patience=0):
         pass

@@ -25,7 +25,9 @@ from broker.store import block
 from broker.store.base import Statements
 from broker.store.cipher import Cipher
 from broker.store.index_table import tags_of
+from broker.store.lmdb_file import StoreFile
 from broker.store.lmdb_store import LmdbStore
+from broker.store.log import Log
 
 NOW = 1_800_000_000
 MASTER = bytes(range(32))
@@ -98,6 +100,16 @@ def is_about(key: bytes, held: bytes) -> bool:
 def numbered(numbers: Iterable[int]) -> list[bytes]:
     """Keys spread over the file as real ones are."""
     return [blake2b(str(number).encode(), digest_size=16).digest() for number in numbers]
+
+
+def log_of(store: LmdbStore) -> Log:
+    assert store._disk._log is not None
+    return store._disk._log
+
+
+def file_of(store: LmdbStore) -> StoreFile:
+    assert store._disk._file is not None
+    return store._disk._file
 
 
 def set_aside(path: Path) -> list[Path]:
@@ -199,7 +211,7 @@ def test_readers_that_died_are_cleared_when_it_opens(path: Path, clock: Clock) -
         assert reader.stdout.readline() == "begun\n"
         reader.kill()
     with opened(path, clock) as store:
-        assert str(reader.pid) not in store._file.env.readers()
+        assert str(reader.pid) not in file_of(store).env.readers()
 
 
 # --- memory over disk -------------------------------------------------------------------------------------------------
@@ -227,7 +239,7 @@ def entries_of(store: LmdbStore, key: bytes) -> set[tuple[bytes, int]]:
 def wait_until_taken(store: LmdbStore) -> None:
     """Waits until the writer has made what was put its own. Bounded by the test's own patience."""
     patience = time.monotonic() + 10
-    while store.statistics().pending:
+    while store._writer._memtables.committing is None:
         assert time.monotonic() < patience
         os.sched_yield()
 
@@ -504,7 +516,7 @@ def test_damage_found_while_running_begins_a_new_file(
     with opened(path, clock) as store:
         store.put_many(statements([ALICE]))
         store.flush()
-        store._file.env = Damaged(store._file.env)  # type: ignore[assignment]
+        file_of(store).env = Damaged(file_of(store).env)  # type: ignore[assignment]
         assert store.statistics().records == 0  # whoever looks at metrics is told as well as can be
         assert store.get_many([ALICE, BOB]) == [None, None]
         store.put_many(statements([BOB]))
@@ -530,7 +542,7 @@ def test_a_damaged_file_that_cannot_be_set_aside_costs_hits_until_it_can(
         store.flush()
         with monkeypatch.context() as patched:
             patched.setattr(Path, "rename", refuse)
-            store._report(lmdb.CorruptedError("a page is broken"))
+            store._disk.report(lmdb.CorruptedError("a page is broken"))
             for number in range(3):
                 store.put_many(statements([BOB]))
                 store.flush()
@@ -560,7 +572,7 @@ def test_a_new_file_that_cannot_be_begun_is_begun_later(
         store.flush()
         with monkeypatch.context() as patched:
             patched.setattr(owner, step, refuse)
-            store._report(lmdb.CorruptedError("a page is broken"))
+            store._disk.report(lmdb.CorruptedError("a page is broken"))
             for _ in range(3):
                 store.put_many(statements([BOB]))
                 store.flush()
@@ -577,7 +589,7 @@ def test_an_operator_may_clear_away_a_damaged_file_by_hand(
 
     with opened(path, clock) as store, monkeypatch.context() as patched:
         patched.setattr(Path, "rename", refuse)
-        store._report(lmdb.CorruptedError("a page is broken"))
+        store._disk.report(lmdb.CorruptedError("a page is broken"))
         store.put_many(statements([ALICE]))
         store.flush()
         for file in path.iterdir():

@@ -13,7 +13,7 @@ from broker.store.cipher import Cipher
 from broker.store.index import Index
 from broker.store.index_table import tags_of
 from broker.store.lmdb_store import LmdbStore
-from tests.store.test_lmdb_store import BOB, Clock, is_about, numbered, opened, raw, set_aside, statements
+from tests.store.test_lmdb_store import BOB, Clock, file_of, is_about, numbered, opened, raw, set_aside, statements
 
 KEYS = numbered(range(3_000))
 
@@ -25,8 +25,8 @@ def path(tmp_path: Path) -> Path:
 
 def grow_index(path: Path, store: LmdbStore) -> None:
     """As another worker does that has more to write: this store's mapping is then of a file that has been replaced."""
-    with store._file.env.begin() as txn:
-        salt = txn.get(b"salt", b"", db=store._file.env.open_db(b"meta", txn=txn, create=False))
+    with file_of(store).env.begin() as txn:
+        salt = txn.get(b"salt", b"", db=file_of(store).env.open_db(b"meta", txn=txn, create=False))
     other = Index(path / "index", store=bytes(salt))
     size = other.size
     number = 0

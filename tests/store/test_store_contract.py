@@ -94,8 +94,14 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Itera
     opened.close()
 
 
+@pytest.fixture(params=[open_memory, open_lmdb], ids=["memory", "lmdb"])
+def open_any(request: pytest.FixtureRequest) -> Open:
+    opener: Open = request.param
+    return opener
+
+
 @pytest.fixture(params=["at once", "flushed"])
-def settle(request: pytest.FixtureRequest, store: Store) -> Callable[[], None]:
+def settle(request: pytest.FixtureRequest, store: Store) -> Callable[[], object]:
     """What is read must not depend on whether it is on disk yet."""
     return store.flush if request.param == "flushed" else lambda: None
 
@@ -115,13 +121,13 @@ def test_putting_nothing_changes_nothing(store: Store) -> None:
     assert store.statistics().records == 0
 
 
-def test_what_was_put_is_read(store: Store, settle: Callable[[], None]) -> None:
+def test_what_was_put_is_read(store: Store, settle: Callable[[], object]) -> None:
     put(store, BANK, ALICE)
     settle()
     assert get(store, ALICE) == [{entry(BANK)}]
 
 
-def test_reads_are_aligned_with_their_keys(store: Store, settle: Callable[[], None]) -> None:
+def test_reads_are_aligned_with_their_keys(store: Store, settle: Callable[[], object]) -> None:
     put(store, BANK, CAROL, observed=NOW - 3)
     put(store, BANK, ALICE, observed=NOW - 1)
     settle()
@@ -134,7 +140,7 @@ def test_reads_are_aligned_with_their_keys(store: Store, settle: Callable[[], No
     ]
 
 
-def test_answers_of_several_institutions_become_one_record(store: Store, settle: Callable[[], None]) -> None:
+def test_answers_of_several_institutions_become_one_record(store: Store, settle: Callable[[], object]) -> None:
     put(store, LAND, ALICE)
     settle()
     put(store, BANK, ALICE, BOB, outcome=Outcome.NOT_FOUND)
@@ -145,7 +151,7 @@ def test_answers_of_several_institutions_become_one_record(store: Store, settle:
 
 
 def test_a_record_reads_as_a_report_from_the_cache_in_order_of_institutions(
-    store: Store, settle: Callable[[], None]
+    store: Store, settle: Callable[[], object]
 ) -> None:
     for institution in (LAND, CARS, BANK):
         put(store, institution, ALICE)
@@ -172,7 +178,7 @@ def test_the_newer_answer_stays(store: Store, first: int, second: int, between: 
     assert get(store, ALICE) == expected
 
 
-def test_each_institutions_answer_expires_by_itself(store: Store, clock: Clock, settle: Callable[[], None]) -> None:
+def test_each_institutions_answer_expires_by_itself(store: Store, clock: Clock, settle: Callable[[], object]) -> None:
     put(store, BANK, ALICE, expires=NOW + 10)
     put(store, LAND, ALICE, expires=NOW + 100)
     settle()
@@ -188,7 +194,7 @@ def test_an_expired_answer_makes_room_even_for_an_older_one(store: Store, clock:
     assert get(store, ALICE, now=NOW + 20) == [{entry(BANK, observed=NOW - 5, expires=NOW + 100)}]
 
 
-def test_an_expired_answer_can_be_renewed(store: Store, clock: Clock, settle: Callable[[], None]) -> None:
+def test_an_expired_answer_can_be_renewed(store: Store, clock: Clock, settle: Callable[[], object]) -> None:
     put(store, BANK, ALICE, expires=NOW + 10)
     settle()
     clock.now = NOW + 20
@@ -198,7 +204,7 @@ def test_an_expired_answer_can_be_renewed(store: Store, clock: Clock, settle: Ca
 
 
 def test_an_expired_answer_does_not_take_the_others_with_it(
-    store: Store, clock: Clock, settle: Callable[[], None]
+    store: Store, clock: Clock, settle: Callable[[], object]
 ) -> None:
     put(store, BANK, ALICE, expires=NOW + 10)
     put(store, LAND, ALICE, expires=NOW + 100)
@@ -225,6 +231,19 @@ def test_expired_answers_leave_the_store_in_time(store: Store, clock: Clock) -> 
     assert get(store, ALICE, now=NOW + 100) == [{entry(LAND, expires=NOW + 1_000)}]
 
 
+def test_a_flush_says_that_all_is_committed(store: Store) -> None:
+    assert store.flush()
+    put(store, BANK, ALICE, BOB)
+    assert store.flush()
+    assert store.statistics().pending == 0
+
+
+def test_a_store_may_be_given_any_time_to_close(open_any: Open, tmp_path: Path, clock: Clock) -> None:
+    store = open_any(tmp_path, clock)
+    put(store, BANK, ALICE)
+    store.close(0.0)
+
+
 def test_statistics_tell_what_happened(store: Store) -> None:
     put(store, BANK, ALICE, BOB)
     put(store, LAND, ALICE)
@@ -237,7 +256,7 @@ def test_statistics_tell_what_happened(store: Store) -> None:
     assert 0 < statistics.bytes_used <= statistics.bytes_limit
 
 
-def test_many_subjects_at_once(store: Store, settle: Callable[[], None]) -> None:
+def test_many_subjects_at_once(store: Store, settle: Callable[[], object]) -> None:
     keys = [n.to_bytes(16, "little") for n in range(5_000)]  # little-endian: not in the order of the file
     put(store, BANK, *keys)
     put(store, LAND, *keys[::2])

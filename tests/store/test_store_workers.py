@@ -13,14 +13,14 @@ import pytest
 from broker.core.wire import record
 from broker.store.index import Index
 from broker.store.lmdb_store import LmdbStore
-from tests.store.test_lmdb_store import MIB, NOW, Clock, is_about, numbered, opened, run, set_aside, statements
+from tests.store.test_lmdb_store import MIB, NOW, Clock, is_about, log_of, numbered, opened, run, set_aside, statements
 
 _WORKER = """
 import sys
 from pathlib import Path
 import lmdb
 from broker.store.lmdb_store import LmdbStore
-from tests.store.test_lmdb_store import Clock, MASTER, MIB, is_about, numbered, statements
+from tests.store.test_lmdb_store import Clock, MASTER, MIB, is_about, numbered, statements, log_of
 
 store = LmdbStore(Path(sys.argv[1]), master_key=MASTER, map_size=64 * MIB, clock=Clock())
 for line in sys.stdin:
@@ -31,7 +31,7 @@ for line in sys.stdin:
     elif command == "flush":
         store.flush()
     elif command == "damage":
-        store._report(lmdb.CorruptedError("a page is broken"))
+        store._disk.report(lmdb.CorruptedError("a page is broken"))
     held = store.get_many(keys) if keys else []
     assert all(is_about(key, each) for key, each in zip(keys, held) if each is not None)
     print(len(held) - held.count(None), flush=True)
@@ -162,7 +162,7 @@ def test_two_workers_that_find_the_same_damage_set_one_file_aside(path: Path) ->
         store.flush()
         assert worker.do("get", 0, 10) == 10
         with write_lock_taken(path):
-            store._report(lmdb.CorruptedError("a page is broken"))
+            store._disk.report(lmdb.CorruptedError("a page is broken"))
             worker.do("damage")
         put(store, range(10, 20))
         worker.do("put", 20, 30)
@@ -224,7 +224,7 @@ def test_a_record_that_moves_while_it_is_looked_for_is_found(path: Path, monkeyp
     with opened(path, Clock()) as store:
         put(store, range(10))
         store.flush()
-        reading = store._log._reading
+        reading = log_of(store)._reading
 
         def move_first() -> lmdb.Transaction:
             monkeypatch.undo()
@@ -233,7 +233,7 @@ def test_a_record_that_moves_while_it_is_looked_for_is_found(path: Path, monkeyp
                 store.flush()
             return reading()
 
-        monkeypatch.setattr(store._log, "_reading", move_first)
+        monkeypatch.setattr(log_of(store), "_reading", move_first)
         assert known(store, range(10)) == 10
         assert store.statistics().damaged == 0
 
