@@ -56,21 +56,18 @@ class LocalInquiries:
         repeated = [(row, chunk.positions[index]) for row, index in planned.repeats]
 
         def submit() -> None:
-            try:
-                aggregator.add(planned.rows, missed)
-                for row, position in repeated:
-                    aggregator.repeat(row, position)
-                if parcels:
-                    self._context.fanout.submit(parcels, keys, max_age=self._order.request.max_age)
-            except Exception as error:  # noqa: BLE001 - it is this request's, and is raised where its stream is written
-                aggregator.fail(error)
+            aggregator.add(planned.rows, missed)
+            for row, position in repeated:
+                aggregator.repeat(row, position)
+            if parcels:
+                self._context.fanout.submit(parcels, keys, max_age=self._order.request.max_age)
 
-        self._context.bridge.call_soon(submit)
+        self._context.bridge.call_soon(submit, aggregator.fail)
 
     def seal(self) -> None:
         """Nothing more will be asked."""
         if self._aggregator is not None:
-            self._context.bridge.call_soon(self._aggregator.seal)
+            self._context.bridge.call_soon(self._aggregator.seal, self._aggregator.fail)
 
     def cancel(self) -> None:
         """Ends whatever is still in flight for this request alone."""

@@ -11,6 +11,7 @@ Rules
 3. Somebody who waits at a screen and shares an inquiry with bulk work pulls it ahead of the bulk work.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -23,13 +24,16 @@ from broker.core.planning.flight import FlightTable
 from broker.core.planning.landed import Landed, split_landed
 from broker.core.planning.parcel import CallBatch, Parcel
 from broker.core.wire.record import Entry
+from broker.errors import origin
 from broker.institutions.interface import Institution
 from broker.lanes.call import Call, CallContext, Traffic
 from broker.lanes.controls import Controls
-from broker.lanes.failures import BREAKER_OPEN, SILENCED
+from broker.lanes.failures import BREAKER_OPEN, INTERNAL, SILENCED
 from broker.lanes.settlement import Settlement
 from broker.model import Outcome, Priority, Problem
 from broker.store.base import Store
+
+log = logging.getLogger(__name__)
 
 NOTHING_LANDED: Mapping[bytes, Entry] = {}
 
@@ -134,7 +138,12 @@ class Lane:
         async with trio.open_nursery() as nursery:
             while True:
                 permit = await self._controls.acquire(self._wanted)
-                batch = await self._next_batch(permit.size)
+                try:
+                    batch = await self._next_batch(permit.size)
+                except Exception as error:  # noqa: BLE001 - it ends what is queued, not the lane
+                    self._log_internal(error)
+                    self._flush(INTERNAL)
+                    batch = None
                 if batch is None:
                     self._controls.release(permit)
                 else:
@@ -176,18 +185,27 @@ class Lane:
         if self._controls.breaker is State.OPEN or self._controls.is_silenced:
             self._flush()
 
-    def _flush(self) -> None:
+    def _flush(self, problem: Problem | None = None) -> None:
+        """Answers all that is queued with a problem; without one, with the reason why nothing can be asked."""
         if len(self._backlog):
             flushed = self._backlog.cut(len(self._backlog))
-            self._settlement.problem(flushed, Outcome.UNAVAILABLE, self._closed() or BREAKER_OPEN)
+            self._settlement.problem(flushed, Outcome.UNAVAILABLE, problem or self._closed() or BREAKER_OPEN)
 
     async def _run_call(self, call: Call) -> None:
         try:
-            await call.run()
-        finally:
-            self._calls.discard(call)
-            self._controls.release(call.permit)
-            self._release(call.unsettled)
+            try:
+                await call.run()
+            finally:
+                self._calls.discard(call)
+                self._controls.release(call.permit)
+                self._release(call.unsettled)
+        except Exception as error:  # noqa: BLE001 - it ends the requests that wait for this call, not the lane
+            self._log_internal(error)
+            for parcel in call.waiting():
+                parcel.waiter.fail(error)
+
+    def _log_internal(self, error: Exception) -> None:
+        log.error("institution %s: internal error: %s", self.spec.id, origin(error))
 
     def _release(self, keys: Iterable[bytes]) -> None:
         for parcel in self._flights.release(keys):

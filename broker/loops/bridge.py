@@ -1,99 +1,43 @@
-"""The border of the two loops, and the only module that knows both.
+"""The border between the two loops, and the only module that knows both.
 
 grpc.aio and aiohttp live on asyncio; the broker's own concurrency lives on trio, which runs as a guest of the asyncio
-loop, in the same thread. Because it is one thread, either side may read the other's plain data; what it may not do is
-wake the other's tasks, except through here:
+loop, in the same thread. Because it is one thread, either side may read the other's plain data, and set an asyncio
+future. What it may not do is wake the tasks of trio, except through here:
 
-* `Bridge.call_soon`   asyncio → trio: run a function among the trio tasks
-* `Bridge.start`       asyncio → trio: start a task, and hear when it ended
-* `BridgeQueue`             trio → asyncio: items put on one side and taken on the other, all there are at a time
-* `in_asyncio`         trio awaits an asyncio coroutine; cancelling the one cancels the other
+* `Bridge.call_soon`   asyncio → trio: call a function among the trio tasks
+* `Bridge.start`       asyncio → trio: start a task, and hear when it has ended
+* `Bridge.run`         asyncio → trio: await a task's result
+* `in_asyncio`         trio → asyncio: await a coroutine; cancelling the one cancels the other
 
-A crossing costs about 0.15 ms of CPU, so each is made once per batch, never per item, and a request answered from the
-cache makes none.
+A crossing costs about 0.15 ms of CPU, so each is made once per batch, never per inquiry, and a request answered from
+the cache makes none.
+
+No error of one request ends the trio side: what a function or a task raises is handed to whoever asked for it, and
+what nobody foresaw is counted, and logged by its origin. Only what is meant for the whole process ends trio
+(`KeyboardInterrupt`, `SystemExit`).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import outcome
 import trio
 
+from broker.errors import BrokerError, origin
+
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
-
-class BridgeQueue(Generic[T]):
-    """Items on their way to one asyncio task. Holds what was put and not yet taken: its user bounds it.
-
-    Several may put: it has ended when all who are expected to have said so.
-    """
-
-    def __init__(self, weigh: Callable[[list[T]], int] = len) -> None:
-        """`weigh`: how much some items are, for those who wait until there is enough."""
-        self._weigh = weigh
-        self._items: list[T] = []
-        self._weight = 0
-        self._expected = 1
-        self._error: BaseException | None = None
-        self._waiting: asyncio.Future[None] | None = None
-        self._enough = 0
-
-    @property
-    def ended(self) -> bool:
-        """Whether everything was taken and nothing will come, not even an error."""
-        return not self._items and not self._expected and self._error is None
-
-    def expect(self) -> None:
-        """One more will put items, beside the one there is from the beginning."""
-        self._expected += 1
-
-    def put(self, items: list[T]) -> None:
-        """Adds items. Called from either side, as are `end` and `fail`."""
-        self._items.extend(items)
-        self._weight += self._weigh(items)
-        self._wake()
-
-    def end(self, error: BaseException | None = None) -> None:
-        """One of those expected is done; with an error, see `fail`."""
-        self._expected -= 1
-        self._error = self._error or error
-        self._wake()
-
-    def fail(self, error: BaseException) -> None:
-        """`take` will raise the error once all items are taken, whoever else may still put."""
-        self._error = self._error or error
-        self._wake()
-
-    async def take(self, enough: int = 0, patience: float = 0.0) -> list[T]:
-        """All items put by now, at least one; none once the queue has ended. Awaited in asyncio.
-
-        Of less than `enough`, more is waited for, for `patience` seconds.
-        """
-        await self._wait(enough=0)
-        if patience and not self._has(enough):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(patience):
-                    await self._wait(enough)
-        if not self._items and self._error is not None:
-            raise self._error
-        items, self._items, self._weight = self._items, [], 0
-        return items
-
-    async def _wait(self, enough: int) -> None:
-        while not self._has(enough):
-            self._enough = enough
-            self._waiting = asyncio.get_running_loop().create_future()
-            await self._waiting
-
-    def _has(self, enough: int) -> bool:
-        """Whether there is something, and enough of it, or nothing more to wait for."""
-        return bool(self._items and self._weight >= enough) or not self._expected or self._error is not None
-
-    def _wake(self) -> None:
-        if self._waiting is not None and not self._waiting.done() and self._has(self._enough):
-            self._waiting.set_result(None)
+Failed = Callable[[Exception], None]
+"""Is told, on the trio side, what a function raised. Must not raise; if it does, that is counted and logged as well."""
+Ended = Callable[[Exception | None], None]
+"""Is told that a task has ended; by what, unless it finished. Must not raise, as `Failed` must not."""
 
 
 class BridgeEndedError(Exception):
@@ -103,12 +47,27 @@ class BridgeEndedError(Exception):
         super().__init__("the trio side ended before the task did")
 
 
+class StrayCancellationError(Exception):
+    """Something on the trio side raised asyncio's `CancelledError`, which is nobody's there."""
+
+    def __init__(self) -> None:
+        super().__init__("asyncio cancelled something that trio waits for")
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeStatistics:
+    """A `Bridge` at one moment."""
+
+    internal_errors: Mapping[str, int]
+    """What was raised on the trio side that nobody foresaw, by origin."""
+
+
 class TaskHandle:
     """A trio task started from asyncio."""
 
     def __init__(self, cancel: Callable[[], None]) -> None:
         self.cancel = cancel
-        """Cancels the task. Called from asyncio."""
+        """Cancels the task. Called from asyncio, any number of times, also after the task has ended."""
 
 
 class Bridge:
@@ -117,58 +76,113 @@ class Bridge:
     def __init__(self, token: trio.lowlevel.TrioToken, nursery: trio.Nursery) -> None:
         self._token = token
         self._nursery = nursery
+        self._internal_errors: Counter[str] = Counter()
 
-    def call_soon(self, function: Callable[[], object]) -> None:
-        """Runs a function on the trio side, in order with others. It must not raise. Called from asyncio."""
-        with suppress(trio.RunFinishedError):  # then everything there is cancelled already
-            self._token.run_sync_soon(function)
+    def statistics(self) -> BridgeStatistics:
+        """The bridge at this moment."""
+        return BridgeStatistics(dict(self._internal_errors))
 
-    def start(self, task: Callable[[], Awaitable[None]], ended: Callable[[BaseException | None], None]) -> TaskHandle:
-        """Starts a task on the trio side.
+    def call_soon(self, function: Callable[[], object], failed: Failed) -> None:
+        """Calls a function on the trio side, in order with other calls and starts. Called from asyncio.
 
-        `ended` is called there when it ends: with None if it finished or was cancelled through its `TaskHandle`, else
-        with its error, which is a `BridgeEndedError` if the whole trio side ended around it.
+        If it raises, `failed` is called with the error. Does nothing once the trio side has ended: then everything
+        there is cancelled already.
+        """
+        with suppress(trio.RunFinishedError):
+            self._token.run_sync_soon(self._call, function, failed)
+
+    def start(self, task: Callable[[], Awaitable[None]], ended: Ended) -> TaskHandle:
+        """Starts a task on the trio side, and calls `ended` when it has ended.
+
+        `ended` gets None if the task finished or was cancelled through its `TaskHandle`, else its error, which is a
+        `BridgeEndedError` if the whole trio side ended around it.
         """
         scope = trio.CancelScope()
 
         async def run() -> None:
-            error: BaseException | None = BridgeEndedError()
+            error: Exception | None = BridgeEndedError()
             try:
                 with scope:
                     await task()
                 error = None
-            except Exception as caught:  # noqa: BLE001 - handed to the asyncio task that waits for it
-                error = caught
+            except BaseException as caught:
+                if _ends_everything(caught):
+                    raise
+                error = self._record(caught)
             finally:
-                ended(error)
+                self._tell(ended, error)
 
         def begin() -> None:
             try:
                 self._nursery.start_soon(run)
             except RuntimeError as closed:  # the bridge is closing
-                ended(closed)
+                self._tell(ended, closed)
 
         try:
             self._token.run_sync_soon(begin)
         except trio.RunFinishedError as finished:
-            ended(finished)
-        return TaskHandle(lambda: self.call_soon(scope.cancel))
+            self._tell(ended, finished)
+        return TaskHandle(lambda: self.call_soon(scope.cancel, _ignore))
 
     async def run(self, task: Callable[[], Awaitable[T]]) -> T:
         """Runs an asynchronous function on the trio side and returns its result. Awaited in asyncio."""
         result: list[T] = []
-        done: BridgeQueue[None] = BridgeQueue()
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         async def keep_result() -> None:
             result.append(await task())
 
-        handle = self.start(keep_result, done.end)
+        def ended(error: Exception | None) -> None:
+            if done.done():  # cancelled: nobody waits any more
+                return
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+
+        handle = self.start(keep_result, ended)
         try:
-            await done.take()
+            await done
         except asyncio.CancelledError:
             handle.cancel()
             raise
         return result[0]
+
+    def _call(self, function: Callable[[], object], failed: Failed) -> None:
+        try:
+            function()
+        except BaseException as caught:
+            if _ends_everything(caught):
+                raise
+            self._tell(failed, self._record(caught))
+
+    def _tell(self, told: Failed | Ended, error: Any) -> None:
+        try:
+            told(error)
+        except BaseException as caught:
+            if _ends_everything(caught):
+                raise
+            self._record(caught)
+
+    def _record(self, caught: BaseException) -> Exception:
+        """Counts and logs an error, unless it was raised on purpose. Returns one that can be raised in asyncio."""
+        if isinstance(caught, BrokerError):
+            return caught
+        where = origin(caught)
+        self._internal_errors[where] += 1
+        log.error("internal error on the trio side: %s", where)
+        return caught if isinstance(caught, Exception) else StrayCancellationError()
+
+
+def _ends_everything(error: BaseException) -> bool:
+    """Whether an error is meant for more than the request in which it was raised: cancellation of trio's included."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(map(_ends_everything, error.exceptions))
+    return not isinstance(error, Exception | asyncio.CancelledError)
+
+
+def _ignore(_: Exception) -> None:
+    """For what can be left at being counted and logged."""
 
 
 @asynccontextmanager
@@ -206,14 +220,12 @@ async def open_bridge() -> AsyncIterator[Bridge]:
     try:
         yield bridge
     finally:
-        bridge.call_soon(nursery.cancel_scope.cancel)
+        bridge.call_soon(nursery.cancel_scope.cancel, _ignore)
         await done
 
 
-def _cancelled_by_others() -> None:
-    # asyncio's CancelledError would end the whole trio run: there, it is nobody's.
-    msg = "the asyncio side cancelled what trio waits for"
-    raise RuntimeError(msg)
+def _raise_stray() -> None:
+    raise StrayCancellationError
 
 
 async def in_asyncio(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -228,7 +240,7 @@ async def in_asyncio(coroutine: Coroutine[Any, Any, T]) -> T:
     def on_done(task: "asyncio.Task[T]") -> None:
         settle: Callable[[], Any] = task.result
         if task.cancelled():
-            settle = raise_cancelled or _cancelled_by_others
+            settle = raise_cancelled or _raise_stray
         result: outcome.Outcome[Any] = outcome.capture(settle)
         trio.lowlevel.reschedule(trio_task, result)
 

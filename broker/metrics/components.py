@@ -1,4 +1,4 @@
-"""Metrics of lanes, admission and the store, which are read from their `statistics()` on each scrape."""
+"""Metrics of lanes, admission, bridge and store, which are read from their `statistics()` on each scrape."""
 
 from collections.abc import Iterator, Mapping
 
@@ -8,21 +8,24 @@ from prometheus_client.registry import Collector
 from broker.core.control.admission import Admission
 from broker.core.control.breaker import State
 from broker.lanes.lane import Lane
+from broker.loops.bridge import Bridge
 from broker.store.base import Store
 
 
 class ComponentCollector(Collector):
     """Collects the statistics of the worker's components."""
 
-    def __init__(self, lanes: Mapping[str, Lane], admission: Admission, store: Store) -> None:
+    def __init__(self, lanes: Mapping[str, Lane], admission: Admission, bridge: Bridge, store: Store) -> None:
         self._lanes = lanes
         self._admission = admission
+        self._bridge = bridge
         self._store = store
 
     def collect(self) -> Iterator[Metric]:
         """See `prometheus_client`."""
         yield from self._collect_lanes()
         yield from self._collect_admission()
+        yield from self._collect_bridge()
         yield from self._collect_store()
 
     def _collect_admission(self) -> Iterator[Metric]:
@@ -33,6 +36,14 @@ class ComponentCollector(Collector):
         for reason, count in statistics.refused.items():
             refused.add_metric([reason], count)
         yield refused
+
+    def _collect_bridge(self) -> Iterator[Metric]:
+        errors = CounterMetricFamily(
+            "broker_internal_errors", "Unforeseen errors on the trio side, by type and source line.", labels=["origin"]
+        )
+        for where, count in self._bridge.statistics().internal_errors.items():
+            errors.add_metric([where], count)
+        yield errors
 
     def _collect_lanes(self) -> Iterator[Metric]:
         gauges = {

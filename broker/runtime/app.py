@@ -131,7 +131,7 @@ async def _build(config: Config, slot: WorkerSlot, stack: AsyncExitStack) -> tup
         max_request_bytes=config.server.max_request_bytes_in_flight,
     )
     meter = RequestMetrics(registry)
-    registry.register(ComponentCollector(fanout.lanes, admission, store))
+    registry.register(ComponentCollector(fanout.lanes, admission, bridge, store))
     peers = await stack.enter_async_context(open_peers(slot.ownership, slot.folder))
     selector = Selector(config.institutions)
     context = ExecutionContext(store, fanout, bridge, peers, scheduler)
@@ -208,7 +208,7 @@ async def _running(bridge: Bridge, task: Callable[[], Awaitable[None]]) -> Async
     """Runs a task on the trio side for as long as the context lasts. The future tells when it has ended before that."""
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def end(error: BaseException | None) -> None:
+    def end(error: Exception | None) -> None:
         if error is None:
             ended.set_result(None)
         else:

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from broker.core.planning.backlog import Backlog
+from broker.core.planning.flight import FlightTable
 from broker.core.wire import record
 from broker.errors import (
     OverloadedError,
@@ -21,6 +24,9 @@ from broker.institutions.stub import (
     slow,
     stub_spec,
 )
+from broker.lanes.call import Call
+from broker.lanes.controls import Controls
+from broker.lanes.settlement import Settlement
 from broker.model import Outcome, Priority, Source
 from broker.store.base import Statements
 from broker.store.memory import MemoryStore
@@ -316,3 +322,59 @@ async def test_a_waiter_that_fails_keeps_nothing_from_the_others() -> None:
         lane.submit(parcel(next_one, [1]))
         await next_one.answered()
     assert sizes(institution) == [3, 1]
+
+
+def fails_once(monkeypatch: pytest.MonkeyPatch, owner: type, step: str) -> Callable[[], bool]:
+    """Lets a method raise the first time it is called. Returns what tells whether it has."""
+    original = getattr(owner, step)
+    has_failed = False
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal has_failed
+        if not has_failed:
+            has_failed = True
+            raise KeyError("张三")
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(owner, step, call)
+    return lambda: has_failed
+
+
+@pytest.mark.parametrize(
+    ("owner", "step"),
+    [(Backlog, "cut"), (Controls, "call"), (Settlement, "answer"), (Call, "_question")],
+    ids=["cut", "call", "answer", "question"],
+)
+async def test_whatever_raises_the_lane_goes_on_and_says_so(
+    owner: type, step: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    has_failed = fails_once(monkeypatch, owner, step)
+    institution = StubInstitution(stub_spec(concurrency=1))
+    hit, next_one = Recorder(), Recorder()
+    async with open_lane(institution) as lane:
+        lane.submit(parcel(hit, [1, 2]))
+        assert await hit.answered() == dict.fromkeys((1, 2), Outcome.UNAVAILABLE)
+        lane.submit(parcel(next_one, [1]))
+        assert await next_one.answered() == {1: Outcome.NOT_FOUND}
+    assert has_failed()
+    assert hit.reasons() == {"INTERNAL"}
+    assert "KeyError" in caplog.text
+    assert "张三" not in caplog.text
+
+
+@pytest.mark.parametrize(("owner", "step"), [(Settlement, "problem"), (FlightTable, "release")])
+async def test_even_what_raises_while_a_call_ends_does_not_end_the_lane(
+    owner: type, step: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    has_failed = fails_once(monkeypatch, owner, step)
+    institution = StubInstitution(stub_spec(concurrency=1), script(fails(RuntimeError("x")), NOTHING))
+    hit, next_one = Recorder(), Recorder()
+    async with open_lane(institution) as lane:
+        lane.submit(parcel(hit, [1]))
+        await wait_all_tasks_blocked()
+        lane.submit(parcel(next_one, [2]))
+        assert await next_one.answered() == {2: Outcome.NOT_FOUND}
+    assert has_failed()
+    assert bool(hit.delivered) != (hit.failed is not None), "one way or the other it was told"
+    assert "KeyError" in caplog.text
+    assert "张三" not in caplog.text

@@ -7,12 +7,10 @@ from typing import TypeVar
 import pytest
 import trio
 
-from broker.loops.bridge import Bridge, BridgeEndedError, BridgeQueue, in_asyncio, open_bridge
+from broker.errors import BrokerError
+from broker.loops.bridge import Bridge, BridgeEndedError, StrayCancellationError, in_asyncio, open_bridge
 
 T = TypeVar("T")
-
-
-NEVER = 3_600.0  # s; a test that waits so long has failed
 
 
 class OddError(Exception):
@@ -160,7 +158,7 @@ def test_calls_are_made_in_order_among_each_other_and_with_starts() -> None:
             done.set()
 
         for number in range(100):
-            bridge.call_soon(lambda n=number: order.append(n))  # type: ignore[misc]
+            bridge.call_soon(lambda n=number: order.append(n), lambda _: order.append(-2))  # type: ignore[misc]
         bridge.start(task, lambda _: None)
         await done.wait()
         return order
@@ -322,133 +320,113 @@ def test_cancellation_goes_all_the_way_and_back() -> None:
     assert bridged(main) == ["innermost", "trio"]
 
 
-# --- BridgeQueue ------------------------------------------------------------------------------------------------------
+# --- errors nobody foresaw --------------------------------------------------------------------------------------------
+
+SECRET = "张三 11010519491231002X"  # noqa: S105 - what such an error may hold
 
 
-def test_an_outlet_gives_all_there_is_in_order() -> None:
-    async def main() -> list[list[int]]:
-        queue: BridgeQueue[int] = BridgeQueue()
-        queue.put([1, 2])
-        queue.put([])
-        queue.put([3])
-        queue.end()
-        return [await queue.take(), await queue.take(), await queue.take()]
-
-    assert asyncio.run(main()) == [[1, 2, 3], [], []]
+def fail(error: BaseException | None = None) -> None:
+    raise error or OddError(SECRET)
 
 
-def test_an_outlet_makes_its_taker_wait() -> None:
-    async def main(bridge: Bridge) -> list[list[int]]:
-        queue: BridgeQueue[int] = BridgeQueue()
-
-        async def produce() -> None:
-            for number in range(3):
-                await trio.lowlevel.checkpoint()
-                queue.put([number])
-            queue.end()
-
-        taken: list[list[int]] = []
-        bridge.start(produce, lambda _: None)
-        while items := await queue.take():
-            taken.append(items)
-        return taken
-
-    assert [number for items in bridged(main) for number in items] == [0, 1, 2]
+async def fail_in_task(error: BaseException) -> None:
+    fail(error)
 
 
-def test_putting_nothing_wakes_nobody_up_for_nothing() -> None:
-    """An empty list means the end, so it must not be what a put of nothing gives."""
-
-    async def main() -> list[int]:
-        queue: BridgeQueue[int] = BridgeQueue()
-        taking = asyncio.create_task(queue.take())
-        await asyncio.sleep(0)
-        queue.put([])
-        await asyncio.sleep(0)
-        queue.put([7])
-        return await taking
-
-    assert asyncio.run(main()) == [7]
+def check_written(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, name: str) -> None:
+    """The log says what was raised, and nobody says what it said."""
+    assert f"{name} at {__file__}" in caplog.text
+    written = capfd.readouterr()
+    for text in (caplog.text, written.out, written.err):
+        assert SECRET not in text
+    assert not written.err
 
 
-def test_an_outlets_error_comes_after_what_was_put_before_it() -> None:
-    async def main() -> list[int]:
-        queue: BridgeQueue[int] = BridgeQueue()
-        queue.put([1])
-        queue.end(OddError("odd"))
-        items = await queue.take()
-        for _ in range(2):
-            with pytest.raises(OddError):
-                await queue.take()
-        return items
+@pytest.mark.parametrize(
+    ("error", "told"), [(OddError(SECRET), OddError), (asyncio.CancelledError(SECRET), StrayCancellationError)]
+)
+def test_a_call_that_raises_is_told_and_harms_nobody_else(
+    error: BaseException, told: type, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main(bridge: Bridge) -> tuple[list[Exception], int]:
+        errors: list[Exception] = []
+        bridge.call_soon(lambda: fail(error), errors.append)
+        await bridge.run(trio.lowlevel.checkpoint)
+        return errors, sum(bridge.statistics().internal_errors.values())
 
-    assert asyncio.run(main()) == [1]
-
-
-def test_a_taker_that_left_loses_nothing() -> None:
-    async def main() -> list[int]:
-        queue: BridgeQueue[int] = BridgeQueue()
-        taking = asyncio.create_task(queue.take())
-        await asyncio.sleep(0)
-        taking.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await taking
-        queue.put([1])
-        queue.put([2])
-        return await queue.take()
-
-    assert asyncio.run(main()) == [1, 2]
+    errors, counted = bridged(main)
+    assert list(map(type, errors)) == [told]
+    assert counted == 1
+    check_written(capfd, caplog, type(error).__name__)
 
 
-def test_what_is_little_waits_until_there_is_enough() -> None:
-    async def main() -> list[str]:
-        queue: BridgeQueue[str] = BridgeQueue(weigh=lambda items: sum(map(len, items)))
-        taking = asyncio.create_task(queue.take(enough=4, patience=NEVER))
-        for item in ("a", "b", "cd"):
-            for _ in range(5):
-                await asyncio.sleep(0)
-            assert not taking.done()
-            queue.put([item])
-        return await taking
+def test_whoever_is_told_may_raise_as_well(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    def told(error: Exception | None) -> None:
+        raise OddError(SECRET) from error
 
-    assert asyncio.run(main()) == ["a", "b", "cd"]
+    async def main(bridge: Bridge) -> int:
+        bridge.call_soon(fail, told)
+        bridge.start(lambda: fail_in_task(OddError(SECRET)), told)
+        bridge.start(trio.lowlevel.checkpoint, told)
+        await bridge.run(trio.lowlevel.checkpoint)
+        await bridge.run(trio.lowlevel.checkpoint)
+        return sum(bridge.statistics().internal_errors.values())
 
-
-def test_enough_is_taken_at_once_and_counted_anew() -> None:
-    async def main() -> list[list[int]]:
-        queue: BridgeQueue[int] = BridgeQueue()
-        queue.put([1, 2])
-        first = await queue.take(enough=2, patience=NEVER)
-        queue.put([3])
-        return [first, await queue.take(enough=2, patience=0.001)]
-
-    assert asyncio.run(main()) == [[1, 2], [3]]
+    assert bridged(main) == 5
+    check_written(capfd, caplog, "OddError")
 
 
-@pytest.mark.parametrize("error", [None, OddError("odd")])
-def test_what_is_little_does_not_wait_for_nothing(error: OddError | None) -> None:
-    async def main() -> tuple[list[int], bool]:
-        queue: BridgeQueue[int] = BridgeQueue()
-        queue.put([1])
-        taking = asyncio.create_task(queue.take(enough=2, patience=NEVER))
-        await asyncio.sleep(0)
-        queue.end(error)
-        return await taking, queue.ended
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OddError(SECRET), OddError),
+        (asyncio.CancelledError(SECRET), StrayCancellationError),
+        (BaseExceptionGroup(SECRET, [asyncio.CancelledError(SECRET)]), StrayCancellationError),
+    ],
+)
+def test_a_task_that_raises_harms_nobody_else(
+    error: BaseException, told: type[Exception], capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main(bridge: Bridge) -> int:
+        with pytest.raises(told):
+            await bridge.run(lambda: fail_in_task(error))
+        await bridge.run(trio.lowlevel.checkpoint)
+        return sum(bridge.statistics().internal_errors.values())
 
-    assert asyncio.run(main()) == ([1], error is None)
+    assert bridged(main) == 1
+    check_written(capfd, caplog, type(error).__name__)
 
 
-def test_an_outlet_has_ended_when_all_is_taken() -> None:
-    async def main() -> list[bool]:
-        queue: BridgeQueue[int] = BridgeQueue()
-        seen = [queue.ended]
-        queue.put([1])
-        queue.end()
-        seen.append(queue.ended)
-        await queue.take()
-        return [*seen, queue.ended]
+def test_what_is_raised_on_purpose_is_told_and_not_counted(caplog: pytest.LogCaptureFixture) -> None:
+    async def main(bridge: Bridge) -> int:
+        with pytest.raises(BrokerError):
+            await bridge.run(lambda: fail_in_task(BrokerError("the store is full")))
+        return len(bridge.statistics().internal_errors)
 
-    assert asyncio.run(main()) == [False, False, True]
+    assert bridged(main) == 0
+    assert not caplog.records
+
+
+def test_who_is_told_after_the_end_may_raise_as_well() -> None:
+    async def main() -> int:
+        async with open_bridge() as bridge:
+            pass
+        bridge.start(trio.lowlevel.checkpoint, lambda _: fail())
+        return sum(bridge.statistics().internal_errors.values())
+
+    assert asyncio.run(main()) == 1
+
+
+def test_what_asyncio_cancels_is_an_error_to_the_trio_task_that_waits_for_it() -> None:
+    async def main(bridge: Bridge) -> None:
+        async def cancelled() -> None:
+            raise asyncio.CancelledError
+
+        with pytest.raises(StrayCancellationError):
+            await bridge.run(lambda: in_asyncio(cancelled()))
+        await bridge.run(trio.lowlevel.checkpoint)
+
+    bridged(main)
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------
@@ -499,7 +477,7 @@ def test_after_the_end_nothing_hangs() -> None:
     async def main() -> list[type[BaseException | None]]:
         async with open_bridge() as bridge:
             pass
-        bridge.call_soon(lambda: None)
+        bridge.call_soon(fail, fail)
         ends: list[type[BaseException | None]] = []
         bridge.start(trio.lowlevel.checkpoint, lambda error: ends.append(type(error))).cancel()
         async with asyncio.timeout(1):
