@@ -1,6 +1,6 @@
 """A broker of one worker that measures the CPU time of each step of its loop; `benchmarks.worker_cpu` starts it.
 
-    python -m benchmarks.instrumented_worker serve --workers 1 [--config FILE]
+    python -m benchmarks.instrumented_worker --config FILE
 
 Steps are timed from outside, by wrapping the functions they consist of; the broker itself contains nothing for this.
 """
@@ -14,8 +14,8 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any
 
+from benchmarks.unsupervised_worker import main
 from benchmarks.worker_report import publish
-from broker.cli import main
 from broker.institutions.dialects import DIALECTS
 from broker.institutions.http import HttpInstitution
 from broker.institutions.transport import HttpTransport

@@ -9,8 +9,8 @@ import time
 import uvloop
 
 from benchmarks.step_recorder import StepRecorder, recording_loop
+from benchmarks.unsupervised_worker import main
 from benchmarks.worker_report import publish
-from broker.cli import main
 
 LONG_STEP = 0.010
 """Seconds: the goal is that no step takes longer."""

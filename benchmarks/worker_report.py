@@ -29,7 +29,7 @@ def publish(report: Callable[[], Mapping[str, Any]]) -> None:
 def program(module: str) -> tuple[str, ...]:
     """The command that runs an instrumented worker, as `open_testbed` takes it."""
     os.environ["PYTHONPATH"] = str(_ROOT)  # the worker runs in another folder
-    return f"benchmarks.{module}", "serve", "--workers", "1"
+    return (f"benchmarks.{module}",)
 
 
 def fetch(testbed: Testbed) -> dict[str, Any]:
