@@ -20,6 +20,7 @@ from broker.errors import ConfigError, StoreError
 from broker.institutions.dialects import DIALECTS
 from broker.runtime.listen_port import reserve
 from broker.runtime.logs import log_to_stderr
+from broker.runtime.restart_policy import NextStart
 from broker.runtime.supervised_slot import WorkerFailedError
 from broker.runtime.supervisor import supervise
 from broker.runtime.watchdog import Limits
@@ -75,17 +76,26 @@ def serve(path: Path | None, **overrides: str | int | None) -> None:
 @click.option("--slot", type=int, required=True)
 @click.option("--of", "workers", type=int, required=True)
 @click.option("--folder", type=click.Path(path_type=Path))
+@click.option("--after-crash", is_flag=True)
 @click.option("--config", "path", type=_path)
 @click.option("--listen")
 @click.option("--metrics")
 @click.option("--store")
-def worker(slot: int, workers: int, folder: Path | None, path: Path | None, **overrides: str | int | None) -> None:
+def worker(
+    *,
+    slot: int,
+    workers: int,
+    folder: Path | None,
+    after_crash: bool,
+    path: Path | None,
+    **overrides: str | int | None,
+) -> None:
     """Run one worker of a broker until SIGTERM, or until standard input is closed. Used by `broker serve`."""
     link = open_link()
     log_to_stderr()
     try:
         place = WorkerSlot(Ownership(slot, workers), folder, port_is_reserved=True)
-        run_worker(_configure(path, overrides), place, link)
+        run_worker(_configure(path, overrides), place, link, after_crash=after_crash)
     except (ConfigError, StoreError) as error:
         fail(str(error), Exit.USAGE)
 
@@ -125,8 +135,8 @@ def _run_pool(config: Config, workers: int, path: Path | None, overrides: Mappin
     with reservation, tempfile.TemporaryDirectory(prefix="broker-") as folder:
         shared = ["--of", str(workers), *(["--folder", folder] if workers > 1 else []), *arguments]
 
-        async def launch(slot: int) -> WorkerProcess:
-            return await start_worker(["--slot", str(slot), *shared])
+        async def launch(slot: int, start: NextStart) -> WorkerProcess:
+            return await start_worker(["--slot", str(slot), *(["--after-crash"] if start.after_crash else []), *shared])
 
         pool = WorkerPool(workers, launch=launch, limits=Limits(grace_period=config.server.grace))
         supervise(pool, on_ready=_print_ready, may_reload=may_reload)

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class RunningWorker:
-    """State: the process, its watchdog, and whether it got ready and was told to stop."""
+    """State: the process, its watchdog, and whether it got ready, was told to stop, and hung."""
 
     def __init__(self, process: WorkerProcess, name: str, limits: Limits, on_ready: Callable[[Ready], None]) -> None:
         """`name`: for the log."""
@@ -25,6 +25,7 @@ class RunningWorker:
         self._watchdog = Watchdog(limits, self._started)
         self._got_ready = False
         self._told_to_stop = False
+        self._hung = False
 
     async def run(self) -> WorkerEnd:
         """Waits until the worker has ended. If cancelled, kills it."""
@@ -38,7 +39,7 @@ class RunningWorker:
             with trio.CancelScope(shield=True):
                 await self._process.aclose()
         lived = trio.current_time() - self._started
-        return WorkerEnd(code=code, lived=lived, got_ready=self._got_ready, wanted=self._told_to_stop)
+        return WorkerEnd(code=code, lived=lived, got_ready=self._got_ready, wanted=self._told_to_stop, hung=self._hung)
 
     def stop(self) -> None:
         """Tells the worker to stop."""
@@ -62,5 +63,6 @@ class RunningWorker:
             if reason is not None:
                 break
             await trio.sleep(CHECK_INTERVAL)
+        self._hung = True
         log.error("%s (process %d) %s; it is killed", self._name, self._process.pid, reason)
         self._process.kill()

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from broker.errors import BrokerError
-from broker.runtime.restart_policy import RestartPolicy, WorkerEnd
+from broker.runtime.restart_policy import NextStart, RestartPolicy, WorkerEnd
 from broker.runtime.running_worker import RunningWorker
 from broker.runtime.watchdog import Limits
 from broker.runtime.worker_messages import Ready
@@ -14,8 +14,8 @@ from broker.runtime.worker_process import WorkerProcess
 
 log = logging.getLogger(__name__)
 
-Launch = Callable[[int], Awaitable[WorkerProcess]]
-"""Starts a worker's process in a slot."""
+Launch = Callable[[int, NextStart], Awaitable[WorkerProcess]]
+"""Starts a worker's process: in which slot, and how."""
 
 
 class WorkerFailedError(BrokerError):
@@ -43,11 +43,11 @@ class SupervisedSlot:
 
     async def run(self) -> None:
         """Keeps a worker running until `stop`. Raises `WorkerFailedError` if the first one never gets ready."""
-        pause = 0.0
-        while not await self._stops_within(pause):
-            end = await self._run_worker()
+        start = NextStart()
+        while not await self._stops_within(start.pause):
+            end = await self._run_worker(start)
             if not self._stopping.is_set():
-                pause = self._pause_after(end)
+                start = self._start_after(end)
 
     def stop(self) -> None:
         """Stops the worker; no other follows."""
@@ -65,8 +65,8 @@ class SupervisedSlot:
             await self._stopping.wait()
         return self._stopping.is_set()
 
-    async def _run_worker(self) -> WorkerEnd:
-        process = await self._launch(self._slot)
+    async def _run_worker(self, start: NextStart) -> WorkerEnd:
+        process = await self._launch(self._slot, start)
         self._running = RunningWorker(process, f"worker {self._slot}", self._limits, self._got_ready)
         if self._stopping.is_set():  # told while the process was being made
             self._stop_worker()
@@ -80,14 +80,15 @@ class SupervisedSlot:
         self.worker = worker
         self.ready.set()
 
-    def _pause_after(self, end: WorkerEnd) -> float:
-        """Seconds until another worker starts. Raises `WorkerFailedError` if none is to."""
-        pause = self._policy.after(end)
-        if pause is None:
+    def _start_after(self, end: WorkerEnd) -> NextStart:
+        """How the next worker starts. Raises `WorkerFailedError` if none is to."""
+        start = self._policy.after(end)
+        if start is None:
             raise WorkerFailedError(self._slot, end)
         if not end.wanted:
-            log.error("worker %d %s; another one is started in %g s", self._slot, end, pause)
-        return pause
+            check = ", and first checks the store's file" if start.after_crash else ""
+            log.error("worker %d %s; another one starts in %g s%s", self._slot, end, start.pause, check)
+        return start
 
     def _stop_worker(self) -> None:
         if self._running is not None:

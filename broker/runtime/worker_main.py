@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import prometheus_client
 import uvloop
@@ -18,8 +19,10 @@ from broker.runtime.app import serve
 from broker.runtime.supervisor_link import SupervisorLink
 from broker.runtime.worker import Addresses, WorkerSlot
 from broker.runtime.worker_messages import Ready
+from broker.store.crash_check import check_after_crash
 
 _SWITCH = 0.001  # s the store's writer may keep the loop waiting; Python's default of 5 ms is five steps of bulk work
+_CHECK_SECONDS, _CHECK_PACE = 60.0, 40e6  # s, bytes per second; a little more time than the check takes at most
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -33,8 +36,14 @@ def open_link() -> SupervisorLink:
     return link
 
 
-def run_worker(config: Config, slot: WorkerSlot, link: SupervisorLink) -> None:
-    """Runs one worker until it is told to stop. Raises `ConfigError` or `StoreError` if it cannot start."""
+def run_worker(config: Config, slot: WorkerSlot, link: SupervisorLink, *, after_crash: bool = False) -> None:
+    """Runs one worker until it is told to stop. Raises `ConfigError` or `StoreError` if it cannot start.
+
+    `after_crash`: whether the store's file may have ended the worker before this one.
+    """
+    if after_crash and config.store.path:
+        link.progress("checking the store's file", _CHECK_SECONDS + config.store.map_size / _CHECK_PACE)
+        check_after_crash(Path(config.store.path))
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # a second time series per counter, which nobody reads
     sys.setswitchinterval(_SWITCH)
     _run_as_batch_work()

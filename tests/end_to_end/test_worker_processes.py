@@ -25,6 +25,8 @@ from mock_institutions.population import Lookup
 from tests.end_to_end import testbed as in_process
 from tests.end_to_end.conftest import Mocks, Program
 from tests.end_to_end.testbed import NATIONAL, Reports, asking, check_shape, check_truth, run, sample
+from tests.store.test_crash_check import enlarge_blocks
+from tests.store.test_lmdb_store import set_aside
 
 SLOW = {"distribution": "fixed", "seconds": 0.3}
 PATIENCE = 300.0  # s until a test counts as hanging
@@ -355,3 +357,38 @@ async def kill_their_supervisor(pool: WorkerPool) -> None:
     pool.program.process.kill()
     while not all(map(is_gone, pids)):
         await others_go_on()
+
+
+def test_a_file_that_ends_every_worker_that_reads_it_is_set_aside(pool: WorkerPool, tmp_path: Path) -> None:
+    run(partial(learn, pool), seconds=PATIENCE)
+    pool.stop()
+    enlarge_blocks(tmp_path / "cache")
+    pool.start()
+    run(partial(ask_until_answered, pool), seconds=PATIENCE)
+    pool.stop()
+    crashes = [re.findall(rf"worker {slot} was ended by SIG(?!KILL|TERM)", pool.program.log) for slot in (0, 1)]
+    assert any(crashes), pool.program.log
+    assert max(map(len, crashes)) <= 2, pool.program.log
+    assert set_aside(tmp_path / "cache")
+
+
+async def learn(pool: WorkerPool) -> None:
+    async with pool.connection() as connection:
+        while not await connection.knows(KNOWN):
+            pass
+
+
+async def ask_until_answered(pool: WorkerPool) -> None:
+    """Until the same two workers have answered often enough that each was asked."""
+    pids: set[int] = set()
+    answered = 0
+    while answered < 20:
+        async with pool.connection() as connection:
+            try:
+                said = await connection.ask(asking(KNOWN))
+                assert check_truth(KNOWN, said) == said.summary.inquiries
+                answered += 1
+            except (grpc.aio.AioRpcError, BrokenOffError):
+                answered = 0
+        if len(pool.pids()) < 2 or pool.pids() != pids:
+            pids, answered = pool.pids(), 0

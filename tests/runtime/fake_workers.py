@@ -8,6 +8,7 @@ from math import inf
 import trio
 import trio.testing
 
+from broker.runtime.restart_policy import NextStart
 from broker.runtime.supervised_slot import WorkerFailedError
 from broker.runtime.watchdog import ALIVE_INTERVAL, Limits
 from broker.runtime.worker_messages import Alive, Message, Progress, Ready, encode
@@ -129,12 +130,12 @@ class FakeHost:
         self._nursery = nursery
         self._begun: Counter[int] = Counter()
 
-    async def launch(self, slot: int) -> FakeWorker:
+    async def launch(self, slot: int, start: NextStart) -> FakeWorker:
         """Starts a worker."""
         self._begun[slot] += 1
         worker = FakeWorker(slot, pid=1_000 * self._begun[slot] + slot, note=self._note)
         life = self.lives[slot].pop(0) if self.lives[slot] else steady
-        self._note(f"begins {slot}")
+        self._note(f"begins {slot}{' after a crash' if start.after_crash else ''}")
         self._nursery.start_soon(self._run, worker, life)
         return worker
 

@@ -32,7 +32,31 @@ SEQUENCES: list[tuple[str, list[WorkerEnd], list[float | None]]] = [
 @pytest.mark.parametrize(("ends", "pauses"), [case[1:] for case in SEQUENCES], ids=[case[0] for case in SEQUENCES])
 def test_when_the_next_one_starts(ends: list[WorkerEnd], pauses: list[float | None]) -> None:
     policy = RestartPolicy()
-    assert [policy.after(end) for end in ends] == pauses
+    assert [start and start.pause for start in map(policy.after, ends)] == pauses
+
+
+KILLED, CRASHED = ended(code=-9), ended(code=-7)
+HUNG = ended(code=-9, hung=True)
+CRASHED_IN_STARTING, HUNG_IN_STARTING = ended(code=-11, got_ready=False), ended(code=-9, hung=True, got_ready=False)
+
+SUSPICIONS: list[tuple[str, list[WorkerEnd], list[bool | None]]] = [
+    ("it ended by itself, or was killed by somebody", [ended(), KILLED, ended(code=-15), WANTED], [False] * 4),
+    ("any signal that damage can cause", [ended(code=-number) for number in (4, 6, 7, 8, 11)], [True] * 5),
+    ("it crashed, and the next one was replaced", [CRASHED, WANTED], [True, False]),
+    ("it crashed while it was stopping", [ended(code=-7, wanted=True), ended()], [True, False]),
+    ("it crashed, and the next ones never got ready", [CRASHED, NEVER_READY, NEVER_READY], [True, True, True]),
+    ("the first crashes in starting", [CRASHED_IN_STARTING, WANTED], [True, False]),
+    ("the first crashes in starting, though checked", [CRASHED_IN_STARTING, CRASHED_IN_STARTING], [True, None]),
+    ("it hung once", [HUNG, ended(), HUNG], [False, False, False]),
+    ("it hung twice in a row", [HUNG, HUNG, ended()], [False, True, False]),
+    ("the first hangs in starting", [HUNG_IN_STARTING], [None]),
+]
+
+
+@pytest.mark.parametrize(("ends", "checks"), [case[1:] for case in SUSPICIONS], ids=[case[0] for case in SUSPICIONS])
+def test_whether_the_next_one_checks_the_file(ends: list[WorkerEnd], checks: list[bool | None]) -> None:
+    policy = RestartPolicy()
+    assert [start and start.after_crash for start in map(policy.after, ends)] == checks
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import trio
 import trio.testing
 
 from broker.runtime import supervisor
+from broker.runtime.restart_policy import NextStart
 from broker.runtime.supervised_slot import WorkerFailedError
 from broker.runtime.supervisor import supervise
 from broker.runtime.watchdog import Limits
@@ -89,7 +90,7 @@ class Scene:
         """What `on_ready` was called with."""
         self.ready = trio.Event()
 
-    async def launch(self, slot: int) -> WorkerProcess:
+    async def launch(self, slot: int, _: NextStart) -> WorkerProcess:
         behaviour = self.behaviours.get(slot, "steady")
         return await start_process(worker_command(slot, behaviour, self.journal.path))
 
@@ -148,7 +149,7 @@ def test_when_all_are_ready_it_is_told_where_they_are(tmp_path: Path) -> None:
         told.append(workers)
         signal.raise_signal(signal.SIGTERM)
 
-    async def launch(slot: int) -> WorkerProcess:
+    async def launch(slot: int, _: NextStart) -> WorkerProcess:
         return await start_process(worker_command(slot, "steady", tmp_path / "journal"))
 
     pool = WorkerPool(3, launch=launch, limits=Limits(grace_period=PATIENCE))
@@ -162,7 +163,7 @@ def test_when_all_are_ready_it_is_told_where_they_are(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_cannot_start_is_the_error_of_the_supervisor() -> None:
-    async def launch(slot: int) -> WorkerProcess:
+    async def launch(slot: int, _: NextStart) -> WorkerProcess:
         return await start_process([sys.executable, "-S", "-c", f"raise SystemExit({slot + 4})"])
 
     pool = WorkerPool(2, launch=launch, limits=Limits(grace_period=PATIENCE))

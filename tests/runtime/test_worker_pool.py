@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 
+from broker.runtime.restart_policy import NextStart
 from broker.runtime.worker_messages import Progress
 from tests.fakes import in_virtual_time
 from tests.runtime.fake_workers import (
@@ -110,7 +111,7 @@ async def test_one_that_hangs_is_killed_and_replaced_and_the_others_go_on(
     assert host.when("begins 1") == [0.0, 105.0]
     assert len(host.when("begins 0")) == len(host.when("begins 2")) == 1
     assert "worker 1 (process 1001) has shown no sign of life for 5 s while serving; it is killed" in caplog.text
-    assert "worker 1 was ended by SIGKILL; another one is started in 0 s" in caplog.text
+    assert "worker 1 was ended by SIGKILL; another one starts in 0 s" in caplog.text
 
 
 async def test_one_that_is_busy_is_left_alone(host: FakeHost) -> None:
@@ -139,7 +140,7 @@ async def test_stopping_does_not_wait_for_one_that_hangs(host: FakeHost, life: L
 
 
 async def test_one_that_crashes_is_replaced_and_the_others_go_on(host: FakeHost) -> None:
-    host.lives[1] = [crashing(after=100.0)]
+    host.lives[1] = [crashing(after=100.0, code=1)]
     async with running_pool(host, size=3) as pool:
         await pool.ready()
         await trio.sleep(200.0)
@@ -148,15 +149,29 @@ async def test_one_that_crashes_is_replaced_and_the_others_go_on(host: FakeHost)
 
 
 async def test_one_that_does_not_live_is_tried_again_after_growing_pauses(host: FakeHost) -> None:
-    host.lives[1] = [crashing(after=100.0), failing(3), failing(3), crashing(after=1.0), steady]
+    host.lives[1] = [crashing(after=100.0, code=1), failing(3), failing(3), crashing(after=1.0, code=1), steady]
     async with running_pool(host) as pool:
         await pool.ready()
         await trio.sleep(200.0)
     assert host.when("begins 1") == [0.0, 100.0, 101.0, 102.5, 105.5]
 
 
+@pytest.mark.parametrize("lives", [[crashing(after=100.0, code=-7)], [hanging(after=50.0), hanging(after=44.5)]])
+async def test_after_a_crash_the_next_one_checks_the_file_until_one_gets_ready(
+    host: FakeHost, lives: list[Life], caplog: pytest.LogCaptureFixture
+) -> None:
+    host.lives[1] = [*lives, failing(-7), steady, steady]
+    async with running_pool(host) as pool:
+        await pool.ready()
+        await trio.sleep(120.0)
+        await pool.replace()
+    begun = [event for event in host.events() if event.startswith("begins 1")]
+    assert begun[len(lives) :] == ["begins 1 after a crash"] * 2 + ["begins 1"]
+    assert "and first checks the store's file" in caplog.text
+
+
 async def test_stopping_does_not_wait_for_a_pause_to_end(host: FakeHost) -> None:
-    host.lives[0] = [crashing(after=100.0), *[failing(3, after=0.0)] * 20]
+    host.lives[0] = [crashing(after=100.0, code=1), *[failing(3, after=0.0)] * 20]
     async with running_pool(host) as pool:
         await pool.ready()
         await trio.sleep(145.0)
@@ -168,10 +183,10 @@ async def test_stopping_does_not_wait_for_a_pause_to_end(host: FakeHost) -> None
 async def test_one_told_to_stop_while_its_process_is_made_stops(host: FakeHost) -> None:
     launch, making, made = host.launch, trio.Event(), trio.Event()
 
-    async def slow_launch(slot: int) -> FakeWorker:
+    async def slow_launch(slot: int, start: NextStart) -> FakeWorker:
         making.set()
         await made.wait()
-        return await launch(slot)
+        return await launch(slot, start)
 
     host.launch = slow_launch  # type: ignore[method-assign]
     async with running_pool(host, size=1) as pool:
