@@ -157,13 +157,13 @@ def test_every_key_is_read_and_a_missing_value_is_lost() -> None:
                 writer.write(b"*%d\r\n$-1\r\n" % (len(command) - 1) + b"$1\r\nx\r\n" * (len(command) - 2))
         writer.close()
 
-    async def play() -> Run:
+    async def scenario() -> Run:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         async with server:
             asker = Asker(server.sockets[0].getsockname()[1], list("abcdef"), at_once=3, streams=2)
             return await asyncio.to_thread(asker.ask, 0.05, SEED)
 
-    run = asyncio.run(play())
+    run = asyncio.run(scenario())
     assert set(asked) == set("abcdef")
     assert run.inquiries + run.lost == len(asked)
     assert run.lost * 2 == run.inquiries

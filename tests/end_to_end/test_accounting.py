@@ -9,13 +9,13 @@ import grpc
 from prometheus_client.parser import text_string_to_metric_families
 
 from broker.v1 import investigation_pb2 as pb
-from tests.end_to_end.testbed import FOUND, NATIONAL, NOT_FOUND, Reports, Stage, asking, on_stage, sample
+from tests.end_to_end.testbed import FOUND, NATIONAL, NOT_FOUND, Reports, Testbed, asking, sample, with_testbed
 
 INCREMENTAL = pb.DELIVERY_INCREMENTAL
 HANGS = "mock-bank"
 
 
-async def counted(opened: Stage) -> Counter[str]:
+async def counted(opened: Testbed) -> Counter[str]:
     """Answers counted, by institution, once nothing is in flight any more."""
     await opened.is_idle()
     families = text_string_to_metric_families(await opened.metrics_text())
@@ -51,7 +51,7 @@ def told(said: Reports) -> Counter[str]:
 
 
 def test_increments_told_before_the_caller_left_are_counted(tmp_path: Path) -> None:
-    async def scenario(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         await opened.faults(HANGS, hang=1)
         call = opened.investigate(asking(sample(3), delivery=INCREMENTAL))
         said = await take(call, until=9)
@@ -60,13 +60,13 @@ def test_increments_told_before_the_caller_left_are_counted(tmp_path: Path) -> N
         assert await counted(opened) == told(said)
         assert await opened.metric("broker_lookups_total") == 0, "no lookup has had its final report"
 
-    on_stage(tmp_path, scenario)
+    with_testbed(tmp_path, scenario)
 
 
 def test_answers_that_were_in_and_not_told_are_not_counted(tmp_path: Path) -> None:
     """With complete delivery, nothing is said about a lookup before its last institution has answered."""
 
-    async def scenario(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         await opened.faults(HANGS, hang=1)
         call = opened.investigate(asking(sample(3)))
         await opened.stats_reach("inquiries", 9)
@@ -75,24 +75,24 @@ def test_answers_that_were_in_and_not_told_are_not_counted(tmp_path: Path) -> No
         call.cancel()
         assert await counted(opened) == {}
 
-    on_stage(tmp_path, scenario)
+    with_testbed(tmp_path, scenario)
 
 
 def test_what_is_told_at_the_deadline_is_counted(tmp_path: Path) -> None:
-    async def scenario(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         await opened.faults(HANGS, hang=1)
         said = await opened.ask(asking(sample(3)), seconds=1.0)
         assert await counted(opened) == told(said)
         assert sum(told(said).values()) == 12
 
-    on_stage(tmp_path, scenario)
+    with_testbed(tmp_path, scenario)
 
 
 def test_a_stream_that_is_not_read_counts_what_was_sent_of_it(tmp_path: Path) -> None:
     """The stall ends it while most of the reports are still waiting to be sent."""
     lookups = sample(2_000)
 
-    async def scenario(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         assert len((await opened.ask(asking(lookups))).reports) == 2_000  # all known from now on
         before = await counted(opened)
         call = opened.investigate(asking(lookups))
@@ -104,7 +104,7 @@ def test_a_stream_that_is_not_read_counts_what_was_sent_of_it(tmp_path: Path) ->
         assert sum(told(said).values()) <= sent < 8_000
         assert said.outcomes().keys() <= {FOUND, NOT_FOUND}
 
-    on_stage(
+    with_testbed(
         tmp_path,
         scenario,
         server={"min_read_rate": 1e12, "max_read_lag": 0.5},

@@ -32,19 +32,19 @@ from tests.end_to_end.testbed import (
     TIMED_OUT,
     UNAVAILABLE,
     Reports,
-    Stage,
+    Testbed,
     as_message,
     asking,
     check_shape,
     check_truth,
     details,
     institutions_for,
-    on_stage,
+    open_testbed,
     person,
     run,
     sample,
-    stage,
     violations,
+    with_testbed,
 )
 
 # --- the main job -----------------------------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ from tests.end_to_end.testbed import (
 def test_a_batch_is_answered_by_everybody_truthfully_and_the_second_time_from_the_cache(tmp_path: Path) -> None:
     lookups = sample(600, mix="all")
 
-    async def first(opened: Stage) -> None:
+    async def first(opened: Testbed) -> None:
         said = await opened.ask(asking(lookups, request_id="mine"))
         assert said.summary.request_id == "mine"
         assert said.summary.complete
@@ -71,21 +71,21 @@ def test_a_batch_is_answered_by_everybody_truthfully_and_the_second_time_from_th
         assert check_truth(lookups, again) == said.summary.inquiries
         assert (await opened.stats())["inquiries"] == asked
 
-    async def after_a_restart(opened: Stage) -> None:
+    async def after_a_restart(opened: Testbed) -> None:
         said = await opened.ask(asking(lookups))
         assert set(said.sources()) == {"CACHE"}
         assert check_truth(lookups, said) == said.summary.inquiries
         assert (await opened.stats())["inquiries"] == 0
 
-    on_stage(tmp_path, first)
-    on_stage(tmp_path, after_a_restart)
+    with_testbed(tmp_path, first)
+    with_testbed(tmp_path, after_a_restart)
 
 
 def test_increments_concatenate_to_the_same_answers(tmp_path: Path) -> None:
     lookups = sample(900, mix="all")
     lookups += [lookup._replace(ref=f"again {lookup.ref}") for lookup in lookups[:400]]  # some in the next chunk
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         # So that part of some lookups is in the cache.
         await opened.ask(asking([each for each in lookups[:200] if each.name], institution_ids=["mock-bank"]))
         incremental = await opened.ask(asking(lookups, delivery=pb.DELIVERY_INCREMENTAL))
@@ -100,7 +100,7 @@ def test_increments_concatenate_to_the_same_answers(tmp_path: Path) -> None:
         last = {report.position: report for report in incremental.reports}
         assert all(report.final and report.complete for report in last.values())
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
 
 
 def test_what_is_cached_does_not_wait_for_what_is_not(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_what_is_cached_does_not_wait_for_what_is_not(tmp_path: Path) -> None:
     lookups = sample(400)
     known = set(range(0, 400, 4))
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         await opened.ask(asking(lookups[::4]))
         await opened.faults(hang=1)
         call = opened.investigate(asking(lookups))
@@ -120,14 +120,14 @@ def test_what_is_cached_does_not_wait_for_what_is_not(tmp_path: Path) -> None:
         call.cancel()
         assert seen == known
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
 
 
 def test_equal_lookups_are_asked_once_and_answered_each(tmp_path: Path) -> None:
     one, other = sample(2)
     spaced = f"{one.number[:6]} {one.number[6:14]} {one.number[14:]}".lower()
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         lookups = [
             as_message(one),
             as_message(one),  # same ref, same subject
@@ -146,13 +146,13 @@ def test_equal_lookups_are_asked_once_and_answered_each(tmp_path: Path) -> None:
         assert again.summary.inquiries == 20
         assert (await opened.stats())["duplicates"] == 0
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
 
 
 def test_two_requests_at_a_time_ask_each_question_once(tmp_path: Path) -> None:
     lookups = sample(200)
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         await opened.faults(latency={"distribution": "fixed", "seconds": 0.1})
         both = await asyncio.gather(*[opened.ask(asking(lookups)) for _ in range(2)])
         assert (await opened.stats())["inquiries"] == 800
@@ -162,13 +162,13 @@ def test_two_requests_at_a_time_ask_each_question_once(tmp_path: Path) -> None:
         assert sources["FLIGHT"] > 0
         assert all(check_truth(lookups, said) == 800 for said in both)
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
 
 
 def test_max_age_decides_whether_the_cache_will_do(tmp_path: Path) -> None:
     lookups = sample(20)
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         await opened.ask(asking(lookups))
         recent = await opened.ask(asking(lookups, max_age=Duration(seconds=600)))
         assert recent.sources() == {"CACHE": 80}
@@ -176,13 +176,13 @@ def test_max_age_decides_whether_the_cache_will_do(tmp_path: Path) -> None:
         assert anew.sources() == {"INSTITUTION": 80}
         assert (await opened.stats())["inquiries"] == 160
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
 
 
 def test_a_regional_institution_is_asked_for_courts_of_its_region_only(tmp_path: Path) -> None:
     reach = {"最高法": True, "京": True, "京01": True, "京0101": True, "沪": False, "沪01": False, "粤0305": False}
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         (lookup,) = sample(1)
         listed = opened.service.ListInstitutions
         for court, reached in reach.items():
@@ -196,14 +196,14 @@ def test_a_regional_institution_is_asked_for_courts_of_its_region_only(tmp_path:
                 assert violations(error) == ["institution_ids[0]"]
                 assert REGIONAL in (error.details() or "")
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
 
 
 def test_a_request_may_choose_whom_it_asks(tmp_path: Path) -> None:
     (lookup,) = sample(1)
     plate = pb.Lookup(ref="car", property=pb.Property(vehicle_plate="京A12345"))
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         chosen = await opened.ask(asking([lookup], institution_ids=["mock-bank", "mock-vehicle", "mock-bank"]))
         assert set(chosen.answers()[0]) == {"mock-bank", "mock-vehicle"}
         of_kind = await opened.ask(asking([lookup], kinds=[pb.INSTITUTION_KIND_REAL_ESTATE]))
@@ -212,7 +212,7 @@ def test_a_request_may_choose_whom_it_asks(tmp_path: Path) -> None:
         (nobody,) = both.answers()[1].values()
         assert (nobody.outcome, nobody.problem.reason) == (INVALID, "NOBODY_ASKED")
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------
@@ -269,7 +269,7 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 
 def test_a_request_that_is_wrong_as_a_whole_is_refused_field_by_field_and_nobody_is_asked(tmp_path: Path) -> None:
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         for name, (fields, expected) in BAD_REQUESTS.items():
             error = await opened.refusal(pb.InvestigateRequest(**fields))
             assert error.code() is grpc.StatusCode.INVALID_ARGUMENT, name
@@ -278,18 +278,18 @@ def test_a_request_that_is_wrong_as_a_whole_is_refused_field_by_field_and_nobody
         assert (await opened.stats())["calls"] == 0
         assert len((await opened.ask(pb.InvestigateRequest(mandate=_MANDATE, lookups=[GOOD] * 50))).reports) == 50
 
-    on_stage(tmp_path, play, server={"max_lookups": 50})
+    with_testbed(tmp_path, scenario, server={"max_lookups": 50})
 
 
 def test_what_is_no_request_at_all_is_refused(tmp_path: Path) -> None:
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         call = opened.channel.unary_stream(f"/{SERVICE}/Investigate")(b"\xff\xff not protobuf")
         with pytest.raises(grpc.aio.AioRpcError) as error:
             await call.read()
         assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert violations(error.value) == ["request"]
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
 
 
 BAD_LOOKUPS: dict[str, tuple[pb.Lookup, str, str]] = {
@@ -318,7 +318,7 @@ BAD_LOOKUPS: dict[str, tuple[pb.Lookup, str, str]] = {
 def test_a_wrong_lookup_is_refused_alone_and_the_others_are_answered(tmp_path: Path) -> None:
     good = sample(10)
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         bad = [lookup for lookup, _, _ in BAD_LOOKUPS.values()]
         said = await opened.ask(asking([*good[:5], *bad, *good[5:]]))
         answers = said.answers()
@@ -336,24 +336,24 @@ def test_a_wrong_lookup_is_refused_alone_and_the_others_are_answered(tmp_path: P
         assert said.summary.complete  # nothing would change if it were asked again
         assert (await opened.stats())["inquiries"] == 40
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
 
 
 def test_a_message_above_the_limit_is_refused_with_the_limit(tmp_path: Path) -> None:
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         error = await opened.refusal(asking(sample(2_000)))
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert "20000" in (error.details() or "")
         assert (await opened.stats())["calls"] == 0
         await opened.ask(asking(sample(50)))
 
-    on_stage(tmp_path, play, server={"max_message_bytes": 20_000})
+    with_testbed(tmp_path, scenario, server={"max_message_bytes": 20_000})
 
 
 def test_more_than_there_is_room_for_is_refused_with_a_hint_when_to_come_back(tmp_path: Path) -> None:
     lookups = sample(60)
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         await opened.faults(hang=1)
         first = opened.investigate(asking(lookups))
         await opened.stats_reach("calls", 1)
@@ -369,7 +369,7 @@ def test_more_than_there_is_room_for_is_refused_with_a_hint_when_to_come_back(tm
         await opened.is_idle()
         await opened.ask(asking(lookups))
 
-    on_stage(tmp_path, play, server={"max_inquiries_in_flight": 300})
+    with_testbed(tmp_path, scenario, server={"max_inquiries_in_flight": 300})
 
 
 def test_admission_counts_inquiries_and_not_lookups(tmp_path: Path) -> None:
@@ -377,7 +377,7 @@ def test_admission_counts_inquiries_and_not_lookups(tmp_path: Path) -> None:
     lookups = sample(180)
     cars = [pb.Lookup(ref=str(n), property=pb.Property(vehicle_plate=f"京A{n:05}")) for n in range(100)]
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         await opened.faults(hang=1)
         one_bank: dict[str, Any] = {"institution_ids": ["mock-bank"]}
         calls = [opened.investigate(asking(lookups[start : start + 60], **one_bank)) for start in (0, 60)]
@@ -394,14 +394,14 @@ def test_admission_counts_inquiries_and_not_lookups(tmp_path: Path) -> None:
         assert await opened.metric("broker_inquiries_in_flight") == 100
         call.cancel()
 
-    on_stage(tmp_path, play, server={"max_inquiries_in_flight": 300})
+    with_testbed(tmp_path, scenario, server={"max_inquiries_in_flight": 300})
 
 
 def test_admission_counts_the_bytes_of_requests(tmp_path: Path) -> None:
     request = asking(sample(60))
     room = request.ByteSize() * 5 // 4  # so that the request is four fifths of it
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         await opened.faults(hang=1)
         call = opened.investigate(request)
         await opened.stats_reach("calls", 4)
@@ -413,13 +413,13 @@ def test_admission_counts_the_bytes_of_requests(tmp_path: Path) -> None:
         call.cancel()
         await opened.is_idle()
 
-    on_stage(tmp_path, play, server={"max_request_bytes_in_flight": room})
+    with_testbed(tmp_path, scenario, server={"max_request_bytes_in_flight": room})
 
 
 def test_a_connection_carries_a_limited_number_of_calls_at_a_time(tmp_path: Path) -> None:
     lookups = sample(9)
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         await opened.faults(hang=1)
         calls = [opened.investigate(asking(lookups[start : start + 3])) for start in (0, 3, 6)]
         await opened.stats_reach("inquiries", 24)
@@ -433,7 +433,7 @@ def test_a_connection_carries_a_limited_number_of_calls_at_a_time(tmp_path: Path
             call.cancel()
         await opened.is_idle()
 
-    on_stage(tmp_path, play, server={"max_streams_per_connection": 2})
+    with_testbed(tmp_path, scenario, server={"max_streams_per_connection": 2})
 
 
 # --- deadlines, cancelling, slow readers ------------------------------------------------------------------------------
@@ -442,7 +442,7 @@ def test_a_connection_carries_a_limited_number_of_calls_at_a_time(tmp_path: Path
 def test_at_the_deadline_what_is_open_is_timed_out_and_the_stream_ends_well(tmp_path: Path) -> None:
     lookups = sample(200)
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         await opened.ask(asking(lookups[:50]))
         await opened.faults("mock-bank", hang=1)
         began = asyncio.get_running_loop().time()
@@ -458,14 +458,14 @@ def test_at_the_deadline_what_is_open_is_timed_out_and_the_stream_ends_well(tmp_
                 assert by_institution["mock-bank"].source == pb.SOURCE_BROKER
         await opened.is_idle()
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
 
 
 def test_a_deadline_too_short_for_any_reply_leaves_nothing_behind(tmp_path: Path) -> None:
     """Around the shortest deadlines gRPC may end the call before the broker does, at any of its steps."""
     lookups = sample(3_000)
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         await opened.faults(hang=1)
         for milliseconds in (0, 1, 2, 5, 10, 20, 40, 80):
             call = opened.investigate(asking(lookups), seconds=milliseconds / 1_000)
@@ -478,13 +478,13 @@ def test_a_deadline_too_short_for_any_reply_leaves_nothing_behind(tmp_path: Path
         await opened.faults()
         assert check_truth(lookups[:50], await opened.ask(asking(lookups[:50]))) == 200
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
 
 
 def test_cancelling_frees_everything(tmp_path: Path) -> None:
     lookups = sample(500)
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         await opened.faults(hang=1)
         calls = [opened.investigate(asking(lookups[start : start + 250])) for start in (0, 250)]
         await opened.stats_reach("calls", 4)
@@ -498,13 +498,13 @@ def test_cancelling_frees_everything(tmp_path: Path) -> None:
         said = await opened.ask(asking(lookups))
         assert check_truth(lookups, said) == 2_000
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
 
 
 def test_a_call_goes_on_for_who_still_waits_when_the_one_who_asked_leaves(tmp_path: Path) -> None:
     lookups = sample(100)
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         await opened.faults(latency={"distribution": "fixed", "seconds": 0.3})
         first = opened.investigate(asking(lookups))
         await opened.stats_reach("inquiries", 400)
@@ -516,10 +516,10 @@ def test_a_call_goes_on_for_who_still_waits_when_the_one_who_asked_leaves(tmp_pa
         assert check_truth(lookups, said) == 400
         assert (await opened.stats())["duplicates"] == 0
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
 
 
-async def a_long_stream(opened: Stage) -> pb.InvestigateRequest:
+async def a_long_stream(opened: Testbed) -> pb.InvestigateRequest:
     """A request for more than 20 MB of reports, all of them in the cache. Needs `max_lookups` of 20,000."""
     lookups = sample(300)
     known = await opened.ask(asking(lookups))
@@ -532,7 +532,7 @@ def test_a_slow_reader_is_held_back(tmp_path: Path) -> None:
     """It takes one message and stops. The broker must stop planning, though all of it is in the cache."""
     lookups = sample(300)
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         known = await opened.ask(asking(lookups))
         largest = max(known.reports, key=pb.Report.ByteSize)
         lookup = lookups[largest.position]
@@ -552,7 +552,7 @@ def test_a_slow_reader_is_held_back(tmp_path: Path) -> None:
         check_shape(request, said)
         assert all(_said(report) == _said(largest) for report in said.reports)
 
-    on_stage(tmp_path, play, server={"max_lookups": 20_000})
+    with_testbed(tmp_path, scenario, server={"max_lookups": 20_000})
 
 
 def _said(report: pb.Report) -> list[tuple[str, int, list[asset_pb2.Asset]]]:
@@ -564,9 +564,9 @@ def cut_off(folder: Path, *, seconds: float | None, **server: Any) -> str:
     """What the broker says of a long stream that is not read, once it has ended it; it must have let go of it then."""
 
     async def main() -> str:
-        async with stage(folder, server={"max_lookups": 20_000}) as opened:
+        async with open_testbed(folder, server={"max_lookups": 20_000}) as opened:
             request = await a_long_stream(opened)
-        async with stage(folder, server={"max_lookups": 20_000, **server}) as opened:
+        async with open_testbed(folder, server={"max_lookups": 20_000, **server}) as opened:
             call = opened.investigate(request, seconds=seconds)
             while 'broker_requests_total{status="DEADLINE_EXCEEDED"} 1.0' not in await opened.metrics_text():
                 pass
@@ -601,7 +601,7 @@ def test_a_stream_ends_after_the_longest_time_whatever_its_deadline(tmp_path: Pa
 def test_a_reader_that_takes_each_message_just_in_time_is_cut_off_too(tmp_path: Path) -> None:
     """A message each 0.15 s never keeps the broker waiting for 1 s; over the whole stream it is 3 s behind."""
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         call = opened.investigate(await a_long_stream(opened), seconds=None)
 
         async def read() -> None:
@@ -612,13 +612,13 @@ def test_a_reader_that_takes_each_message_just_in_time_is_cut_off_too(tmp_path: 
             await read()
         await opened.is_idle()
 
-    on_stage(tmp_path, play, server={"max_lookups": 20_000, **AT_ONCE, "max_read_lag": 1.0})
+    with_testbed(tmp_path, scenario, server={"max_lookups": 20_000, **AT_ONCE, "max_read_lag": 1.0})
 
 
 def test_a_reader_that_leaves_while_held_back_is_no_fault_of_the_broker(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         request = await a_long_stream(opened)
         call = opened.investigate(request, seconds=20)
         await anext(aiter(call))
@@ -626,7 +626,7 @@ def test_a_reader_that_leaves_while_held_back_is_no_fault_of_the_broker(
         await opened.is_idle()
         assert 'status="INTERNAL"' not in await opened.metrics_text()
 
-    on_stage(tmp_path, play, server={"max_lookups": 20_000})
+    with_testbed(tmp_path, scenario, server={"max_lookups": 20_000})
     assert "internal error" not in caplog.text
 
 
@@ -640,16 +640,16 @@ def test_a_broker_that_falls_over_never_calls_a_stream_complete(
 
     monkeypatch.setattr(Aggregator, "attend", attend)
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         await opened.faults(hang=1)
         refused = await opened.refusal(asking(sample(3)))
         assert refused.code() == grpc.StatusCode.INTERNAL
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
 
 
 def test_many_mistakes_are_told_within_what_metadata_may_hold(tmp_path: Path) -> None:
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         refused = await opened.refusal(asking(sample(1), institution_ids=[f"nobody-{n}" for n in range(4_000)]))
         assert refused.code() == grpc.StatusCode.INVALID_ARGUMENT
         assert len(violations(refused)) == 20
@@ -659,7 +659,7 @@ def test_many_mistakes_are_told_within_what_metadata_may_hold(tmp_path: Path) ->
         refused = await opened.refusal(asking(sample(1), kinds=[pb.INSTITUTION_KIND_BANK] * 65))
         assert violations(refused) == ["kinds"]
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
 
 
 # --- institutions that fail -------------------------------------------------------------------------------------------
@@ -667,7 +667,7 @@ def test_many_mistakes_are_told_within_what_metadata_may_hold(tmp_path: Path) ->
 
 @pytest.mark.parametrize("fault", [{"down": True}, {"reset": 1}, {"garbage": 1}, {"redirect": 1}, {"truncated": 1}])
 def test_with_every_institution_down_the_stream_is_complete_all_the_same(tmp_path: Path, fault: dict[str, Any]) -> None:
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         await opened.faults(**fault)
         said = await opened.ask(asking(sample(50)))
         assert said.outcomes() == {UNAVAILABLE: 200}
@@ -677,13 +677,13 @@ def test_with_every_institution_down_the_stream_is_complete_all_the_same(tmp_pat
         listed = await opened.service.ListInstitutions(pb.ListInstitutionsRequest())
         assert len(listed.institutions) == 5
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
 
 
 def test_one_failing_institution_does_not_touch_the_others(tmp_path: Path) -> None:
     lookups = sample(100)
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         await opened.faults("mock-vehicle", down=True)
         said = await opened.ask(asking(lookups))
         assert check_truth(lookups, said) == 300
@@ -693,21 +693,21 @@ def test_one_failing_institution_does_not_touch_the_others(tmp_path: Path) -> No
         assert again.sources()["CACHE"] == 300
         assert check_truth(lookups, again) == 400
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
 
 
 def test_a_poisoned_inquiry_is_found_and_the_others_answered(tmp_path: Path) -> None:
     lookups = sample(200)
     poisoned = lookups[77].number
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         await opened.faults("mock-bank", poison=[poisoned])
         said = await opened.ask(asking(lookups))
         assert said.outcomes()[REFUSED] == 1
         assert said.answers()[77]["mock-bank"].outcome == REFUSED
         assert check_truth(lookups, said) == 799
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
 
 
 ODDITIES = ("missing_item", "surplus_item", "wrong_request_id", "truncated", "broken_off", "redirect", "reset")
@@ -716,7 +716,7 @@ ODDITIES = ("missing_item", "surplus_item", "wrong_request_id", "truncated", "br
 def test_whatever_institutions_think_of_nothing_wrong_gets_through(tmp_path: Path) -> None:
     lookups = sample(1_000)
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         await opened.faults(**dict.fromkeys(ODDITIES, 0.05), refusal=0.05)
         said = await opened.ask(asking(lookups))
         assert said.summary.inquiries == 4_000
@@ -727,7 +727,7 @@ def test_whatever_institutions_think_of_nothing_wrong_gets_through(tmp_path: Pat
         assert cached.sources()["CACHE"] >= check_truth(lookups, said)
         assert check_truth(lookups, cached) == cached.outcomes()[FOUND] + cached.outcomes()[NOT_FOUND]
 
-    on_stage(tmp_path, play, batch_size=20)
+    with_testbed(tmp_path, scenario, batch_size=20)
 
 
 FAULTS = {"error": 0.10, "garbage": 0.05, "hang": 0.05}
@@ -740,7 +740,7 @@ def test_in_the_worst_of_weathers_nothing_is_wrong_nothing_is_lost_and_nothing_a
     caplog.set_level(logging.DEBUG)
     lookups = sample(10_000)
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         await opened.faults(**FAULTS)
         said = await opened.ask(asking(lookups, priority=pb.PRIORITY_BULK), seconds=20)
         answers = said.answers()
@@ -759,7 +759,7 @@ def test_in_the_worst_of_weathers_nothing_is_wrong_nothing_is_lost_and_nothing_a
         text = await opened.metrics_text()
         assert not [lookup for lookup in lookups if lookup.number in text or lookup.name in text]
 
-    on_stage(tmp_path, play, timeout=0.5, batch_size=100)
+    with_testbed(tmp_path, scenario, timeout=0.5, batch_size=100)
     logged = caplog.text
     assert "mock-bank" in logged
     assert not [lookup for lookup in lookups if lookup.number in logged or lookup.name in logged]
@@ -769,7 +769,7 @@ def test_in_the_worst_of_weathers_nothing_is_wrong_nothing_is_lost_and_nothing_a
 
 
 def test_institutions_are_listed_with_what_they_are_and_how_they_do(tmp_path: Path) -> None:
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         listing = opened.service.ListInstitutions
         listed = (await listing(pb.ListInstitutionsRequest())).institutions
         assert [each.id for each in listed] == sorted([*NATIONAL, REGIONAL])
@@ -788,7 +788,7 @@ def test_institutions_are_listed_with_what_they_are_and_how_they_do(tmp_path: Pa
         assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert violations(error.value) == ["court_code"]
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
 
 
 def test_a_stock_client_finds_its_way_by_reflection_alone(tmp_path: Path) -> None:
@@ -812,7 +812,7 @@ def test_a_stock_client_finds_its_way_by_reflection_alone(tmp_path: Path) -> Non
         ],
     }
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         process = await asyncio.create_subprocess_exec(
             str(Path(sys.executable).with_name("buf")),
             *("curl", "--protocol", "grpc", "--http2-prior-knowledge", "--reflect"),
@@ -829,7 +829,7 @@ def test_a_stock_client_finds_its_way_by_reflection_alone(tmp_path: Path) -> Non
         assert {answer["institutionId"] for answer in report["answers"]} == {*NATIONAL, REGIONAL}
         assert messages[-1]["summary"]["lookups"] == 1
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
 
 
 def _json_stream(text: str) -> Iterable[dict[str, Any]]:
@@ -841,7 +841,7 @@ def _json_stream(text: str) -> Iterable[dict[str, Any]]:
 
 
 def test_standard_health_tells_and_so_does_http(tmp_path: Path) -> None:
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         for service in ("", SERVICE):
             assert await opened.health(service) == health_pb2.HealthCheckResponse.SERVING
         with pytest.raises(grpc.aio.AioRpcError) as error:
@@ -850,7 +850,7 @@ def test_standard_health_tells_and_so_does_http(tmp_path: Path) -> None:
         async with opened.http.get(f"http://{opened.addresses.metrics}/healthz") as response:
             assert (response.status, await response.json()) == (200, {"status": "serving"})
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
 
 
 PROMISED = {
@@ -889,7 +889,7 @@ PROMISED = {
 def test_metrics_count_what_was_asked_and_name_nobody(tmp_path: Path) -> None:
     lookups = sample(30, mix="all")
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         said = await opened.ask(asking([*lookups, pb.Lookup(ref="bad")]))
         await opened.ask(asking(lookups))
         await opened.refusal(pb.InvestigateRequest())
@@ -912,15 +912,15 @@ def test_metrics_count_what_was_asked_and_name_nobody(tmp_path: Path) -> None:
         assert not [lookup for lookup in lookups if lookup.number in text or (lookup.name and lookup.name in text)]
         assert "王法官" not in text
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
 
 
-def test_stopping_finishes_what_is_under_way_and_refuses_what_is_new(tmp_path: Path) -> None:
+def test_stopping_finishes_requests_in_progress_and_refuses_new_ones(tmp_path: Path) -> None:
     lookups = sample(100)
 
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         await opened.faults(latency={"distribution": "fixed", "seconds": 0.8})
-        under_way = asyncio.create_task(opened.ask(asking(lookups)))
+        in_progress = asyncio.create_task(opened.ask(asking(lookups)))
         await opened.stats_reach("calls", 4)
         opened.stop.set()
         while await opened.health() == health_pb2.HealthCheckResponse.SERVING:
@@ -933,15 +933,15 @@ def test_stopping_finishes_what_is_under_way_and_refuses_what_is_new(tmp_path: P
         async with opened.http.get(f"http://{opened.addresses.metrics}/healthz") as response:
             assert response.status == 503
         assert not opened.broker.done()
-        said = await under_way
+        said = await in_progress
         assert check_truth(lookups, said) == 400
         await opened.broker
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
 
 
 def test_stopping_does_not_wait_longer_than_the_grace_period(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async def play(opened: Stage) -> None:
+    async def scenario(opened: Testbed) -> None:
         await opened.faults(hang=1)
         call = opened.investigate(asking(sample(10)), seconds=20)
         await opened.stats_reach("calls", 4)
@@ -950,7 +950,7 @@ def test_stopping_does_not_wait_longer_than_the_grace_period(tmp_path: Path, cap
         with pytest.raises((grpc.aio.AioRpcError, asyncio.CancelledError)):
             await call.read()
 
-    on_stage(tmp_path, play, server={"grace": 0.1})
+    with_testbed(tmp_path, scenario, server={"grace": 0.1})
     assert "grace" in caplog.text
 
 
@@ -961,7 +961,7 @@ def test_a_port_in_use_is_refused_by_its_key(tmp_path: Path, port: str) -> None:
         async with nobodys:
             taken = f"127.0.0.1:{nobodys.sockets[0].getsockname()[1]}"
             with pytest.raises(ConfigError) as error:
-                async with stage(tmp_path, server={port: taken}):
+                async with open_testbed(tmp_path, server={port: taken}):
                     pass
         return str(error.value)
 

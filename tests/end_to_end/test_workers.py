@@ -36,7 +36,7 @@ from tests.end_to_end.testbed import (
     NATIONAL,
     TIMED_OUT,
     Reports,
-    Stage,
+    Testbed,
     as_message,
     asking,
     check_truth,
@@ -58,8 +58,8 @@ SLOW = {"distribution": "fixed", "seconds": 0.3}
 class Pair:
     """Two workers, each with a memory of its own: what it knows, it has asked itself."""
 
-    one: Stage
-    other: Stage
+    one: Testbed
+    other: Testbed
 
     async def ask_both(self, request: pb.InvestigateRequest) -> list[Reports]:
         """The same of both, at the same moment."""
@@ -113,7 +113,7 @@ async def _serve_in_a_thread(config: Config, slot: WorkerSlot, stop: _Stop, read
 @asynccontextmanager
 async def worker(
     config: Config, slot: WorkerSlot, http: aiohttp.ClientSession, urls: dict[str, str]
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[Testbed]:
     stop = _Stop()
     ready: asyncio.Future[Addresses] = asyncio.get_running_loop().create_future()
     broker = asyncio.create_task(_serve_in_a_thread(config, slot, stop, ready))
@@ -123,7 +123,7 @@ async def worker(
         broker.result()
     try:
         async with grpc.aio.insecure_channel(ready.result().grpc, options=in_process.CLIENT_OPTIONS) as channel:
-            yield Stage(ready.result(), channel, http, urls, stop, broker)
+            yield Testbed(ready.result(), channel, http, urls, stop, broker)
     finally:
         stop.set()
         await broker
@@ -140,19 +140,19 @@ async def pair(
             store=StoreConfig(path="", key_file=str(folder / "broker.key")),
         )
         with tempfile.TemporaryDirectory(prefix="broker-") as sockets:
-            seats = [WorkerSlot(Ownership(slot, 2), Path(sockets)) for slot in range(2)]
+            slots = [WorkerSlot(Ownership(slot, 2), Path(sockets)) for slot in range(2)]
             others = replace(config, institutions=config.institutions[other_knows])
-            async with worker(config, seats[0], http, urls) as one, worker(others, seats[1], http, urls) as other:
+            async with worker(config, slots[0], http, urls) as one, worker(others, slots[1], http, urls) as other:
                 try:
                     yield Pair(one, other)
                 finally:
                     await one.faults()
 
 
-def with_pair(folder: Path, play: Callable[[Pair], Awaitable[T]], **options: Any) -> T:
+def with_pair(folder: Path, scenario: Callable[[Pair], Awaitable[T]], **options: Any) -> T:
     async def main() -> T:
         async with pair(folder, **options) as opened:
-            return await play(opened)
+            return await scenario(opened)
 
     return run(main)
 
@@ -203,7 +203,7 @@ def check_mixed(said: Reports, valid: dict[int, Lookup], wrong: set[int]) -> Non
 def test_one_worker_answers_everything_and_each_asks_what_it_owns(tmp_path: Path, delivery: pb.Delivery) -> None:
     messages, valid, wrong = mixed()
 
-    async def play(workers: Pair) -> None:
+    async def scenario(workers: Pair) -> None:
         said = await workers.one.ask(asking(messages, delivery=delivery))
         check_mixed(said, valid, wrong)
         once = inquiries(list(valid.values()))
@@ -224,14 +224,14 @@ def test_one_worker_answers_everything_and_each_asks_what_it_owns(tmp_path: Path
             assert again.sources() == {"CACHE": again.summary.inquiries - len(wrong), "BROKER": len(wrong)}
         assert (await workers.one.stats())["inquiries"] == once
 
-    with_pair(tmp_path, play)
+    with_pair(tmp_path, scenario)
 
 
 def test_increments_come_from_both_as_they_come(tmp_path: Path) -> None:
     """One institution never replies: what the others say of the other worker's subjects comes all the same."""
     lookups = sample(200)
 
-    async def play(workers: Pair) -> None:
+    async def scenario(workers: Pair) -> None:
         await workers.one.faults("mock-bank", hang=1)
         call = workers.one.investigate(asking(lookups, delivery=INCREMENTAL))
         said: Counter[int] = Counter()
@@ -243,13 +243,13 @@ def test_increments_come_from_both_as_they_come(tmp_path: Path) -> None:
         call.cancel()
         assert set(said.values()) == {3}
 
-    with_pair(tmp_path, play)
+    with_pair(tmp_path, scenario)
 
 
 def test_asked_the_same_at_the_same_moment_they_ask_each_question_once(tmp_path: Path) -> None:
     lookups = sample(1_200, mix="all")
 
-    async def play(workers: Pair) -> None:
+    async def scenario(workers: Pair) -> None:
         await workers.one.faults(latency=SLOW)
         for said in await workers.ask_both(asking(lookups)):
             assert check_truth(lookups, said) == said.summary.inquiries
@@ -258,7 +258,7 @@ def test_asked_the_same_at_the_same_moment_they_ask_each_question_once(tmp_path:
         stats = await workers.one.stats()
         assert (stats["inquiries"], stats["duplicates"]) == (inquiries(lookups), 0)
 
-    with_pair(tmp_path, play)
+    with_pair(tmp_path, scenario)
 
 
 @pytest.mark.parametrize("delivery", [COMPLETE, INCREMENTAL])
@@ -267,14 +267,14 @@ def test_repeats_are_asked_once_even_if_nothing_known_will_do(tmp_path: Path, de
     known = sample(200)
     lookups = [*known, *[line._replace(ref=f"{turn} {line.ref}") for turn in range(4) for line in known]]
 
-    async def play(workers: Pair) -> None:
+    async def scenario(workers: Pair) -> None:
         for times in (1, 2):
             said = await workers.one.ask(asking(lookups, max_age=Duration(), delivery=delivery))
             assert check_truth(lookups, said) == said.summary.inquiries == 4 * len(lookups)
             assert said.sources() == {"INSTITUTION": 4 * len(lookups)}
             assert (await workers.one.stats())["inquiries"] == times * inquiries(known)
 
-    with_pair(tmp_path, play)
+    with_pair(tmp_path, scenario)
 
 
 @pytest.mark.parametrize("delivery", [COMPLETE, INCREMENTAL])
@@ -282,13 +282,13 @@ def test_repeats_in_other_chunks_are_asked_once_too(tmp_path: Path, delivery: pb
     known = sample(900)
     lookups = [*known, *[line._replace(ref=f"{turn} {line.ref}") for turn in range(4) for line in known]]
 
-    async def play(workers: Pair) -> None:
+    async def scenario(workers: Pair) -> None:
         said = await workers.one.ask(asking(lookups, max_age=Duration(), delivery=delivery))
         assert check_truth(lookups, said) == said.summary.inquiries == 4 * len(lookups)
         assert said.sources() == {"INSTITUTION": 4 * len(lookups)}
         assert (await workers.one.stats())["inquiries"] == inquiries(known)
 
-    with_pair(tmp_path, play)
+    with_pair(tmp_path, scenario)
 
 
 @pytest.mark.parametrize("delivery", [COMPLETE, INCREMENTAL])
@@ -297,7 +297,7 @@ def test_at_the_deadline_all_is_accounted_for_though_another_worker_waits(
 ) -> None:
     lookups = sample(300)
 
-    async def play(workers: Pair) -> None:
+    async def scenario(workers: Pair) -> None:
         await workers.one.faults("mock-bank", hang=1)
         said = await workers.one.ask(asking(lookups, delivery=delivery), seconds=2.0)
         assert said.outcomes()[TIMED_OUT] == 300
@@ -306,7 +306,7 @@ def test_at_the_deadline_all_is_accounted_for_though_another_worker_waits(
         await workers.one.is_idle()
         await workers.other.is_idle()
 
-    with_pair(tmp_path, play)
+    with_pair(tmp_path, scenario)
 
 
 def test_at_the_deadline_all_is_accounted_for_though_another_worker_hangs(
@@ -318,19 +318,19 @@ def test_at_the_deadline_all_is_accounted_for_though_another_worker_hangs(
     monkeypatch.setattr(PeerService, "forward", hang)
     lookups = sample(300)
 
-    async def play(workers: Pair) -> None:
+    async def scenario(workers: Pair) -> None:
         said = await workers.one.ask(asking(lookups), seconds=3.0)
         assert 0 < said.outcomes()[TIMED_OUT] < 4 * 300
         assert check_truth(lookups, said) == 4 * 300 - said.outcomes()[TIMED_OUT]
         assert not said.summary.complete
 
-    with_pair(tmp_path, play)
+    with_pair(tmp_path, scenario)
 
 
 def test_who_leaves_leaves_nothing_behind_at_either_worker(tmp_path: Path) -> None:
     lookups = sample(300)
 
-    async def play(workers: Pair) -> None:
+    async def scenario(workers: Pair) -> None:
         await workers.one.faults(hang=1)
         call = workers.one.investigate(asking(lookups))
         while not (await workers.one.metric("broker_lane_calls") and await workers.other.metric("broker_lane_calls")):
@@ -342,7 +342,7 @@ def test_who_leaves_leaves_nothing_behind_at_either_worker(tmp_path: Path) -> No
         said = await workers.one.ask(asking(lookups))
         assert check_truth(lookups, said) == 1_200
 
-    with_pair(tmp_path, play)
+    with_pair(tmp_path, scenario)
 
 
 # --- when the other worker fails --------------------------------------------------------------------------------------
@@ -351,7 +351,7 @@ def test_who_leaves_leaves_nothing_behind_at_either_worker(tmp_path: Path) -> No
 def test_with_the_other_gone_one_does_it_all(tmp_path: Path) -> None:
     messages, valid, wrong = mixed()
 
-    async def play(workers: Pair) -> None:
+    async def scenario(workers: Pair) -> None:
         workers.other.stop.set()
         await workers.other.broker
         check_mixed(await workers.one.ask(asking(messages)), valid, wrong)
@@ -359,33 +359,33 @@ def test_with_the_other_gone_one_does_it_all(tmp_path: Path) -> None:
         assert (stats["inquiries"], stats["duplicates"]) == (inquiries(list(valid.values())), 0)
         assert await workers.one.metric("broker_inquiries_total") == answers_due(valid)
 
-    with_pair(tmp_path, play)
+    with_pair(tmp_path, scenario)
 
 
 def test_who_stops_finishes_what_it_took_over_and_takes_no_more(tmp_path: Path) -> None:
     first, second = sample(100), sample(100, rng_seed=2)
 
-    async def play(workers: Pair) -> None:
+    async def scenario(workers: Pair) -> None:
         await workers.one.faults(latency=SLOW)
-        under_way = asyncio.create_task(workers.one.ask(asking(first)))
+        in_progress = asyncio.create_task(workers.one.ask(asking(first)))
         while not await workers.other.metric("broker_lane_in_flight"):
             pass
         workers.other.stop.set()
         assert check_truth(second, await workers.one.ask(asking(second))) == 400
-        assert check_truth(first, await under_way) == 400
+        assert check_truth(first, await in_progress) == 400
         await workers.other.broker
         stats = await workers.one.stats()
         assert (stats["inquiries"], stats["duplicates"]) == (800, 0)
 
-    with_pair(tmp_path, play)
+    with_pair(tmp_path, scenario)
 
 
 def test_who_has_to_stop_before_it_is_done_leaves_the_rest_to_the_one_that_asked(tmp_path: Path) -> None:
     lookups = sample(100)
 
-    async def play(workers: Pair) -> None:
+    async def scenario(workers: Pair) -> None:
         await workers.one.faults("mock-bank", hang=1)
-        under_way = asyncio.create_task(workers.one.ask(asking(lookups, delivery=INCREMENTAL)))
+        in_progress = asyncio.create_task(workers.one.ask(asking(lookups, delivery=INCREMENTAL)))
         while await workers.other.metric("broker_lane_in_flight") != await workers.other.metric(
             "broker_lane_asked_total"
         ):
@@ -393,11 +393,11 @@ def test_who_has_to_stop_before_it_is_done_leaves_the_rest_to_the_one_that_asked
         workers.other.stop.set()
         await workers.other.broker
         await workers.one.faults()
-        said = await under_way
+        said = await in_progress
         assert check_truth(lookups, said) == 400
         assert said.summary.complete
 
-    with_pair(tmp_path, play, server={"grace": 0.1}, timeout=1.0)
+    with_pair(tmp_path, scenario, server={"grace": 0.1}, timeout=1.0)
 
 
 @pytest.mark.parametrize("delivery", [COMPLETE, INCREMENTAL])
@@ -430,7 +430,7 @@ def test_what_a_worker_that_breaks_off_has_said_is_said_once_and_the_rest_by_the
     known = [each._replace(ref=f"{seed} {each.ref}") for seed, batch in enumerate(batches) for each in batch]
     lookups = [*known, *[each._replace(ref=f"again {each.ref}") for each in known]]
 
-    async def play(workers: Pair) -> None:
+    async def scenario(workers: Pair) -> None:
         await workers.one.ask(asking([each for each in lookups[:20] if each.name], institution_ids=["mock-bank"]))
         said = await workers.one.ask(asking(lookups, delivery=delivery))
         assert {position: set(each) for position, each in said.answers().items()} == {
@@ -441,18 +441,18 @@ def test_what_a_worker_that_breaks_off_has_said_is_said_once_and_the_rest_by_the
         for batch in batches:
             check_truth(batch, await workers.one.ask(asking(batch, delivery=delivery, max_age=Duration())))
 
-    with_pair(tmp_path, play)
+    with_pair(tmp_path, scenario)
 
 
 @pytest.mark.parametrize("delivery", [COMPLETE, INCREMENTAL])
 def test_one_configured_otherwise_is_not_asked(tmp_path: Path, delivery: pb.Delivery) -> None:
     lookups = sample(100, mix="all")
 
-    async def play(workers: Pair) -> None:
+    async def scenario(workers: Pair) -> None:
         for chosen in ((), ("mock-bank", "mock-vehicle")):
             said = await workers.one.ask(asking(lookups, delivery=delivery, institution_ids=chosen))
             conclusive = Reports([r for r in said.reports if not any(a.outcome == INVALID for a in r.answers)])
             assert check_truth(lookups, said) == sum(len(report.answers) for report in conclusive.reports)
         assert await workers.other.metric("broker_lane_asked_total") == 0
 
-    with_pair(tmp_path, play, other_knows=slice(1, None))
+    with_pair(tmp_path, scenario, other_knows=slice(1, None))

@@ -1,7 +1,7 @@
-"""A broker and its institutions in one process, spoken to through their public doors: gRPC and HTTP.
+"""A broker and mock institutions in one process, used through their interfaces: gRPC and HTTP.
 
-`on_stage` sets both up, runs a test's play, and takes everything down again. What must hold of every stream whatever it
-is about is checked by `Stage.ask`; `check_truth` recomputes what institutions must have said.
+`with_testbed` starts both, runs a scenario, and stops everything. `Testbed.ask` checks what holds for every stream, and
+`check_truth` compares answers with recomputed ones.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ REFUSED, INVALID = inquiry_pb2.OUTCOME_REFUSED, inquiry_pb2.OUTCOME_INVALID
 UNAVAILABLE, TIMED_OUT = inquiry_pb2.OUTCOME_UNAVAILABLE, inquiry_pb2.OUTCOME_TIMED_OUT
 
 
-# --- the stage --------------------------------------------------------------------------------------------------------
+# --- the testbed ------------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Reports:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Testbed:
     """A broker and its institutions, and ways to speak to both."""
 
     addresses: Addresses
@@ -137,7 +137,7 @@ class Stage:
         return sum(sample.value for family in families for sample in family.samples if sample.name == name)
 
     async def is_idle(self) -> None:
-        """Waits until nothing is under way any more."""
+        """Waits until no request is in progress."""
         for name in ("requests_in_flight", "inquiries_in_flight", "lane_queued", "lane_in_flight", "lane_calls"):
             while await self.metric(f"broker_{name}"):
                 pass
@@ -148,10 +148,10 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(
+async def open_testbed(
     folder: Path, *, server: dict[str, Any] | None = None, grpc_options: Sequence[Any] = (), **changes: Any
-) -> AsyncIterator[Stage]:
-    """A stage; `changes` are fields of every `InstitutionSpec`."""
+) -> AsyncIterator[Testbed]:
+    """A testbed; `changes` are fields of every `InstitutionSpec`."""
     async with running(MOCKS.with_ports_from(0)) as urls, aiohttp.ClientSession() as http:
         config = configuration(folder, urls, server or {}, changes)
         stop = asyncio.Event()
@@ -165,18 +165,18 @@ async def stage(
             async with grpc.aio.insecure_channel(
                 (await ready).grpc, options=[*CLIENT_OPTIONS, *grpc_options]
             ) as channel:
-                yield Stage(ready.result(), channel, http, urls, stop, broker)
+                yield Testbed(ready.result(), channel, http, urls, stop, broker)
         finally:
-            await asyncio.gather(*[_forgive(http, url) for url in urls.values()])
+            await asyncio.gather(*[_clear_faults(http, url) for url in urls.values()])
             stop.set()
             await broker
 
 
-# Every stage has channels of its own: connections of an earlier one must not be found in gRPC's pool.
+# Every testbed has channels of its own: connections of an earlier one must not be found in gRPC's pool.
 CLIENT_OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 64 << 20)]
 
 
-async def _forgive(http: aiohttp.ClientSession, url: str) -> None:
+async def _clear_faults(http: aiohttp.ClientSession, url: str) -> None:
     async with http.post(f"{url}/faults", json={}):
         pass
 
@@ -217,10 +217,10 @@ def run(main: Callable[[], Awaitable[T]], *, seconds: float = 25.0) -> T:
         return runner.run(bounded())
 
 
-def on_stage(folder: Path, play: Callable[[Stage], Awaitable[T]], **options: Any) -> T:
+def with_testbed(folder: Path, scenario: Callable[[Testbed], Awaitable[T]], **options: Any) -> T:
     async def main() -> T:
-        async with stage(folder, **options) as opened:
-            return await play(opened)
+        async with open_testbed(folder, **options) as opened:
+            return await scenario(opened)
 
     return run(main)
 

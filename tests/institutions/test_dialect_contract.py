@@ -624,13 +624,13 @@ def test_an_item_that_cannot_be_used_is_unavailable_alone(read: Callable[..., Re
     assert reply.outcomes[1:] == bytes([Outcome.NOT_FOUND] * 2)
 
 
-CROWD = account()
-CROWD.holders.extend([asset_pb2.Holder(document_number="another")] * (MAX_PER_ASSET - len(CROWD.holders)))
+JOINTLY_HELD = account()
+JOINTLY_HELD.holders.extend([asset_pb2.Holder(document_number="another")] * (MAX_PER_ASSET - len(JOINTLY_HELD.holders)))
 QUEUE = account()
 QUEUE.measures.extend([asset_pb2.JudicialMeasure(rank=9)] * (MAX_PER_ASSET - len(QUEUE.measures)))
 
 
-@pytest.mark.parametrize("assets", [[CROWD], [QUEUE]], ids=["holders", "measures"])
+@pytest.mark.parametrize("assets", [[JOINTLY_HELD], [QUEUE]], ids=["holders", "measures"])
 def test_an_asset_may_have_many_holders_and_measures(read: Callable[..., Reply], assets: list[asset_pb2.Asset]) -> None:
     found = {"item": 0, "outcome": Outcome.FOUND, "assets": assets}
     assert list(answer(read(found, *NONE[1:]), 0).assets) == assets
@@ -638,7 +638,7 @@ def test_an_asset_may_have_many_holders_and_measures(read: Callable[..., Reply],
 
 def test_an_asset_without_end_is_unavailable_alone(read: Callable[..., Reply]) -> None:
     endless = asset_pb2.Asset()
-    endless.CopyFrom(CROWD)
+    endless.CopyFrom(JOINTLY_HELD)
     endless.holders.add(document_number="another")
     reply = read({"item": 0, "outcome": Outcome.FOUND, "assets": [endless]}, *NONE[1:])
     assert_unusable(reply, 0)

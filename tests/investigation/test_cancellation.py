@@ -88,7 +88,7 @@ async def test_a_queued_inquiry_nobody_follows_is_never_sent() -> None:
     assert len(institution.questions) == 1
 
 
-async def test_the_leader_of_a_call_under_way_leaves_and_the_call_goes_on_for_its_follower() -> None:
+async def test_a_call_goes_on_for_its_follower_after_its_leader_has_left() -> None:
     institution = StubInstitution(stub_spec(), slow(2.0, NOTHING))
     leader, follower = Recorder(), Recorder()
     async with open_lane(institution) as lane:
@@ -268,7 +268,7 @@ async def test_who_has_left_already_is_not_asked_for() -> None:
     assert institution.questions == []
 
 
-async def test_stopping_the_lane_cancels_what_is_under_way() -> None:
+async def test_stopping_the_lane_cancels_calls_in_progress() -> None:
     institution = StubInstitution(stub_spec(timeout=PATIENT), HANGS)
     with trio.move_on_after(1):
         async with open_lane(institution) as lane:

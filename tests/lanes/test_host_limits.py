@@ -28,7 +28,7 @@ def everything_sent(spec: InstitutionSpec, workers: int) -> Sent:
         sent.append((trio.current_time(), len(question.subjects)))
         return await NOTHING(question)
 
-    async def play() -> None:
+    async def scenario() -> None:
         async with trio.open_nursery() as nursery:
             for slot in range(workers):
                 institution = StubInstitution(share_of(spec, Ownership(slot, workers)), answer)
@@ -39,7 +39,7 @@ def everything_sent(spec: InstitutionSpec, workers: int) -> Sent:
             await trio.sleep(SECONDS)
             nursery.cancel_scope.cancel()
 
-    run_in_virtual_time(play)
+    run_in_virtual_time(scenario)
     return sent
 
 

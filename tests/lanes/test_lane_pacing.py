@@ -165,7 +165,7 @@ def test_whatever_comes_the_rate_holds_and_nobody_waits_for_bulk_work(
     pauses: list[float],
     first: list[InstitutionError],
 ) -> None:
-    async def play() -> None:
+    async def scenario() -> None:
         spec = stub_spec(rate=rate, batch_size=batch_size, concurrency=concurrency, timeout=1e9)
         institution = Ledger(spec, first=first)
         night = Recorder()
@@ -181,4 +181,4 @@ def test_whatever_comes_the_rate_holds_and_nobody_waits_for_bulk_work(
             await night.answered()
         institution.check_rate()
 
-    run_in_virtual_time(play)
+    run_in_virtual_time(scenario)

@@ -95,6 +95,6 @@ async def test_an_interactive_request_does_not_wait_behind_bulk_work_it_shares()
         await trio.sleep(0.5)
         lane.submit(parcel(officer, [15], priority=Priority.INTERACTIVE))
         assert await officer.answered() == {15: Outcome.NOT_FOUND}
-        assert trio.current_time() == 2.0, "the call under way, then this one"
+        assert trio.current_time() == 2.0, "the call in progress, then this one"
         await night.answered()
     assert len(institution.questions) == 20, "each question once"

@@ -113,7 +113,7 @@ def test_cancelling_in_asyncio_cancels_in_trio_which_cleans_up() -> None:
     assert bridged(main) == ["cancelled", "cleaned up"]
 
 
-def test_an_errand_cancelled_before_it_began_still_ends() -> None:
+def test_a_task_cancelled_before_it_began_still_ends() -> None:
     async def main(bridge: Bridge) -> list[object]:
         ends: list[object] = []
         ended = asyncio.Event()
@@ -129,7 +129,7 @@ def test_an_errand_cancelled_before_it_began_still_ends() -> None:
     assert bridged(main) == [None]
 
 
-def test_an_errand_may_be_cancelled_after_it_ended_and_twice() -> None:
+def test_a_task_may_be_cancelled_after_it_ended_and_twice() -> None:
     async def main(bridge: Bridge) -> int:
         ends: list[object] = []
         ended = asyncio.Event()

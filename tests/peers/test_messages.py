@@ -76,7 +76,7 @@ def forward_requests(draw: st.DrawFn) -> ForwardRequest:
 
 @settings(deadline=None, max_examples=60)
 @given(forward_request=forward_requests())
-def test_a_handover_comes_out_as_it_went_in(forward_request: ForwardRequest) -> None:
+def test_a_forward_request_is_decoded_as_it_was_encoded(forward_request: ForwardRequest) -> None:
     received = decode_forward_request(encode_forward_request(forward_request))
     assert received == forward_request
     assert type(received.request.delivery) is Delivery, "told apart by identity"
@@ -86,7 +86,7 @@ def test_a_handover_comes_out_as_it_went_in(forward_request: ForwardRequest) -> 
 
 
 @pytest.mark.parametrize("body", [b"", b"\xc1", b"\x90", b"no forward_request", b"\xff" * 40])
-def test_what_is_no_handover_is_refused(body: bytes) -> None:
+def test_an_invalid_forward_request_is_refused(body: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
         decode_forward_request(body)
 
@@ -98,7 +98,7 @@ def test_what_is_no_handover_is_refused(body: bytes) -> None:
     ),
     complete=st.booleans(),
 )
-def test_a_footer_carries_the_counts(
+def test_a_trailer_contains_the_counts(
     counts: dict[tuple[int, Source, Outcome], int],
     complete: bool,
 ) -> None:
@@ -124,11 +124,11 @@ REPORTS = st.builds(
 
 @settings(deadline=None)
 @given(response=st.builds(pb.InvestigateResponse, reports=st.lists(REPORTS, max_size=4)))
-def test_reports_are_no_footer(response: pb.InvestigateResponse) -> None:
+def test_reports_are_not_a_trailer(response: pb.InvestigateResponse) -> None:
     assert decode_trailer(response.SerializeToString()) is None
 
 
-def test_a_footer_is_no_reports() -> None:
+def test_a_trailer_is_not_reports() -> None:
     """Whoever passed it on by mistake would be found out."""
     message = encode_trailer(Trailer(b"", Tally(1).counts.tobytes(), complete=True))
     with pytest.raises(Exception, match="Error parsing message"):

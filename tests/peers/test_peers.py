@@ -72,7 +72,7 @@ async def ask(peers: Peers, asked: ForwardRequest | None = None) -> list[bytes |
     return [part async for part in peers.ask(1, asked or forward_request())]
 
 
-def play(folder: Path, main: Callable[[Peers], Awaitable[T]]) -> T:
+def with_peers(folder: Path, main: Callable[[Peers], Awaitable[T]]) -> T:
     """Runs what the worker in slot 0 does."""
 
     async def bounded() -> T:
@@ -99,7 +99,7 @@ async def hang(_: ForwardRequest, write: Write) -> Trailer:
     return TRAILER
 
 
-def test_what_the_owner_says_comes_as_it_was_said_and_the_footer_last(folder: Path) -> None:
+def test_reports_are_passed_on_unchanged_and_the_trailer_comes_last(folder: Path) -> None:
     seen: list[ForwardRequest] = []
 
     async def answer(asked: ForwardRequest, write: Write) -> Trailer:
@@ -110,7 +110,7 @@ def test_what_the_owner_says_comes_as_it_was_said_and_the_footer_last(folder: Pa
         async with peer(folder, answer):
             assert await ask(peers) == [*REPORTS, TRAILER]
 
-    play(folder, main)
+    with_peers(folder, main)
     (received,) = seen
     asked = forward_request()
     assert 0.8 * asked.time_left < received.time_left < asked.time_left, "the owner ends first, and properly"
@@ -131,7 +131,7 @@ def test_who_is_not_there_is_noticed_at_once_and_found_again_when_back(folder: P
                     except PeerError:
                         pass
 
-    play(folder, main)
+    with_peers(folder, main)
 
 
 def test_the_socket_of_one_that_was_killed_is_taken_over(folder: Path) -> None:
@@ -142,7 +142,7 @@ def test_the_socket_of_one_that_was_killed_is_taken_over(folder: Path) -> None:
         async with peer(folder, saying([])):
             assert await ask(peers) == [TRAILER]
 
-    play(folder, main)
+    with_peers(folder, main)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_who_breaks_off_has_not_done_it(
             with pytest.raises(PeerError, match=code):
                 await anext(answer)
 
-    play(folder, main)
+    with_peers(folder, main)
     assert len(caplog.records) == 1
     assert "张三" not in caplog.text
     assert ("internal error" in caplog.text) == (code == "INTERNAL")
@@ -178,10 +178,10 @@ def test_who_stops_takes_nothing_over(folder: Path) -> None:
             with pytest.raises(PeerError, match="UNAVAILABLE"):
                 await ask(peers)
 
-    play(folder, main)
+    with_peers(folder, main)
 
 
-def test_what_is_no_handover_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_forward_request_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("broker.peers.client.encode_forward_request", lambda _: b"\xc1")
 
     async def main(peers: Peers) -> None:
@@ -189,10 +189,10 @@ def test_what_is_no_handover_is_refused(folder: Path, monkeypatch: pytest.Monkey
             with pytest.raises(PeerError, match="FAILED_PRECONDITION"):
                 await ask(peers)
 
-    play(folder, main)
+    with_peers(folder, main)
 
 
-def test_the_footer_of_another_version_is_no_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_trailer_of_another_version_ends_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("broker.peers.server.encode_trailer", lambda _: b"\xff\x91\xc3")  # [true]
 
     async def main(peers: Peers) -> None:
@@ -202,7 +202,7 @@ def test_the_footer_of_another_version_is_no_end(folder: Path, monkeypatch: pyte
             with pytest.raises(PeerError, match="another version"):
                 await anext(answer)
 
-    play(folder, main)
+    with_peers(folder, main)
 
 
 def test_who_hangs_is_given_up_within_the_time_there_is(folder: Path) -> None:
@@ -220,7 +220,7 @@ def test_who_hangs_is_given_up_within_the_time_there_is(folder: Path) -> None:
         async for _ in peers.ask(1, forward_request()):
             break
 
-    assert play(folder, main) > 0.4
+    assert with_peers(folder, main) > 0.4
 
 
 def test_a_peer_that_gives_no_sign_of_life_is_given_up(folder: Path) -> None:
@@ -281,7 +281,7 @@ def test_who_does_not_wait_any_more_ends_the_work(folder: Path) -> None:
             asking.cancel()
             await ended.wait()
 
-    play(folder, main)
+    with_peers(folder, main)
 
 
 def test_who_leaves_finishes_what_it_has_taken_over(folder: Path) -> None:
@@ -303,7 +303,7 @@ def test_who_leaves_finishes_what_it_has_taken_over(folder: Path) -> None:
             await leaving
             assert await asking == [*REPORTS, TRAILER]
 
-    play(folder, main)
+    with_peers(folder, main)
 
 
 def test_who_has_to_leave_does_not_wait_for_who_hangs(folder: Path) -> None:
@@ -314,7 +314,7 @@ def test_who_has_to_leave_does_not_wait_for_who_hangs(folder: Path) -> None:
         with pytest.raises(PeerError):
             await anext(call)
 
-    play(folder, main)
+    with_peers(folder, main)
 
 
 def test_a_place_where_no_socket_can_be_is_named(folder: Path) -> None:

@@ -30,7 +30,7 @@ def test_lanes_that_end_end_the_worker(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
-    async def play() -> str:
+    async def scenario() -> str:
         server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
         host, port = server.sockets[0].getsockname()
         async with server:
@@ -38,7 +38,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
                 await serve(config(tmp_path, f"{host}:{port}"), stop=asyncio.Event(), ready=lambda _: None)
         return str(refusal.value)
 
-    assert "server.metrics" in asyncio.run(play())
+    assert "server.metrics" in asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 4])

@@ -79,7 +79,7 @@ class Journal:
         await self._stream.aclose()
 
 
-class Scene:
+class Harness:
     """A supervisor, and how to reach its workers."""
 
     def __init__(self, journal: Journal) -> None:
@@ -126,9 +126,9 @@ def outlived_signals() -> Iterator[None]:
 
 
 @pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
     journal = Journal(tmp_path / "journal")
-    yield Scene(journal)
+    yield Harness(journal)
     await journal.aclose()
 
 
@@ -173,95 +173,95 @@ def test_a_worker_that_cannot_start_is_the_error_of_the_supervisor() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_told_to_stop_it_stops_all_workers_and_ends(scene: Scene, number: signal.Signals) -> None:
-    async with scene.supervised():
-        await scene.ready.wait()
+async def test_told_to_stop_it_stops_all_workers_and_ends(harness: Harness, number: signal.Signals) -> None:
+    async with harness.supervised():
+        await harness.ready.wait()
         signal.raise_signal(number)
-    await scene.journal.until("leaves 0", "leaves 1")
+    await harness.journal.until("leaves 0", "leaves 1")
 
 
-async def test_it_can_be_stopped_while_a_worker_does_not_get_ready(scene: Scene) -> None:
-    scene.behaviours[1] = "mute"
-    async with scene.supervised():
-        await scene.journal.until("begins 0", "begins 1")
+async def test_it_can_be_stopped_while_a_worker_does_not_get_ready(harness: Harness) -> None:
+    harness.behaviours[1] = "mute"
+    async with harness.supervised():
+        await harness.journal.until("begins 0", "begins 1")
         signal.raise_signal(signal.SIGTERM)
-    await scene.journal.until("leaves 1")
-    assert not scene.told, "it was never ready"
+    await harness.journal.until("leaves 1")
+    assert not harness.told, "it was never ready"
 
 
-async def test_a_worker_that_does_not_stop_is_killed(scene: Scene) -> None:
-    scene.behaviours[1] = "stubborn"
-    async with scene.supervised(limits=Limits(grace_period=0.05, ending=0.05, serving=PATIENCE)):
-        await scene.ready.wait()
+async def test_a_worker_that_does_not_stop_is_killed(harness: Harness) -> None:
+    harness.behaviours[1] = "stubborn"
+    async with harness.supervised(limits=Limits(grace_period=0.05, ending=0.05, serving=PATIENCE)):
+        await harness.ready.wait()
         signal.raise_signal(signal.SIGTERM)
-    assert is_gone(scene.pid(1))
+    assert is_gone(harness.pid(1))
 
 
-async def test_a_worker_that_is_stopped_by_a_signal_is_killed_and_replaced(scene: Scene) -> None:
-    async with scene.supervised(limits=Limits(grace_period=PATIENCE, serving=3.0)):
-        await scene.ready.wait()
-        os.kill(scene.pid(1), signal.SIGSTOP)
-        await scene.journal.until("begins 1", "begins 1")
-        assert is_gone(scene.pid(1))
+async def test_a_worker_that_is_stopped_by_a_signal_is_killed_and_replaced(harness: Harness) -> None:
+    async with harness.supervised(limits=Limits(grace_period=PATIENCE, serving=3.0)):
+        await harness.ready.wait()
+        os.kill(harness.pid(1), signal.SIGSTOP)
+        await harness.journal.until("begins 1", "begins 1")
+        assert is_gone(harness.pid(1))
         signal.raise_signal(signal.SIGTERM)
 
 
-async def test_a_worker_that_crashes_is_replaced(scene: Scene) -> None:
-    async with scene.supervised():
-        await scene.ready.wait()
-        os.kill(scene.pid(1), signal.SIGKILL)
-        await scene.journal.until("begins 1", "begins 1")
-        assert not is_gone(scene.pid(0))
+async def test_a_worker_that_crashes_is_replaced(harness: Harness) -> None:
+    async with harness.supervised():
+        await harness.ready.wait()
+        os.kill(harness.pid(1), signal.SIGKILL)
+        await harness.journal.until("begins 1", "begins 1")
+        assert not is_gone(harness.pid(0))
         signal.raise_signal(signal.SIGTERM)
-    await scene.journal.until("leaves 0", "leaves 1")
-    assert len(scene.told) == 1, "that all are ready is told once"
+    await harness.journal.until("leaves 0", "leaves 1")
+    assert len(harness.told) == 1, "that all are ready is told once"
 
 
-async def test_asked_twice_it_replaces_never_two_workers_at_a_time(scene: Scene) -> None:
-    async with scene.supervised():
-        await scene.ready.wait()
+async def test_asked_twice_it_replaces_never_two_workers_at_a_time(harness: Harness) -> None:
+    async with harness.supervised():
+        await harness.ready.wait()
         signal.raise_signal(signal.SIGHUP)
-        await scene.journal.until("leaves 0")
+        await harness.journal.until("leaves 0")
         signal.raise_signal(signal.SIGHUP)
-        await scene.journal.until(*["begins 0", "begins 1"] * 3)
+        await harness.journal.until(*["begins 0", "begins 1"] * 3)
         signal.raise_signal(signal.SIGTERM)
-    assert scene.journal.lines[2:10] == ["leaves 0", "begins 0", "leaves 1", "begins 1"] * 2
+    assert harness.journal.lines[2:10] == ["leaves 0", "begins 0", "leaves 1", "begins 1"] * 2
 
 
-async def test_a_configuration_that_is_not_valid_leaves_all_workers_alone(scene: Scene) -> None:
+async def test_a_configuration_that_is_not_valid_leaves_all_workers_alone(harness: Harness) -> None:
     asked = trio.Event()
 
     def may_reload() -> bool:
         asked.set()
         return False
 
-    pool = WorkerPool(1, launch=scene.launch, limits=Limits(grace_period=PATIENCE, serving=PATIENCE))
+    pool = WorkerPool(1, launch=harness.launch, limits=Limits(grace_period=PATIENCE, serving=PATIENCE))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(supervisor._supervise, pool, scene.on_ready, may_reload)
-        await scene.ready.wait()
+        nursery.start_soon(supervisor._supervise, pool, harness.on_ready, may_reload)
+        await harness.ready.wait()
         signal.raise_signal(signal.SIGHUP)
         await asked.wait()
         await trio.testing.wait_all_tasks_blocked()
-        assert not is_gone(scene.pid(0))
+        assert not is_gone(harness.pid(0))
         signal.raise_signal(signal.SIGTERM)
-    await scene.journal.until("leaves 0")
-    assert Counter(scene.journal.lines)["begins 0"] == 1
+    await harness.journal.until("leaves 0")
+    assert Counter(harness.journal.lines)["begins 0"] == 1
 
 
-async def test_it_can_be_stopped_while_a_successor_does_not_get_ready(scene: Scene) -> None:
-    async with scene.supervised():
-        await scene.ready.wait()
-        scene.behaviours[0] = "mute"
+async def test_it_can_be_stopped_while_a_successor_does_not_get_ready(harness: Harness) -> None:
+    async with harness.supervised():
+        await harness.ready.wait()
+        harness.behaviours[0] = "mute"
         signal.raise_signal(signal.SIGHUP)
-        await scene.journal.until("begins 0", "begins 0")
+        await harness.journal.until("begins 0", "begins 0")
         signal.raise_signal(signal.SIGTERM)
-    await scene.journal.until("leaves 0", "leaves 0", "leaves 1")
-    assert Counter(scene.journal.lines)["begins 1"] == 1, "the next is not replaced before this one is ready"
+    await harness.journal.until("leaves 0", "leaves 0", "leaves 1")
+    assert Counter(harness.journal.lines)["begins 1"] == 1, "the next is not replaced before this one is ready"
 
 
-async def test_workers_are_out_of_reach_of_the_terminal(scene: Scene) -> None:
+async def test_workers_are_out_of_reach_of_the_terminal(harness: Harness) -> None:
     """Ctrl-C goes to the terminal's process group."""
-    async with scene.supervised():
-        await scene.ready.wait()
-        assert [os.getpgid(scene.pid(slot)) for slot in (0, 1)] == [scene.pid(0), scene.pid(1)]
+    async with harness.supervised():
+        await harness.ready.wait()
+        assert [os.getpgid(harness.pid(slot)) for slot in (0, 1)] == [harness.pid(0), harness.pid(1)]
         signal.raise_signal(signal.SIGTERM)

@@ -139,12 +139,12 @@ def test_every_step_of_a_bulk_request_waits_for_its_turn() -> None:
     assert scheduler.sizes == [1_000, 1_000, 500] + [500] * 5  # its lookups, and their records
 
 
-def test_handing_over_waits_for_its_turn() -> None:
+def test_forwarding_waits_for_its_turn() -> None:
     scheduler, peers = Counted(), Gone()
     said = sources(MemoryStore(lambda: OBSERVED_AT), lambda: OBSERVED_AT, peers=peers, scheduler=scheduler)
     assert said == {Source.INSTITUTION: 2_500}
     assert peers.handed > 1_000
-    # Lookups and records; then what was handed over, and its records, which are read anew when nobody takes them.
+    # Lookups and records; then the forward request and its records, which are read again if no peer answers.
     assert sum(scheduler.sizes) == 2 * 2_500 + 2 * peers.handed
 
 
@@ -211,7 +211,7 @@ class Terse(Peers):
         yield Trailer(b"".join(reports), tally.counts.tobytes(), complete=True)
 
 
-def test_what_a_colleague_says_last_is_passed_on() -> None:
+def test_the_last_reports_of_a_peer_are_passed_on() -> None:
     said = responses(message(ACCOUNTS[:50]), MemoryStore(lambda: OBSERVED_AT), peers=Terse())
     assert sorted(report.position for each in said for report in each.reports) == list(range(50))
     assert said[-1].summary.inquiries == 50

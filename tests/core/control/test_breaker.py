@@ -208,7 +208,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert (self.breaker.wait(self.now) == 0) == self.breaker.admits(self.now)
 
     def probes(self) -> list[Era]:
-        """Probes under way, of the present half-open era."""
+        """Probes in flight, of the present half-open era."""
         if self.breaker.state is not State.HALF_OPEN:
             return []
         newest = max((era for era, _ in self.running), default=None)

@@ -73,8 +73,8 @@ def test_a_follower_of_a_released_flight_becomes_its_leader() -> None:
     assert sorted(row for _, numbers in rows(again) for row in numbers) == [1, 2]
     assert {id(waiter) for waiter, _ in rows(again)} == {id(first)}
     assert len(table) == 2, "in flight again; the third key is free"
-    ((_, seats),) = table.settle(keys(2))
-    assert [seat[0].waiter for seat in seats] == [second], "who followed the old leader follows the new one"
+    ((_, followers),) = table.settle(keys(2))
+    assert [follower[0].waiter for follower in followers] == [second], "who followed the old leader follows the new one"
 
 
 def test_followers_who_left_are_not_asked_for() -> None:
@@ -144,9 +144,9 @@ class Flights(RuleBasedStateMachine):
         self.out.remove(call)
         for row in call.rows:
             self.answer(call.waiter, row)
-        for _, seats in self.table.settle(call.keys):
-            for seat, index in seats:
-                self.answer(seat.waiter, seat.rows[index])
+        for _, followers in self.table.settle(call.keys):
+            for follower, index in followers:
+                self.answer(follower.waiter, follower.rows[index])
 
     @rule(target=asked, call=consumes(asked))
     def give_up(self, call: Parcel) -> MultipleResults[Parcel]:
@@ -172,15 +172,15 @@ class Flights(RuleBasedStateMachine):
 
     @invariant()
     def every_key_in_flight_is_in_exactly_one_call(self) -> None:
-        under_way = [one for call in self.out for one in call.keys]
-        assert len(under_way) == len(set(under_way)) == len(self.table)
+        in_flight = [one for call in self.out for one in call.keys]
+        assert len(in_flight) == len(set(in_flight)) == len(self.table)
 
     @invariant()
-    def whoever_waits_waits_for_something_under_way(self) -> None:
-        under_way = {row for call in self.out for row in call.rows}
+    def every_waiter_waits_for_something_in_flight(self) -> None:
+        in_flight = {row for call in self.out for row in call.rows}
         for waiter, wanted in self.wants.items():
             if waiter.open:
-                assert wanted - set(self.got[waiter]) <= under_way
+                assert wanted - set(self.got[waiter]) <= in_flight
                 assert all(self.table.wanted(call) for call in self.out if call.waiter is waiter)
 
     def teardown(self) -> None:
