@@ -11,7 +11,7 @@ import pytest
 from broker.investigation.aggregation import Aggregator
 from broker.lanes.fan_out import FanOut
 from broker.lanes.lane import Lane
-from tests.end_to_end.testbed import Stage, asking, check_truth, on_stage, sample
+from tests.end_to_end.testbed import Testbed, asking, check_truth, sample, with_testbed
 
 SECRET = "张三 11010519491231002X"  # noqa: S105 - what such an error may hold
 DOOMED = "doomed"
@@ -67,21 +67,21 @@ def test_an_unforeseen_error_ends_its_request_and_no_other(  # noqa: PLR0917 - t
 
     monkeypatch.setattr(owner, step, raising)
 
-    async def play(stage: Stage) -> None:
-        await stage.faults(latency={"distribution": "fixed", "seconds": 0.3})
+    async def scenario(testbed: Testbed) -> None:
+        await testbed.faults(latency={"distribution": "fixed", "seconds": 0.3})
         lookups = sample(20)
-        others = asyncio.create_task(stage.ask(asking(lookups[:10])))
-        await stage.stats_reach("calls", 1)
+        others = asyncio.create_task(testbed.ask(asking(lookups[:10])))
+        await testbed.stats_reach("calls", 1)
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await stage.ask(asking(lookups[5:], request_id=DOOMED))
+            await testbed.ask(asking(lookups[5:], request_id=DOOMED))
         assert refused.value.code() is grpc.StatusCode.INTERNAL
         assert check_truth(lookups[:10], await others)
-        assert check_truth(lookups, await stage.ask(asking(lookups)))
-        await stage.is_idle()
+        assert check_truth(lookups, await testbed.ask(asking(lookups)))
+        await testbed.is_idle()
         if owner is not Aggregator or step != "deliver":  # which the lane has caught
-            assert await stage.metric("broker_internal_errors_total") == 1
+            assert await testbed.metric("broker_internal_errors_total") == 1
 
-    on_stage(tmp_path, play)
+    with_testbed(tmp_path, scenario)
     assert type(error).__name__ in caplog.text, "what and where is logged"
     written = capfd.readouterr()
     for text in (caplog.text, written.out, written.err):
