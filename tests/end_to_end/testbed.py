@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import aiohttp
 import grpc
@@ -77,8 +77,9 @@ class Reports:
 
 @dataclass(frozen=True)
 class Testbed:
-    """A broker and its institutions, and ways to speak to both."""
+    """A running broker with its institutions, and clients of both."""
 
+    __test__: ClassVar[bool] = False  # for pytest, its name begins like that of a class of tests
     addresses: Addresses
     channel: grpc.aio.Channel
     http: aiohttp.ClientSession
