@@ -3,17 +3,24 @@
 Each record is sealed with AES-256-GCM under a key that belongs to one store file, with the subject's key as associated
 data: a record that was damaged, or that stands under another subject's key, fails to open instead of being served.
 
-A nonce must never repeat under one key. It is an epoch, which the store counts up durably each time it is opened for
-writing, and a counter of the records sealed since (NIST SP 800-38D, 8.2.1, deterministic construction).
+A nonce must never repeat under one key (NIST SP 800-38D, 8.2). It is a prefix of 64 bits, drawn at random each time the
+file is opened, and a counter of 32 bits; when the counter has run out, another prefix is drawn. Nothing of it is kept,
+so nothing comes again when the folder is restored from a snapshot or copied: two openings share a nonce only if they
+drew the same prefix, which is less likely than 2^-32 for any two of 90,000 openings of one file (n^2 / 2^65). The nonce
+stands before each record.
+
+AES-GCM-SIV, which forgives repeated nonces, takes 1.3 µs more to open a record of 300 bytes: a fifth of a whole hit.
 """
 
+import secrets
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-_NONCE = 12
+_NONCE = 12  # bytes
+_PREFIX, _COUNTER = 64, 32  # bits of it
 _UNREADABLE = (InvalidTag, ValueError)  # ValueError: too short to be anything
 
 Buffer = bytes | memoryview
@@ -29,11 +36,11 @@ def derive(master: bytes, purpose: bytes, salt: bytes = b"") -> bytes:
 class Cipher:
     """Seals and opens records of one store file."""
 
-    __slots__ = ("_aead", "_next")
+    __slots__ = ("_aead", "_left", "_next")
 
-    def __init__(self, key: bytes, epoch: int) -> None:
+    def __init__(self, key: bytes) -> None:
         self._aead = AESGCM(key)
-        self._next = epoch << 64  # epoch and counter, of 4 and 8 bytes
+        self._next = self._left = 0
 
     def seal(self, key: bytes, record: Buffer) -> bytes:
         """The record, to be kept under the subject's key. Not safe to call from two threads at once."""
@@ -41,10 +48,16 @@ class Cipher:
 
     def seal_many(self, keys: Sequence[bytes], records: Sequence[Buffer]) -> list[bytes]:
         """The records, each to be kept under its subject's key. Not safe to call from two threads at once."""
-        first, self._next = self._next, self._next + len(keys)
-        nonces = [number.to_bytes(_NONCE, "big") for number in range(first, self._next)]
+        nonces = self._draw(len(keys))
         encrypt = self._aead.encrypt
         return [nonce + encrypt(nonce, record, key) for nonce, record, key in zip(nonces, records, keys, strict=True)]
+
+    def _draw(self, count: int) -> list[bytes]:
+        """So many nonces that were never used. At most 2^32 at a time."""
+        if count > self._left:
+            self._next, self._left = secrets.randbits(_PREFIX) << _COUNTER, 1 << _COUNTER
+        first, self._next, self._left = self._next, self._next + count, self._left - count
+        return [number.to_bytes(_NONCE, "big") for number in range(first, self._next)]
 
     def open(self, key: bytes, sealed: bytes) -> bytes | None:
         """The record kept under the subject's key; None if what was kept is not that."""

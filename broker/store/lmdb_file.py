@@ -8,7 +8,6 @@ The file holds two databases: `records`, the log (store.log), and `meta` with
     format   this module's number
     salt     16 random bytes; the file's encryption key is derived from them and the master key
     check    a known text, sealed: opens only under the right master key
-    epoch    counted up durably at each opening; half of every nonce (store.cipher)
 """
 
 import os
@@ -154,15 +153,11 @@ class StoreFile:
             elif txn.get(b"format", db=meta) != _FORMAT:
                 msg = "it was not written by this version of the broker"
                 raise _UnusableError(msg)
-            epoch = int.from_bytes(txn.get(b"epoch", b"", db=meta), "big") + 1
-            txn.put(b"epoch", epoch.to_bytes(4, "big"), db=meta)
             salt = bytes(txn.get(b"salt", b"", db=meta))
-            self.cipher = Cipher(derive(self._master_key, b"records", salt), epoch)
+            self.cipher = Cipher(derive(self._master_key, b"records", salt))
             if is_new:
                 txn.put(b"check", self.cipher.seal(b"check", _CHECK), db=meta)
             elif self.cipher.open(b"check", bytes(txn.get(b"check", b"", db=meta))) != _CHECK:
                 msg = "it was written under another key"
                 raise _UnusableError(msg)
-        # The epoch must be durable before the first record is sealed, or its nonces could come twice.
-        self.env.sync(True)  # noqa: FBT003 - py-lmdb takes it by position only
         self.index = Index(self.path / "index", store=salt)

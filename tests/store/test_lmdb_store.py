@@ -3,6 +3,7 @@
 import logging
 import os
 import random
+import shutil
 import struct
 import subprocess
 import sys
@@ -740,21 +741,38 @@ def test_nothing_on_disk_tells_who_was_asked_about_or_what_was_said(path: Path, 
         assert blake2b(text, digest_size=16).digest() not in files
 
 
-def test_a_nonce_is_used_once(path: Path, clock: Clock) -> None:
-    sealed_under: dict[bytes, bytes] = {}
+def nonces(path: Path) -> list[bytes]:
+    """Those of all that is sealed in the file."""
+    with raw(path) as txn:
+        sealed = [content[span] for _, content, records in blocks(txn) for _, span in records]
+    with raw(path, database=b"meta") as txn:
+        sealed.append(bytes(txn.get(b"check", b"")))
+    return [each[:12] for each in sealed]
+
+
+def test_a_nonce_is_used_once_though_the_folder_is_restored_from_a_snapshot(
+    path: Path, tmp_path: Path, clock: Clock
+) -> None:
+    """The same file, opened as often as before it was copied, and then written to on both sides."""
     keys = numbered(range(50))
-    for round_ in range(4):
-        with opened(path, clock) as store:
+    snapshot = tmp_path / "snapshot"
+    with opened(path, clock) as store:
+        store.put_many(statements(keys, observed=NOW - 9))
+    before = set(nonces(path))
+    used: list[bytes] = []
+    shutil.copytree(path, snapshot)
+    for folder in (path, snapshot, path):
+        with opened(folder, clock) as store:
             for step in range(3):
-                store.put_many(statements(keys, observed=NOW + 3 * round_ + step))
+                store.put_many(statements(keys, observed=NOW + step))
                 store.flush()
-        with raw(path) as txn:
-            values = [content[span] for _, content, records in blocks(txn) for _, span in records]
-        with raw(path, database=b"meta") as txn:
-            values.append(bytes(txn.get(b"check", b"")))
-        for value in values:
-            assert sealed_under.setdefault(value[:12], value) == value
-    assert len(sealed_under) > 4 * 50
+        used += [each for each in nonces(folder) if each not in before]
+        if folder == snapshot:
+            shutil.rmtree(path)
+            shutil.copytree(snapshot, path)
+            before |= set(nonces(path))
+    assert len(used) > 3 * 50
+    assert len(used) == len(set(used))
 
 
 def test_the_folder_is_its_owners_alone(path: Path, clock: Clock) -> None:
