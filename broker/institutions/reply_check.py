@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from operator import attrgetter
 from typing import TypeVar
 
-from broker.core.subjects.identity import normalise_names
+from broker.core.subjects.names import normalise_names
 from broker.core.wire import encoding
 from broker.errors import BadReplyError
 from broker.model import Kind, Outcome, Problem, Question, Reply, Subject, SubjectType

@@ -13,8 +13,10 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from broker.core.planning.chunk import LookupColumns
-from broker.core.subjects.identity import Fault, normalise_names, normalise_numbers
+from broker.core.subjects.fault import Fault
 from broker.core.subjects.key import Keyer
+from broker.core.subjects.names import normalise_names
+from broker.core.subjects.numbers import normalise_numbers
 from broker.core.subjects.plain_lookups import FORMS, find_plain
 from broker.core.wire import encoding
 from broker.errors import InvalidRequestError, Violation

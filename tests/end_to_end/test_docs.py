@@ -12,7 +12,7 @@ from click import Context
 
 from broker.cli.investigate import investigate
 from broker.config import load
-from broker.core.subjects.identity import normalise_numbers
+from broker.core.subjects.numbers import normalise_numbers
 from broker.institutions.reply_check import ReplyChecker, arrange, check_request, unusable
 from broker.model import Court, Kind, Level, Mandate, Outcome, Question, Subject, SubjectType
 from tests.end_to_end.conftest import Broker

@@ -1,10 +1,10 @@
-"""Normalises and validates numbers and names.
+"""Normalises and validates numbers.
 
 Courts type numbers as they are printed: in full-width characters, in groups, with a lower-case x. Two spellings of one
 number must become equal subjects, or the broker would ask the institutions twice and cache the answers twice. An
 invalid number must not cost every institution an inquiry.
 
-Every lookup is validated, so the work is done on whole batches. Python code handles a single number or name only if its
+Every lookup is validated, so the work is done on whole batches. Python code handles a single number only if its
 spelling is unusual, if it is invalid, or if its type has no check digit and is validated by a pattern.
 """
 
@@ -12,35 +12,18 @@ import re
 from collections.abc import Sequence
 from datetime import date
 from string import ascii_lowercase, ascii_uppercase, digits
-from typing import NamedTuple
-from unicodedata import category, normalize
 
 import numpy as np
 
 from broker.core.subjects import checkdigits as check
+from broker.core.subjects.fault import EMPTY, Fault
 from broker.core.subjects.number_rules import MESSAGES, RULES
 from broker.model import SubjectType
 
-
-class Fault(NamedTuple):
-    """Why a number or name is invalid."""
-
-    reason: str
-    """Stable, for programs."""
-    message: str
-    """What is wrong and how to correct it. Never contains the number or name."""
-
-
-_EMPTY = Fault("EMPTY", "is empty: fill it in, or leave this lookup out")
 _FAULTS = {
     subject_type: {reason: Fault(reason, message) for reason, message in messages.items()}
     for subject_type, messages in MESSAGES.items()
 }
-LONGEST_NAME = 100
-_LONG_NAME = Fault("BAD_LENGTH", f"is longer than {LONGEST_NAME} characters: give only the registered name")
-_UNREADABLE_NAME = Fault(
-    "BAD_CHARACTER", "contains an invisible or broken character: type the name instead of pasting it"
-)
 
 SPACES = "\t\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 HYPHENS = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d"
@@ -55,7 +38,7 @@ _SPELLING = str.maketrans(
 _PLAIN_BYTES = (digits + ascii_uppercase).encode()
 _is_plain = re.compile("[0-9A-Z\u4e00-\u9fff]*").fullmatch
 _SEPARATOR = "\n"
-"""Joins the numbers or names of a batch. If one of them contains it, splitting gives too many parts."""
+"""Joins the numbers of a batch. If one of them contains it, splitting gives too many parts."""
 
 
 def normalise_numbers(
@@ -102,7 +85,7 @@ def _of_one_type(one: SubjectType, numbers: Sequence[str], today: date) -> tuple
         tidied = _in_todays_form(tidied)
     faults = _FAULTS[one]
     reasons = RULES[one](tidied, today)
-    return tidied, {index: faults[reason] if tidied[index] else _EMPTY for index, reason in reasons.items()}
+    return tidied, {index: faults[reason] if tidied[index] else EMPTY for index, reason in reasons.items()}
 
 
 def _tidied(numbers: Sequence[str]) -> list[str]:
@@ -139,45 +122,3 @@ def _in_todays_form(residents: list[str]) -> list[str]:
     for (index, body), value in zip(bodies.items(), checks, strict=True):
         upgraded[index] = body + "0123456789X"[value]
     return upgraded
-
-
-_one_dot = re.compile(f"[{MIDDLE_DOTS}]").sub
-_NORMALISED_NAME = f"[\u4e00-\u9fff\u3400-\u4dbf!-~·]{{1,{LONGEST_NAME}}}"
-_is_normalised = re.compile(_NORMALISED_NAME).fullmatch
-_are_normalised = re.compile(f"(?:{_NORMALISED_NAME}{_SEPARATOR})*").fullmatch
-_UNREADABLE = {"Cc", "Cf", "Cs"}
-"""Control characters, invisible ones (such as text direction marks), and lone surrogates. Private-use characters are
-allowed, since rare names are written with them."""
-
-
-def normalise_names(names: Sequence[str]) -> tuple[list[str], dict[int, Fault]]:
-    """Normalises names (half-width, single spaces, one kind of middle dot). Returns them, and the faults by index.
-
-    Nearly all names consist of Chinese characters only and are already normalised, which one regular expression
-    verifies for the whole batch.
-    """
-    normalised = [*names]
-    faults: dict[int, Fault] = {}
-    text = _SEPARATOR.join([*names, ""])
-    if _are_normalised(text) and text.count(_SEPARATOR) == len(names):
-        return normalised, faults
-    for index in [index for index, name in enumerate(names) if not _is_normalised(name)]:
-        normalised[index] = _respelled(names[index])
-        if fault := _name_fault(normalised[index]):
-            faults[index] = fault
-    return normalised, faults
-
-
-def _respelled(name: str) -> str:
-    """Replaces middle dots first, because NFKC would turn the full-width dot into a full stop."""
-    return " ".join(normalize("NFKC", _one_dot("·", name)).split())
-
-
-def _name_fault(name: str) -> Fault | None:
-    if not name:
-        return _EMPTY
-    if len(name) > LONGEST_NAME:
-        return _LONG_NAME
-    if not name.isprintable() and any(category(character) in _UNREADABLE for character in name):
-        return _UNREADABLE_NAME
-    return None
