@@ -1,7 +1,7 @@
-"""Between the courts' contract (investigation.proto) and the broker's own words. Decides nothing but form.
+"""Converts the messages of the courts' contract (investigation.proto) to the broker's own types, and back.
 
-What is wrong with a request as a whole is gathered into one `InvalidRequestError`. Its lookups are left encoded, for
-`lookups` to read.
+Every fault of a request as a whole is collected in one `InvalidRequestError`. The lookups stay encoded; `lookups` reads
+them.
 """
 
 import uuid
@@ -18,14 +18,14 @@ from broker.errors import InvalidRequestError, Violation
 from broker.model import Delivery, Kind, Mandate, Outcome, Priority, Request, Source
 from broker.v1 import investigation_pb2 as pb
 
-_LONGEST_REQUEST_ID = 128
-_MOST_INSTITUTIONS = 5_000  # the largest system known to us connects 3,992
-_MOST_KINDS = 64
-_LONGEST_AGE = 10 * 365 * 86_400  # s; what protobuf calls a Duration may be ten thousand years
+_MAX_REQUEST_ID = 128
+_MAX_INSTITUTIONS = 5_000  # the largest system known to us connects 3,992
+_MAX_KINDS = 64
+_MAX_AGE = 10 * 365 * 86_400  # s; a protobuf Duration can be up to ten thousand years
 
 
 def read_request(body: bytes, *, max_lookups: int) -> tuple[Request, Sequence[bytes]]:
-    """The request, and its lookups, encoded. Raises `InvalidRequestError` naming all that is wrong with it."""
+    """The request, and its lookups, encoded. Raises `InvalidRequestError` that lists every fault."""
     violations: list[Violation] = []
     message = _parse(body)
     lookups: Sequence[bytes] = message.lookups
@@ -33,14 +33,16 @@ def read_request(body: bytes, *, max_lookups: int) -> tuple[Request, Sequence[by
     _check_count(len(lookups), max_lookups, violations)
     max_age = _read_max_age(message, violations)
     kinds = _read_kinds(message.kinds, violations)
-    if len(message.institution_ids) > _MOST_INSTITUTIONS:
+    if len(message.institution_ids) > _MAX_INSTITUTIONS:
         violations.append(
-            Violation("institution_ids", f"names more than {_MOST_INSTITUTIONS}: leave it out to ask all")
+            Violation(
+                "institution_ids", f"has more than {_MAX_INSTITUTIONS} elements: leave it out to ask all institutions"
+            )
         )
-    priority = _read_word("priority", Priority, message.priority, violations)
-    delivery = _read_word("delivery", Delivery, message.delivery, violations)
-    if len(message.request_id) > _LONGEST_REQUEST_ID:
-        violations.append(Violation("request_id", f"is longer than {_LONGEST_REQUEST_ID} characters: shorten it"))
+    priority = _read_enum("priority", Priority, message.priority, violations)
+    delivery = _read_enum("delivery", Delivery, message.delivery, violations)
+    if len(message.request_id) > _MAX_REQUEST_ID:
+        violations.append(Violation("request_id", f"is longer than {_MAX_REQUEST_ID} characters: shorten it"))
     if violations or mandate is None:
         raise InvalidRequestError(violations)
     request = Request(
@@ -63,7 +65,9 @@ def _parse(body: bytes) -> Any:
     try:
         return _EncodedLookups.FromString(body)
     except DecodeError:
-        raise InvalidRequestError([Violation("request", "is no InvestigateRequest; see investigation.proto")]) from None
+        raise InvalidRequestError(
+            [Violation("request", "is not an InvestigateRequest: see investigation.proto")]
+        ) from None
 
 
 def _read_mandate(message: pb.InvestigateRequest, violations: list[Violation]) -> Mandate | None:
@@ -75,40 +79,49 @@ def _read_mandate(message: pb.InvestigateRequest, violations: list[Violation]) -
         return None
 
 
-def _check_count(count: int, most: int, violations: list[Violation]) -> None:
+def _check_count(count: int, maximum: int, violations: list[Violation]) -> None:
     if not count:
         violations.append(Violation("lookups", "is empty: send at least one"))
-    if count > most:
-        violations.append(Violation("lookups", f"holds {count}, at most {most} are taken at a time: split it"))
+    if count > maximum:
+        violations.append(
+            Violation(
+                "lookups",
+                f"has {count} elements, but a request may have at most {maximum}: split it into several requests",
+            )
+        )
 
 
 def _read_max_age(message: pb.InvestigateRequest, violations: list[Violation]) -> float | None:
     if not message.HasField("max_age"):
         return None
     given = message.max_age
-    if not (0 <= given.seconds <= _LONGEST_AGE and 0 <= given.nanos < 1_000_000_000):
-        violations.append(Violation("max_age", "is negative or over ten years: leave it out to take any valid answer"))
+    if not (0 <= given.seconds <= _MAX_AGE and 0 <= given.nanos < 1_000_000_000):
+        violations.append(
+            Violation(
+                "max_age", "must be from zero to ten years: leave it out to accept any answer whose TTL has not expired"
+            )
+        )
     return given.seconds + given.nanos / 1e9
 
 
 def _read_kinds(given: Sequence[int], violations: list[Violation]) -> frozenset[Kind]:
     kinds = set()
-    if len(given) > _MOST_KINDS:
-        violations.append(Violation("kinds", f"names more than {_MOST_KINDS}: name each kind once"))
-    for index, number in enumerate(given[:_MOST_KINDS]):
+    if len(given) > _MAX_KINDS:
+        violations.append(Violation("kinds", f"has more than {_MAX_KINDS} elements: name each kind once"))
+    for index, number in enumerate(given[:_MAX_KINDS]):
         try:
             kinds.add(Kind(number))
         except ValueError:
-            violations.append(Violation(f"kinds[{index}]", "is no InstitutionKind: name one, or leave it out"))
+            violations.append(Violation(f"kinds[{index}]", "is not an InstitutionKind: correct it, or leave it out"))
     return frozenset(kinds)
 
 
-def _read_word(field: str, enum: Any, number: int, violations: list[Violation]) -> Any:
+def _read_enum(field: str, enum: Any, number: int, violations: list[Violation]) -> Any:
     """A member of an enumeration whose first member is the default."""
     try:
         return enum(number or 1)
     except ValueError:
-        violations.append(Violation(field, f"is none of {', '.join(enum.__members__)}"))
+        violations.append(Violation(field, f"must be one of {', '.join(enum.__members__)}"))
         return enum(1)
 
 

@@ -1,9 +1,6 @@
-"""The way of one request: admit → plan ─hits→ stream, ─misses→ fan out → report → stream → summary.
+"""The steps of one request: admit, read the lookups, execute, send the summary, count.
 
-Runs on asyncio, beside the transport; only misses cross to trio (`bridge`), once per chunk. The store is read here, a
-chunk at a time, and written by the lanes, beside the stream. If a host has several workers, each
-of them asks about the subjects that it owns. Misses about other subjects are forwarded to their owners (`peers`), whose
-reports are passed on without being parsed.
+It runs on asyncio. Only misses cross to trio (`loops.bridge`), once per chunk.
 """
 
 import time
@@ -25,7 +22,7 @@ from broker.serving import contract, lookups
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Serves requests with this worker's parts."""
+    """Serves requests with the components of this worker."""
 
     selector: Selector
     keyer: Keyer
@@ -73,7 +70,7 @@ class Pipeline:
         return self.selector.select(request.mandate.court, ids=request.institution_ids, kinds=request.kinds)
 
     async def _read(self, encoded: Sequence[bytes], selection: Selection) -> list[Chunk]:
-        """The request's lookups, a chunk at a time, between which other requests get their turns."""
+        """The lookups of the request, chunk by chunk. Other requests can run between two chunks."""
         today = datetime.fromtimestamp(self.context.clock(), UTC).date()
         chunks = []
         size = chunk_size(len(selection.institutions))
@@ -82,18 +79,18 @@ class Pipeline:
             await self.context.scheduler.turn(len(part))
             columns = lookups.read_lookups(part, self.keyer, today=today)
             chunks.append(Chunk(columns, range(start, start + len(part))))
-        _object(chunks, selection)
+        _add_request_faults(chunks, selection)
         return chunks
 
 
 def _inquiries(chunk: Chunk, selection: Selection) -> int:
-    """How many inquiries a chunk's lookups are, at most: the cache may answer them, and some may be invalid."""
+    """The maximum number of inquiries for a chunk. The cache may answer some lookups, and some may be invalid."""
     counts = Counter(chunk.columns.types)
     return sum(count * len(selection.choices[subject_type].columns) for subject_type, count in counts.items())
 
 
-def _object(chunks: Sequence[Chunk], selection: Selection) -> None:
-    """Adds what only the request as a whole shows to be wrong with a lookup."""
+def _add_request_faults(chunks: Sequence[Chunk], selection: Selection) -> None:
+    """Adds the faults of lookups that only the request as a whole reveals."""
     heads = [head for chunk in chunks for head in chunk.columns.heads]
     keys = [key for chunk in chunks for key in chunk.columns.keys]
     ambiguous = lookups.ambiguous(heads, keys)

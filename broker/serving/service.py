@@ -1,7 +1,7 @@
-"""The gRPC face of the broker: decodes, streams, and turns errors into statuses. Decides nothing.
+"""The gRPC service of the broker: decodes requests, streams responses, and converts errors to statuses.
 
-Responses are written as bytes the pipeline has spliced; nothing is serialised here. A cancelled call is cancelled all
-the way down: `CancelledError` is never swallowed.
+The pipeline has already encoded the responses; nothing is serialised here. `CancelledError` is never suppressed, so a
+cancelled call ends everything that was begun for it.
 """
 
 import asyncio
@@ -43,9 +43,9 @@ log = logging.getLogger(__name__)
 
 NAME = "broker.v1.InvestigationService"
 _DOMAIN = "broker.v1"
-# gRPC's metadata, which details travel in, is refused by clients beyond 8 KiB.
-_MOST_VIOLATIONS = 20
-_LONGEST_FIELD = 64
+# The details are sent as metadata, of which gRPC clients accept at most 8 KiB.
+_MAX_VIOLATIONS = 20
+_MAX_FIELD = 64
 # Below this share of its concurrency an institution is reported as degraded.
 _DEGRADED_SHARE = 0.5
 
@@ -62,7 +62,7 @@ class InvestigationService:
         self._idle.set()
 
     def handler(self) -> grpc.GenericRpcHandler:
-        """To be added to a server. Investigate's messages are bytes on both sides."""
+        """The handler to add to a server. It passes the messages of Investigate on as bytes, in both directions."""
         return grpc.method_handlers_generic_handler(
             NAME,
             {
@@ -108,11 +108,11 @@ class InvestigationService:
             log.warning("%s: %s", name, error)
             _set_status(context, grpc.StatusCode.DEADLINE_EXCEEDED, str(error), [])
             return "DEADLINE_EXCEEDED"
-        except Exception as error:  # noqa: BLE001 - the caller is told it was not their fault
-            if context.cancelled():  # a write was in progress when the caller left
+        except Exception as error:  # noqa: BLE001 - the caller gets INTERNAL
+            if context.cancelled():  # the caller left during a write
                 return "CANCELLED"
             log.error("%s: internal error: %s", name, origin(error))
-            _set_status(context, grpc.StatusCode.INTERNAL, f"the broker failed; its log says where, at {name}", [])
+            _set_status(context, grpc.StatusCode.INTERNAL, f"the broker failed; its log has an error for {name}", [])
             return "INTERNAL"
         return "OK"
 
@@ -173,8 +173,8 @@ def _status(error: CallerError) -> tuple[grpc.StatusCode, list[Message]]:
     match error:
         case InvalidRequestError():
             violations = [
-                error_details_pb2.BadRequest.FieldViolation(field=field[:_LONGEST_FIELD], description=description)
-                for field, description in error.violations[:_MOST_VIOLATIONS]
+                error_details_pb2.BadRequest.FieldViolation(field=field[:_MAX_FIELD], description=description)
+                for field, description in error.violations[:_MAX_VIOLATIONS]
             ]
             return grpc.StatusCode.INVALID_ARGUMENT, [error_details_pb2.BadRequest(field_violations=violations)]
         case BusyError():

@@ -166,7 +166,7 @@ def test_log_and_caller_are_told_which_request_failed(caplog: pytest.LogCaptureF
 
     failed = answer(body, store=Broken(lambda: OBSERVED_AT))
     assert failed.code is grpc.StatusCode.INTERNAL
-    assert failed.details == f"the broker failed; its log says where, at request {shown}"
+    assert failed.details == f"the broker failed; its log has an error for request {shown}"
 
     slow = answer(body, call=Unread())
     assert slow.code is grpc.StatusCode.DEADLINE_EXCEEDED
