@@ -7,7 +7,7 @@ PROTOS := $(wildcard proto/broker/v1/*.proto)
 PROTO_INCLUDE = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 .DEFAULT_GOAL := help
-.PHONY: help system baselines-system demo test check bench bench-replay bench-baselines serve loadtest proto lock format clean
+.PHONY: help system baselines-system demo test check bench bench-compare bench-replay bench-baselines serve loadtest proto lock format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ bench: $(READY) ## the short benchmarks, under ten minutes
 	$(BIN)/python -m benchmarks.steps
 	$(BIN)/python -m benchmarks.worker_cpu
 	$(BIN)/python -m benchmarks.worker_cpu --path hits
+
+bench-compare: $(READY) ## is NEW (default: the working tree) slower than OLD? Both are commits or folders
+	$(BIN)/python -m benchmarks.compare $(or $(OLD),$(error name the old version: make bench-compare OLD=main)) $(or $(NEW),.)
 
 bench-baselines: $(READY) ## compare with Varnish, Redis and a straightforward broker; needs `make baselines-system`
 	$(BIN)/python -m benchmarks.baselines
