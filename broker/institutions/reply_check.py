@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from operator import attrgetter
 from typing import TypeVar
 
-from broker.core.subjects.names import normalise_names
+from broker.core.subjects.name_folding import is_same_name
 from broker.core.wire import encoding
 from broker.errors import BadReplyError
 from broker.model import Kind, Outcome, Problem, Question, Reply, Subject, SubjectType
@@ -168,7 +168,7 @@ def _is_subject(holder: Holder, subject: Subject) -> bool:
     return (
         document_type in (subject.type, _UNSPECIFIED)
         and _is_number(number.upper(), subject)
-        and (not name or _comparable(name) == _comparable(subject.name))
+        and (not name or is_same_name(name, subject.name))
     )
 
 
@@ -177,12 +177,6 @@ def _is_number(number: str, subject: Subject) -> bool:
     if subject.type is SubjectType.ORGANIZATION_CODE and len(subject.number) == 9 and len(number) == 18:
         return number[8:17] == subject.number
     return number == subject.number
-
-
-def _comparable(name: str) -> str:
-    """Passports have names in capitals; courts' files need not."""
-    [normalised], _ = normalise_names([name])
-    return normalised.casefold()
 
 
 def _reorder(items: Sequence[int], statements: Sequence[Statement], count: int) -> list[Statement]:

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from broker.core.planning.chunk import LookupColumns
 from broker.core.subjects.fault import Fault
 from broker.core.subjects.key import Keyer
-from broker.core.subjects.names import normalise_names
+from broker.core.subjects.names import read_names
 from broker.core.subjects.numbers import normalise_numbers
 from broker.core.subjects.plain_lookups import FORMS, find_plain
 from broker.core.wire import encoding
@@ -148,7 +148,7 @@ def _look_closely(encoded: Sequence[bytes], keyer: Keyer, today: date) -> Lookup
     problems: dict[int, Problem] = {}
     types, numbers, names = _read_subjects(lookups, problems)
     numbers, number_faults = normalise_numbers(types, numbers, today=today)
-    names, name_faults = normalise_names(names)
+    names, name_faults = read_names(names)
     _add_faults(problems, types, number_faults, name_faults)
     refs = [lookup.ref for lookup in lookups]
     _check_refs(refs, problems)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from benchmarks.lookup_encoder import LookupEncoder, courts, request_head
 from benchmarks.workload import ORGANISATION, PERSON, PROPERTY
 from broker.core.subjects.court import parse_court, read_mandate
-from broker.core.subjects.names import normalise_names
+from broker.core.subjects.names import read_names
 from broker.core.subjects.numbers import normalise_numbers
 from broker.model import Level, Subject, SubjectType
 from broker.v1 import investigation_pb2 as pb
@@ -52,7 +52,7 @@ def test_subjects_are_valid_lookups(seed: int, first: int) -> None:
     normal, faults = normalise_numbers(list(types), list(numbers), today=TODAY)
     assert not faults
     assert list(normal) == list(numbers)
-    assert set(normalise_names(list(names))[1]) <= {2}  # properties have none
+    assert set(read_names(list(names))[1]) <= {2}  # properties have none
 
 
 def test_persons_are_encoded_as_protobuf_does() -> None:

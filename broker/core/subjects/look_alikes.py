@@ -1,0 +1,36 @@
+"""Characters that are another one by look or by history: radicals, strokes, compatibility ideographs, private use.
+
+Text that was copied from a PDF has radicals (U+2EE2) where the ideograph (马) was meant, and text that was converted by
+an old table has private-use characters for rare ideographs. look_alikes.tsv lists those that Unicode's normalisation
+does not replace, with their sources.
+"""
+
+import re
+from importlib.resources import files
+from unicodedata import normalize
+
+HAN = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\ue000-\uf8ff\uf900-\ufaff\U00020000-\U0003fffd\U000f0000-\U0010fffd"
+"""What counts as a Han character, as the inside of a character class: private-use characters too, since rare ones are
+written with them."""
+
+
+def _read_table() -> dict[int, str]:
+    text = files("broker.core.subjects").joinpath("look_alikes.tsv").read_text(encoding="utf-8")
+    rows = [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
+    table = {int(code, 16): chr(int(equal, 16)) for code, equal, _ in rows}
+    return {code: table.get(ord(equal), equal) for code, equal in table.items()}  # private use -> radical -> ideograph
+
+
+_TABLE = _read_table()
+_find = re.compile(f"[{''.join(map(chr, _TABLE))}\u2f00-\u2fd5\uf900-\ufaff\U0002f800-\U0002fa1f]")
+"""Also the Kangxi radicals and the two blocks of compatibility ideographs, all of which NFKC replaces one by one."""
+
+
+def replace_look_alikes(text: str) -> str:
+    """The text with encoded ideographs in place of their look-alikes."""
+    return _find.sub(_equal_of, text)
+
+
+def _equal_of(match: re.Match[str]) -> str:
+    character = match[0]
+    return _TABLE.get(ord(character)) or normalize("NFKC", character)
