@@ -19,7 +19,7 @@ class Kind(IntEnum):
 
 
 class SubjectType(IntEnum):
-    """The kind of number that identifies a subject: 1 to 6 a person or organisation, 7 to 11 a property."""
+    """The kind of number that identifies a subject: a person, an organisation, or (7 to 11) a property."""
 
     RESIDENT_ID = 1
     PASSPORT = 2
@@ -32,22 +32,30 @@ class SubjectType(IntEnum):
     REAL_ESTATE_UNIT = 9
     BANK_ACCOUNT = 10
     SECURITIES_ACCOUNT = 11
+    FOREIGN_PERMANENT_RESIDENT = 12
+    HONG_KONG_ID = 13
+    MACAO_ID = 14
+    TAIWAN_ID = 15
 
 
 ALL_KINDS = frozenset(Kind)
 
+_REGISTERED_AT: dict[SubjectType, Kind] = {
+    SubjectType.VEHICLE_PLATE: Kind.VEHICLE,
+    SubjectType.VEHICLE_VIN: Kind.VEHICLE,
+    SubjectType.REAL_ESTATE_UNIT: Kind.REAL_ESTATE,
+    SubjectType.BANK_ACCOUNT: Kind.BANK,
+    SubjectType.SECURITIES_ACCOUNT: Kind.SECURITIES,
+}
+"""The kind of institution with records of each type of property."""
+
+PROPERTY_TYPES = frozenset(_REGISTERED_AT)
+PERSON_TYPES = frozenset(SubjectType) - PROPERTY_TYPES - {SubjectType.ORGANIZATION_CODE}
+"""Numbers of documents that only a natural person has."""
+
 KINDS_ASKED: dict[SubjectType, frozenset[Kind]] = {
-    SubjectType.RESIDENT_ID: ALL_KINDS,
-    SubjectType.PASSPORT: ALL_KINDS,
-    SubjectType.MILITARY_ID: ALL_KINDS,
-    SubjectType.HK_MACAO_PERMIT: ALL_KINDS,
-    SubjectType.TAIWAN_PERMIT: ALL_KINDS,
-    SubjectType.ORGANIZATION_CODE: ALL_KINDS,
-    SubjectType.VEHICLE_PLATE: frozenset({Kind.VEHICLE}),
-    SubjectType.VEHICLE_VIN: frozenset({Kind.VEHICLE}),
-    SubjectType.REAL_ESTATE_UNIT: frozenset({Kind.REAL_ESTATE}),
-    SubjectType.BANK_ACCOUNT: frozenset({Kind.BANK}),
-    SubjectType.SECURITIES_ACCOUNT: frozenset({Kind.SECURITIES}),
+    subject_type: frozenset({_REGISTERED_AT[subject_type]}) if subject_type in PROPERTY_TYPES else ALL_KINDS
+    for subject_type in SubjectType
 }
 """Which kinds of institution are asked about which subject: all of them about a person or organisation, and about a
 property only those with records of its kind."""

@@ -23,6 +23,10 @@ SubjectType = Literal[
     "REAL_ESTATE_UNIT",
     "BANK_ACCOUNT",
     "SECURITIES_ACCOUNT",
+    "FOREIGN_PERMANENT_RESIDENT",
+    "HONG_KONG_ID",
+    "MACAO_ID",
+    "TAIWAN_ID",
 ]
 SUBJECT_TYPES: tuple[SubjectType, ...] = get_args(SubjectType)
 

@@ -88,11 +88,11 @@ class Registry:
                 return self._find_identity(number, name, resident_index, is_resident_id)
             case "ORGANIZATION_CODE":
                 return self._find_identity(number, name, organisation_index, is_organisation_code)
-            case "PASSPORT" | "MILITARY_ID" | "HK_MACAO_PERMIT" | "TAIWAN_PERMIT":
-                return () if number else INVALID_NUMBER  # the population has no such documents
-            case _:
+            case "VEHICLE_PLATE" | "VEHICLE_VIN" | "REAL_ESTATE_UNIT" | "BANK_ACCOUNT" | "SECURITIES_ACCOUNT":
                 tracer = self.numbers.tracers.get(subject_type)
                 return tuple(self._held(tracer(number))) if tracer else UNSUPPORTED
+            case _:  # documents that nobody in the population has
+                return () if number else INVALID_NUMBER
 
     def _find_identity(self, number: str, name: str, index_of: Tracer, is_valid: Callable[[str], bool]) -> Finding:
         index = index_of(number)

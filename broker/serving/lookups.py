@@ -20,7 +20,7 @@ from broker.core.subjects.numbers import normalise_numbers
 from broker.core.subjects.plain_lookups import FORMS, find_plain
 from broker.core.wire import encoding
 from broker.errors import InvalidRequestError, Violation
-from broker.model import Problem, Subject, SubjectType
+from broker.model import PERSON_TYPES, Problem, Subject, SubjectType
 from broker.v1 import investigation_pb2 as pb
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ _PROPERTY_TYPES = {
     "bank_account": SubjectType.BANK_ACCOUNT,
     "securities_account": SubjectType.SECURITIES_ACCOUNT,
 }
-_PERSON_TYPES = frozenset(range(SubjectType.RESIDENT_ID, SubjectType.ORGANIZATION_CODE))
+_PERSON_TYPES: frozenset[int] = PERSON_TYPES
 _FIELDS: dict[int, str] = (
     dict.fromkeys(_PERSON_TYPES, "person.document_number")
     | {int(SubjectType.ORGANIZATION_CODE): "organization.code"}
@@ -44,7 +44,9 @@ _FIELDS: dict[int, str] = (
 
 _NO_SUBJECT = Problem("NO_SUBJECT", "subject", "says nothing to look up: set person, organization or property")
 _NO_NUMBER = Problem("NO_SUBJECT", "property.number", "says nothing to look up: set one of the numbers")
-_BAD_TYPE = Problem("BAD_TYPE", "person.document_type", "is no document a person has: set one of DocumentType 1 to 5")
+_BAD_TYPE = Problem(
+    "BAD_TYPE", "person.document_type", "is no document of a person: set one of DocumentType 1 to 5 or 12 to 15"
+)
 _NO_REF = Problem("BAD_REF", "ref", "is empty: give each lookup a name of your own, so that its report can be told")
 _LONG_REF = Problem("BAD_REF", "ref", f"is longer than {LONGEST_REF} characters: shorten it")
 NOBODY_ASKED = Problem("NOBODY_ASKED", "subject", "concerns none of the institutions asked: select one of its kind")
@@ -63,7 +65,7 @@ def read_lookups(lookups: Sequence[bytes], keyer: Keyer, *, today: date) -> Look
     if others:
         return _merged([first, *others])
     subjects = _Subjects([first], range(len(lookups)))  # as nearly always, all are in one part, in order
-    return LookupColumns(first.heads, first.types, first.keys, subjects, first.problems)
+    return LookupColumns(first.heads, first.types, first.keys, subjects, first.problems, first.warnings)
 
 
 class _Part(NamedTuple):
@@ -75,6 +77,8 @@ class _Part(NamedTuple):
     types: Sequence[int]
     keys: Sequence[bytes]
     problems: dict[int, Problem]
+    """By index into the columns."""
+    warnings: dict[int, Problem]
     """By index into the columns."""
     subjects: Callable[[], Sequence[Subject]]
     """Those of plain lookups are made when one is needed: for a batch of hits, never."""
@@ -89,13 +93,14 @@ def _parts(lookups: Sequence[bytes], keyer: Keyer, today: date) -> Iterator[_Par
         is_all = len(plain.indices) == len(left)
         places = rest if is_all else [rest[index] for index in plain.indices]
         types = [int(plain.type)] * len(places)
-        yield _Part(places, plain.heads, types, keyer.keys_of(plain.material), {}, plain.subjects)
+        yield _Part(places, plain.heads, types, keyer.keys_of(plain.material), {}, {}, plain.subjects)
         if is_all:
             return
         rest = sorted(set(rest).difference(places))
         left = [lookups[place] for place in rest]
     others = _look_closely(left, keyer, today)
-    yield _Part(rest, others.heads, others.types, others.keys, others.problems, lambda: others.subjects)
+    problems, warnings = others.problems, others.warnings
+    yield _Part(rest, others.heads, others.types, others.keys, problems, warnings, lambda: others.subjects)
 
 
 def _merged(parts: Sequence[_Part]) -> LookupColumns:
@@ -111,6 +116,7 @@ def _merged(parts: Sequence[_Part]) -> LookupColumns:
         keys=ordered(part.keys for part in parts),
         subjects=_Subjects(parts, order),
         problems={part.places[index]: problem for part in parts for index, problem in part.problems.items()},
+        warnings={part.places[index]: warning for part in parts for index, warning in part.warnings.items()},
     )
 
 
@@ -147,7 +153,7 @@ def _look_closely(encoded: Sequence[bytes], keyer: Keyer, today: date) -> Lookup
         ) from None
     problems: dict[int, Problem] = {}
     types, numbers, names = _read_subjects(lookups, problems)
-    numbers, number_faults = normalise_numbers(types, numbers, today=today)
+    numbers, number_faults, doubts = normalise_numbers(types, numbers, today=today)
     names, name_faults = read_names(names)
     _add_faults(problems, types, number_faults, name_faults)
     refs = [lookup.ref for lookup in lookups]
@@ -158,6 +164,7 @@ def _look_closely(encoded: Sequence[bytes], keyer: Keyer, today: date) -> Lookup
         keys=keyer.keys(types, numbers, names),
         subjects=[Subject(SubjectType(one), *rest) for one, *rest in zip(types, numbers, names, strict=True)],
         problems=problems,
+        warnings={place: _about_number(types[place], doubt) for place, doubt in doubts.items()},
     )
 
 
@@ -222,11 +229,15 @@ def _add_faults(
     name_faults: dict[int, Fault],
 ) -> None:
     for place, fault in number_faults.items():
-        problems.setdefault(place, Problem(fault.reason, _FIELDS[types[place]], fault.message))
+        problems.setdefault(place, _about_number(types[place], fault))
     for place, fault in name_faults.items():
         field = _FIELDS[types[place]].partition(".")[0]
         if field != "property":  # things have no name
             problems.setdefault(place, Problem(fault.reason, f"{field}.name", fault.message))
+
+
+def _about_number(subject_type: int, fault: Fault) -> Problem:
+    return Problem(fault.reason, _FIELDS[subject_type], fault.message)
 
 
 def _check_refs(refs: Sequence[str], problems: dict[int, Problem]) -> None:

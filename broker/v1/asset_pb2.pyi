@@ -19,6 +19,10 @@ class DocumentType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DOCUMENT_TYPE_HK_MACAO_PERMIT: _ClassVar[DocumentType]
     DOCUMENT_TYPE_TAIWAN_PERMIT: _ClassVar[DocumentType]
     DOCUMENT_TYPE_ORGANIZATION_CODE: _ClassVar[DocumentType]
+    DOCUMENT_TYPE_FOREIGN_PERMANENT_RESIDENT: _ClassVar[DocumentType]
+    DOCUMENT_TYPE_HONG_KONG_ID: _ClassVar[DocumentType]
+    DOCUMENT_TYPE_MACAO_ID: _ClassVar[DocumentType]
+    DOCUMENT_TYPE_TAIWAN_ID: _ClassVar[DocumentType]
 
 class MeasureType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -42,6 +46,10 @@ DOCUMENT_TYPE_MILITARY_ID: DocumentType
 DOCUMENT_TYPE_HK_MACAO_PERMIT: DocumentType
 DOCUMENT_TYPE_TAIWAN_PERMIT: DocumentType
 DOCUMENT_TYPE_ORGANIZATION_CODE: DocumentType
+DOCUMENT_TYPE_FOREIGN_PERMANENT_RESIDENT: DocumentType
+DOCUMENT_TYPE_HONG_KONG_ID: DocumentType
+DOCUMENT_TYPE_MACAO_ID: DocumentType
+DOCUMENT_TYPE_TAIWAN_ID: DocumentType
 MEASURE_TYPE_UNSPECIFIED: MeasureType
 MEASURE_TYPE_FREEZE: MeasureType
 MEASURE_TYPE_WAITING_FREEZE: MeasureType

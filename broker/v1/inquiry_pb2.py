@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x62roker/v1/inquiry.proto\x12\tbroker.v1\"[\n\x07Mandate\x12\x12\n\ncourt_code\x18\x01 \x01(\t\x12\x0f\n\x07officer\x18\x02 \x01(\t\x12\x13\n\x0b\x63\x61se_number\x18\x03 \x01(\t\x12\x16\n\x0elegal_document\x18\x04 \x01(\t\"9\n\x07Problem\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t*\x8d\x03\n\x0bSubjectType\x12\x1c\n\x18SUBJECT_TYPE_UNSPECIFIED\x10\x00\x12\x1c\n\x18SUBJECT_TYPE_RESIDENT_ID\x10\x01\x12\x19\n\x15SUBJECT_TYPE_PASSPORT\x10\x02\x12\x1c\n\x18SUBJECT_TYPE_MILITARY_ID\x10\x03\x12 \n\x1cSUBJECT_TYPE_HK_MACAO_PERMIT\x10\x04\x12\x1e\n\x1aSUBJECT_TYPE_TAIWAN_PERMIT\x10\x05\x12\"\n\x1eSUBJECT_TYPE_ORGANIZATION_CODE\x10\x06\x12\x1e\n\x1aSUBJECT_TYPE_VEHICLE_PLATE\x10\x07\x12\x1c\n\x18SUBJECT_TYPE_VEHICLE_VIN\x10\x08\x12!\n\x1dSUBJECT_TYPE_REAL_ESTATE_UNIT\x10\t\x12\x1d\n\x19SUBJECT_TYPE_BANK_ACCOUNT\x10\n\x12#\n\x1fSUBJECT_TYPE_SECURITIES_ACCOUNT\x10\x0b*\xbb\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n\rOUTCOME_FOUND\x10\x01\x12\x15\n\x11OUTCOME_NOT_FOUND\x10\x02\x12\x13\n\x0fOUTCOME_REFUSED\x10\x03\x12\x13\n\x0fOUTCOME_INVALID\x10\x04\x12\x17\n\x13OUTCOME_UNAVAILABLE\x10\x05\x12\x15\n\x11OUTCOME_TIMED_OUT\x10\x06\x12\x13\n\x0fOUTCOME_PENDING\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x62roker/v1/inquiry.proto\x12\tbroker.v1\"[\n\x07Mandate\x12\x12\n\ncourt_code\x18\x01 \x01(\t\x12\x0f\n\x07officer\x18\x02 \x01(\t\x12\x13\n\x0b\x63\x61se_number\x18\x03 \x01(\t\x12\x16\n\x0elegal_document\x18\x04 \x01(\t\"9\n\x07Problem\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t*\x90\x04\n\x0bSubjectType\x12\x1c\n\x18SUBJECT_TYPE_UNSPECIFIED\x10\x00\x12\x1c\n\x18SUBJECT_TYPE_RESIDENT_ID\x10\x01\x12\x19\n\x15SUBJECT_TYPE_PASSPORT\x10\x02\x12\x1c\n\x18SUBJECT_TYPE_MILITARY_ID\x10\x03\x12 \n\x1cSUBJECT_TYPE_HK_MACAO_PERMIT\x10\x04\x12\x1e\n\x1aSUBJECT_TYPE_TAIWAN_PERMIT\x10\x05\x12\"\n\x1eSUBJECT_TYPE_ORGANIZATION_CODE\x10\x06\x12\x1e\n\x1aSUBJECT_TYPE_VEHICLE_PLATE\x10\x07\x12\x1c\n\x18SUBJECT_TYPE_VEHICLE_VIN\x10\x08\x12!\n\x1dSUBJECT_TYPE_REAL_ESTATE_UNIT\x10\t\x12\x1d\n\x19SUBJECT_TYPE_BANK_ACCOUNT\x10\n\x12#\n\x1fSUBJECT_TYPE_SECURITIES_ACCOUNT\x10\x0b\x12+\n\'SUBJECT_TYPE_FOREIGN_PERMANENT_RESIDENT\x10\x0c\x12\x1d\n\x19SUBJECT_TYPE_HONG_KONG_ID\x10\r\x12\x19\n\x15SUBJECT_TYPE_MACAO_ID\x10\x0e\x12\x1a\n\x16SUBJECT_TYPE_TAIWAN_ID\x10\x0f*\xbb\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n\rOUTCOME_FOUND\x10\x01\x12\x15\n\x11OUTCOME_NOT_FOUND\x10\x02\x12\x13\n\x0fOUTCOME_REFUSED\x10\x03\x12\x13\n\x0fOUTCOME_INVALID\x10\x04\x12\x17\n\x13OUTCOME_UNAVAILABLE\x10\x05\x12\x15\n\x11OUTCOME_TIMED_OUT\x10\x06\x12\x13\n\x0fOUTCOME_PENDING\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,9 +32,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'broker.v1.inquiry_pb2', _gl
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SUBJECTTYPE']._serialized_start=191
-  _globals['_SUBJECTTYPE']._serialized_end=588
-  _globals['_OUTCOME']._serialized_start=591
-  _globals['_OUTCOME']._serialized_end=778
+  _globals['_SUBJECTTYPE']._serialized_end=719
+  _globals['_OUTCOME']._serialized_start=722
+  _globals['_OUTCOME']._serialized_end=909
   _globals['_MANDATE']._serialized_start=38
   _globals['_MANDATE']._serialized_end=129
   _globals['_PROBLEM']._serialized_start=131

@@ -19,6 +19,10 @@ class SubjectType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SUBJECT_TYPE_REAL_ESTATE_UNIT: _ClassVar[SubjectType]
     SUBJECT_TYPE_BANK_ACCOUNT: _ClassVar[SubjectType]
     SUBJECT_TYPE_SECURITIES_ACCOUNT: _ClassVar[SubjectType]
+    SUBJECT_TYPE_FOREIGN_PERMANENT_RESIDENT: _ClassVar[SubjectType]
+    SUBJECT_TYPE_HONG_KONG_ID: _ClassVar[SubjectType]
+    SUBJECT_TYPE_MACAO_ID: _ClassVar[SubjectType]
+    SUBJECT_TYPE_TAIWAN_ID: _ClassVar[SubjectType]
 
 class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -42,6 +46,10 @@ SUBJECT_TYPE_VEHICLE_VIN: SubjectType
 SUBJECT_TYPE_REAL_ESTATE_UNIT: SubjectType
 SUBJECT_TYPE_BANK_ACCOUNT: SubjectType
 SUBJECT_TYPE_SECURITIES_ACCOUNT: SubjectType
+SUBJECT_TYPE_FOREIGN_PERMANENT_RESIDENT: SubjectType
+SUBJECT_TYPE_HONG_KONG_ID: SubjectType
+SUBJECT_TYPE_MACAO_ID: SubjectType
+SUBJECT_TYPE_TAIWAN_ID: SubjectType
 OUTCOME_UNSPECIFIED: Outcome
 OUTCOME_FOUND: Outcome
 OUTCOME_NOT_FOUND: Outcome

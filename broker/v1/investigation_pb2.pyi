@@ -141,18 +141,20 @@ class InvestigateResponse(_message.Message):
     def __init__(self, reports: _Optional[_Iterable[_Union[Report, _Mapping]]] = ..., summary: _Optional[_Union[Summary, _Mapping]] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("ref", "position", "final", "complete", "answers")
+    __slots__ = ("ref", "position", "final", "complete", "answers", "warnings")
     REF_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
     FINAL_FIELD_NUMBER: _ClassVar[int]
     COMPLETE_FIELD_NUMBER: _ClassVar[int]
     ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     ref: str
     position: int
     final: bool
     complete: bool
     answers: _containers.RepeatedCompositeFieldContainer[Answer]
-    def __init__(self, ref: _Optional[str] = ..., position: _Optional[int] = ..., final: _Optional[bool] = ..., complete: _Optional[bool] = ..., answers: _Optional[_Iterable[_Union[Answer, _Mapping]]] = ...) -> None: ...
+    warnings: _containers.RepeatedCompositeFieldContainer[_inquiry_pb2.Problem]
+    def __init__(self, ref: _Optional[str] = ..., position: _Optional[int] = ..., final: _Optional[bool] = ..., complete: _Optional[bool] = ..., answers: _Optional[_Iterable[_Union[Answer, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[_inquiry_pb2.Problem, _Mapping]]] = ...) -> None: ...
 
 class Answer(_message.Message):
     __slots__ = ("institution_id", "outcome", "observed_at", "problem", "assets", "source")

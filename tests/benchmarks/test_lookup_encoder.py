@@ -49,8 +49,9 @@ def test_subjects_are_valid_lookups(seed: int, first: int) -> None:
     types, numbers, names = zip(*map(subject, lookups), strict=True)
     assert [lookup.ref for lookup in lookups] == [f"{first + index:x}" for index in range(len(kinds))]
     assert [lookup.WhichOneof("subject") for lookup in lookups] == ["person", "organization", "property", "person"]
-    normal, faults = normalise_numbers(list(types), list(numbers), today=TODAY)
+    normal, faults, warnings = normalise_numbers(list(types), list(numbers), today=TODAY)
     assert not faults
+    assert not warnings
     assert list(normal) == list(numbers)
     assert set(read_names(list(names))[1]) <= {2}  # properties have none
 

@@ -5,9 +5,10 @@ asked about each: 1,000 lookups at 20 institutions, 5 at 4,000.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from broker.core.wire import encoding
 from broker.model import Problem, Subject
 
 _MAX_LOOKUPS = 1_000  # in a chunk: planned in some 2 ms
@@ -30,15 +31,31 @@ class LookupColumns:
     """Some of a request's lookups, normalised: aligned columns."""
 
     heads: Sequence[bytes]
-    """Each one's ref, encoded as a report begins with it."""
+    """Each one's ref, encoded as its reports begin with it; then its warnings, once `with_warnings` has added them."""
     types: Sequence[int]
     keys: Sequence[bytes]
     subjects: Sequence[Subject]
     problems: dict[int, Problem]
     """What is wrong with a lookup, by its index in the columns."""
+    warnings: dict[int, Problem] = field(default_factory=dict)
+    """What was found in a lookup and does not prevent the inquiries, by its index. Not yet in `heads`."""
+
+    def with_warnings(self) -> "LookupColumns":
+        """The same lookups with their warnings in `heads`, which whoever reports on them begins with.
+
+        So warnings take the way of the ref: into every report, whether it comes from the cache, an institution or a
+        peer, at no cost for lookups without warnings. Lookups with a problem lose theirs.
+        """
+        if not self.warnings:
+            return self
+        heads = list(self.heads)
+        for index, warning in self.warnings.items():
+            if index not in self.problems:
+                heads[index] += encoding.warning(warning)
+        return replace(self, heads=heads, warnings={})
 
     def pick(self, indices: Sequence[int]) -> "LookupColumns":
-        """Some of them, none of which has a problem."""
+        """Some of them, none of which has a problem. Warnings are in `heads`."""
         subjects = self.subjects[:]
         return LookupColumns(
             heads=[self.heads[index] for index in indices],

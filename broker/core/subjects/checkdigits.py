@@ -28,6 +28,8 @@ _RESIDENT_WEIGHTS = np.array([7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 
 _UNIFIED_WEIGHTS = np.array([pow(3, position, 31) for position in range(17)], np.int32)  # GB 32100
 _ORGANIZATION_WEIGHTS = np.array([3, 7, 9, 10, 5, 8, 4, 2], np.int32)  # GB 11714
 _VIN_WEIGHTS = np.array([8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2], np.int32)  # GB 16735
+_HONG_KONG_WEIGHTS = np.array([9, 8, 7, 6, 5, 4, 3, 2, 1], np.int32)
+_TAIWAN_WEIGHTS = np.array([1, 8, 7, 6, 5, 4, 3, 2, 1, 1], np.int32)
 _THOUSANDS = np.array([1000, 100, 10, 1], np.int32)
 _DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0], np.int32)
 """Days in each month of a common year; 0 for month numbers 0 and 13."""
@@ -49,6 +51,12 @@ _DOUBLED = _alphabet(digits, [0, 2, 4, 6, 8, 1, 3, 5, 7, 9])
 """The digit sum of twice the digit (ISO/IEC 7812)."""
 _UNIFIED = _alphabet("0123456789ABCDEFGHJKLMNPQRTUWXY")  # GB 32100: no I, O, S, V, Z
 _ORGANIZATION = _alphabet(digits + ascii_uppercase)  # GB 11714
+_HONG_KONG = _alphabet(digits + ascii_uppercase + " ")
+"""A blank in front stands for the first of two letters."""
+_TAIWAN_CITIES = [*range(10, 18), 34, *range(18, 23), 35, *range(23, 30), 32, 30, 31, 33]
+"""The number of each letter from A to Z, which stands for a city or county."""
+_TAIWAN_FIRST = _alphabet(ascii_uppercase, [(city // 10 + 9 * city) % 10 for city in _TAIWAN_CITIES])
+_TAIWAN_OTHERS = _alphabet(digits + ascii_uppercase, [*range(10), *(city % 10 for city in _TAIWAN_CITIES)])
 _VIN = _alphabet("0123456789ABCDEFGHJKLMNPRSTUVWXYZ", [*map(int, "012345678912345678123457923456789")])  # GB 16735
 
 
@@ -149,4 +157,17 @@ def luhn_checks(codes: Characters) -> Mask:
     singles = read(DIGITS, codes[::-2]).sum(axis=0, dtype=np.int32)
     doubles = read(_DOUBLED, codes[-2::-2]).sum(axis=0, dtype=np.int32)
     mask: Mask = (singles + doubles) % 10 == 0
+    return mask
+
+
+def hong_kong_checks(codes: Characters) -> Mask:
+    """Whether the weighted sum of nine positions is a multiple of eleven; the check digit A is ten."""
+    mask: Mask = _HONG_KONG_WEIGHTS @ read(_HONG_KONG, codes) % 11 == 0
+    return mask
+
+
+def taiwan_checks(codes: Characters) -> Mask:
+    """Whether the weighted sum of ten positions is a multiple of ten; letters count as the numbers of their cities."""
+    first, others = read(_TAIWAN_FIRST, codes[:1]), read(_TAIWAN_OTHERS, codes[1:])
+    mask: Mask = _TAIWAN_WEIGHTS @ np.concatenate([first, others]) % 10 == 0
     return mask

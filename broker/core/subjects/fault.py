@@ -1,10 +1,10 @@
-"""Why a number or name of a lookup is not accepted."""
+"""What is wrong with a number or name of a lookup."""
 
 from typing import NamedTuple
 
 
 class Fault(NamedTuple):
-    """Why a number or name is invalid."""
+    """What is wrong. Where it does not prevent the inquiry, it is a warning."""
 
     reason: str
     """Stable, for programs."""

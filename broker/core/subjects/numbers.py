@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from datetime import date
 from string import ascii_lowercase, ascii_uppercase, digits
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,6 +25,10 @@ _FAULTS = {
     subject_type: {reason: Fault(reason, message) for reason, message in messages.items()}
     for subject_type, messages in MESSAGES.items()
 }
+_UNREADABLE = Fault(
+    "BAD_CHARACTER",
+    "contains an invisible character or a line break: give one number, and type it instead of pasting it",
+)
 
 SPACES = "\t\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 HYPHENS = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d"
@@ -35,24 +40,46 @@ _SPELLING = str.maketrans(
     | dict(zip(ascii_lowercase, ascii_uppercase, strict=True))
     | dict.fromkeys(SPACES + HYPHENS + MIDDLE_DOTS, " ")  # between the groups of a card number, or in 京A·12345
 )
+_BRACKETS_AND_STROKES = str.maketrans(dict.fromkeys("()[]/\u3010\u3011\u3014\u3015", ""))
+_PUNCTUATED = frozenset(
+    {
+        SubjectType.HK_MACAO_PERMIT,
+        SubjectType.TAIWAN_PERMIT,
+        SubjectType.HONG_KONG_ID,
+        SubjectType.MACAO_ID,
+        SubjectType.TAIWAN_ID,
+    }
+)
+"""Types whose numbers are printed with brackets or strokes, such as A123456(3), 1/234567/8 or 0123456701(B)."""
 _PLAIN_BYTES = (digits + ascii_uppercase).encode()
+_INVISIBLE = (
+    "\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"
+)
+_find_unreadable = re.compile(f"[{_INVISIBLE}]").search
 _is_plain = re.compile("[0-9A-Z\u4e00-\u9fff]*").fullmatch
+_FIRST_OF_CENTENARIANS = "996"
 _SEPARATOR = "\n"
 """Joins the numbers of a batch. If one of them contains it, splitting gives too many parts."""
 
 
-def normalise_numbers(
-    types: Sequence[int], numbers: Sequence[str], *, today: date
-) -> tuple[list[str], dict[int, Fault]]:
-    """Normalises numbers, and finds the invalid ones.
+class NormalisedNumbers(NamedTuple):
+    """The numbers of a batch in one spelling, and what is wrong with some of them, by index."""
+
+    numbers: list[str]
+    """An invalid number is normalised as far as possible."""
+    faults: dict[int, Fault]
+    warnings: dict[int, Fault]
+    """Of numbers without a fault. They are to be asked about."""
+
+
+def normalise_numbers(types: Sequence[int], numbers: Sequence[str], *, today: date) -> NormalisedNumbers:
+    """Normalises numbers, and finds the invalid and the doubtful ones.
 
     Args:
         types: the `SubjectType` of each number.
         numbers: the numbers as the caller wrote them, one for each type.
         today: the latest possible date of birth.
-
-    Returns:
-        The normalised numbers, and the faults by index. An invalid number is normalised as far as possible.
 
     Raises:
         ValueError: a type is not a `SubjectType`, or there are not as many types as numbers.
@@ -60,43 +87,54 @@ def normalise_numbers(
     if len(types) != len(numbers):
         raise ValueError(f"{len(types)} types for {len(numbers)} numbers")
     if not numbers:
-        return [], {}
+        return NormalisedNumbers([], {}, {})
     if types.count(types[0]) == len(types):
         return _of_one_type(SubjectType(types[0]), numbers, today)
     return _of_many_types(types, numbers, today)
 
 
-def _of_many_types(types: Sequence[int], numbers: Sequence[str], today: date) -> tuple[list[str], dict[int, Fault]]:
-    normalised = [*numbers]
-    faults: dict[int, Fault] = {}
+def _of_many_types(types: Sequence[int], numbers: Sequence[str], today: date) -> NormalisedNumbers:
+    result = NormalisedNumbers([*numbers], {}, {})
     column = np.array(types)
     for one in set(types):
         indices = np.flatnonzero(column == one).tolist()
-        group, invalid = _of_one_type(SubjectType(one), [numbers[index] for index in indices], today)
-        for index, number in zip(indices, group, strict=True):
-            normalised[index] = number
-        faults |= {indices[within]: fault for within, fault in invalid.items()}
-    return normalised, faults
+        group = _of_one_type(SubjectType(one), [numbers[index] for index in indices], today)
+        for index, number in zip(indices, group.numbers, strict=True):
+            result.numbers[index] = number
+        result.faults.update({indices[within]: fault for within, fault in group.faults.items()})
+        result.warnings.update({indices[within]: warning for within, warning in group.warnings.items()})
+    return result
 
 
-def _of_one_type(one: SubjectType, numbers: Sequence[str], today: date) -> tuple[list[str], dict[int, Fault]]:
-    tidied = _tidied(numbers)
+def _of_one_type(one: SubjectType, numbers: Sequence[str], today: date) -> NormalisedNumbers:
+    tidied, unreadable = _tidied(numbers)
     if one is SubjectType.RESIDENT_ID:
         tidied = _in_todays_form(tidied)
-    faults = _FAULTS[one]
-    reasons = RULES[one](tidied, today)
-    return tidied, {index: faults[reason] if tidied[index] else EMPTY for index, reason in reasons.items()}
+    elif one in _PUNCTUATED:
+        tidied = [number.translate(_BRACKETS_AND_STROKES) for number in tidied]
+    verdicts = RULES[one](tidied, today)
+    faults = {i: _FAULTS[one][reason] if tidied[i] else EMPTY for i, reason in verdicts.faults.items()}
+    faults |= dict.fromkeys(unreadable, _UNREADABLE)
+    return NormalisedNumbers(tidied, faults, {i: _FAULTS[one][reason] for i, reason in verdicts.warnings.items()})
 
 
-def _tidied(numbers: Sequence[str]) -> list[str]:
+def _tidied(numbers: Sequence[str]) -> tuple[list[str], list[int]]:
     """Makes numbers half-width and upper case, and removes the gaps between groups.
 
-    A line break inside a number is kept, so that the number is refused: it may separate two numbers.
+    Returns them, and the indices of those that contain an invisible character or a line break, which may separate two
+    numbers.
     """
     text = "".join(numbers)
     if not text.encode("ascii", "replace").translate(None, _PLAIN_BYTES):
-        return [*numbers]
-    if text.isascii():  # str.translate is fast for ASCII only
+        return [*numbers], []
+    tidied = _each_tidied(numbers, is_ascii=text.isascii())
+    if not _find_unreadable("".join(tidied)):
+        return tidied, []
+    return tidied, [index for index, number in enumerate(tidied) if _find_unreadable(number)]
+
+
+def _each_tidied(numbers: Sequence[str], *, is_ascii: bool) -> list[str]:
+    if is_ascii:  # str.translate is fast for ASCII only
         tidied = _ungrouped(_SEPARATOR.join(numbers)).split(_SEPARATOR)
         if len(tidied) == len(numbers):
             return [number.strip() for number in tidied]
@@ -108,11 +146,14 @@ def _ungrouped(text: str) -> str:
 
 
 def _in_todays_form(residents: list[str]) -> list[str]:
-    """Converts the 15 digits issued until 1999, which lack the century and the check digit (GB 11643-1989)."""
+    """Converts the 15 digits issued until 1999, which lack the century and the check digit (GB 11643-1989).
+
+    The sequence numbers 996 to 999 were reserved for people of a hundred years or more, who were born in the 1800s.
+    """
     if 15 not in set(map(len, residents)):  # nearly always
         return residents
     bodies = {
-        index: f"{number[:6]}19{number[6:]}"
+        index: number[:6] + ("18" if number[12:] >= _FIRST_OF_CENTENARIANS else "19") + number[6:]
         for index, number in enumerate(residents)
         if len(number) == 15 and number.isascii() and number.isdigit()
     }

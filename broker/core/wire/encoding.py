@@ -43,6 +43,7 @@ from broker.model import Outcome, Problem, Source
 
 _ANSWERS = b"\x2a"  # Report.answers = 5, length-delimited
 _REPORTS = b"\x0a"  # InvestigateResponse.reports = 1, length-delimited
+_WARNINGS = b"\x32"  # Report.warnings = 6, length-delimited
 _SOURCE = b"\x30"  # Answer.source = 6, varint
 FINAL = b"\x18\x01"  # Report.final = 3
 COMPLETE = b"\x20\x01"  # Report.complete = 4
@@ -88,9 +89,19 @@ def content(outcome: Outcome, *, observed_at: int = 0, problem: Problem | None =
         seconds = b"\x08" + varint(observed_at)
         parts += [b"\x1a", varint(len(seconds)), seconds]
     if problem:
-        body = b"".join(text_field(number, text) for number, text in enumerate(problem, start=1))
+        body = _problem(problem)
         parts += [b"\x22", varint(len(body)), body]
     return b"".join(parts)
+
+
+def _problem(problem: Problem) -> bytes:
+    return b"".join(text_field(number, text) for number, text in enumerate(problem, start=1))
+
+
+def warning(problem: Problem) -> bytes:
+    """A warning, as a field of a `Report`."""
+    body = _problem(problem)
+    return b"".join((_WARNINGS, varint(len(body)), body))
 
 
 def make_segments(institution_id: str, contents: Sequence[bytes], source: Source) -> list[bytes]:
@@ -129,7 +140,7 @@ def _institution_span(segment: bytes) -> tuple[int, int]:
 
 
 class ReportWriter:
-    """Encodes the reports of one request. `heads`: the encoded ref field of each lookup, by position."""
+    """Encodes the reports of one request. `heads`: the encoded fields ref and warnings of each lookup, by position."""
 
     __slots__ = ("_heads",)
 

@@ -10,7 +10,7 @@ from broker.core.planning.selection import Selector, select
 from broker.core.wire import record
 from broker.errors import InvalidRequestError
 from broker.institutions.stub import stub_spec
-from broker.model import ALL_KINDS, KINDS_ASKED, Court, InstitutionSpec, Kind, Level, SubjectType
+from broker.model import ALL_KINDS, KINDS_ASKED, PROPERTY_TYPES, Court, InstitutionSpec, Kind, Level, SubjectType
 
 SUPREME = Court("最高法", Level.SUPREME, None)
 JING = Court("京0101", Level.BASIC, "京")
@@ -100,7 +100,7 @@ def test_types_asked_alike_share_one_choice() -> None:
 
 def test_persons_are_asked_about_everywhere_and_things_where_they_are_registered() -> None:
     for subject_type, kinds in KINDS_ASKED.items():
-        assert kinds == ALL_KINDS if subject_type <= SubjectType.ORGANIZATION_CODE else len(kinds) == 1
+        assert len(kinds) == 1 if subject_type in PROPERTY_TYPES else kinds == ALL_KINDS
 
 
 def test_a_selector_remembers_what_courts_share() -> None:
