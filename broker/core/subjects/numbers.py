@@ -18,6 +18,7 @@ import numpy as np
 
 from broker.core.subjects import checkdigits as check
 from broker.core.subjects.fault import EMPTY, Fault
+from broker.core.subjects.invisible import find_unreadable
 from broker.core.subjects.number_rules import MESSAGES, RULES
 from broker.model import SubjectType
 
@@ -52,11 +53,6 @@ _PUNCTUATED = frozenset(
 )
 """Types whose numbers are printed with brackets or strokes, such as A123456(3), 1/234567/8 or 0123456701(B)."""
 _PLAIN_BYTES = (digits + ascii_uppercase).encode()
-_INVISIBLE = (
-    "\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
-    "\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"
-)
-_find_unreadable = re.compile(f"[{_INVISIBLE}]").search
 _is_plain = re.compile("[0-9A-Z\u4e00-\u9fff]*").fullmatch
 _FIRST_OF_CENTENARIANS = "996"
 _SEPARATOR = "\n"
@@ -128,9 +124,9 @@ def _tidied(numbers: Sequence[str]) -> tuple[list[str], list[int]]:
     if not text.encode("ascii", "replace").translate(None, _PLAIN_BYTES):
         return [*numbers], []
     tidied = _each_tidied(numbers, is_ascii=text.isascii())
-    if not _find_unreadable("".join(tidied)):
+    if not find_unreadable("".join(tidied)):
         return tidied, []
-    return tidied, [index for index, number in enumerate(tidied) if _find_unreadable(number)]
+    return tidied, [index for index, number in enumerate(tidied) if find_unreadable(number)]
 
 
 def _each_tidied(numbers: Sequence[str], *, is_ascii: bool) -> list[str]:
