@@ -1,8 +1,7 @@
-"""A court of the load test: sends batches, measures the time to first and last report, and checks every answer."""
+"""A court of the load test: sends one request, and measures the time to the first and to the last report."""
 
-import random
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,20 +9,13 @@ import grpc
 
 from broker.v1 import asset_pb2, inquiry_pb2
 from broker.v1 import investigation_pb2 as pb
-from mock_institutions import config
-from mock_institutions.population import Lookup, Population
-from mock_institutions.protobuf_dialect import fill
+from loadtest.outcome import FACTS, Check, Verdict, judge
+from mock_institutions.population import Lookup
 
-METHOD = "/broker.v1.InvestigationService/Investigate"
 CODES = ("最高法", "沪", "京01", "京0101")
 """Courts of the four levels; two of them in the region of the regional mock bank."""
 
-_TIMEOUT = 30.0  # s; what a court system would allow an interactive request
-_FACTS = (inquiry_pb2.OUTCOME_FOUND, inquiry_pb2.OUTCOME_NOT_FOUND)
-
-
-class WrongAnswerError(Exception):
-    """An answer is wrong. The message names the ref and the institution, never the subject."""
+_SERVICE = "/broker.v1.InvestigationService/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +23,11 @@ class Timing:
     """Times of one request, in seconds from its start."""
 
     first: float
+    """Until the first message with a report."""
     last: float
+    """Until the end of the stream."""
     size: int
     """Bytes received."""
-    inquiries: int
 
 
 def mandate(code: str) -> inquiry_pb2.Mandate:
@@ -45,88 +38,71 @@ def mandate(code: str) -> inquiry_pb2.Mandate:
 
 
 def request(code: str, lookups: Sequence[Lookup]) -> pb.InvestigateRequest:
-    """Person lookups under a court's mandate."""
-    return pb.InvestigateRequest(
-        mandate=mandate(code),
-        lookups=[
-            pb.Lookup(
-                ref=lookup.ref,
-                person=pb.Person(
-                    name=lookup.name,
-                    document_type=asset_pb2.DOCUMENT_TYPE_RESIDENT_ID,
-                    document_number=lookup.number,
-                ),
-            )
-            for lookup in lookups
-        ],
+    """Lookups of persons and organisations under a court's mandate."""
+    return pb.InvestigateRequest(mandate=mandate(code), lookups=[_lookup(one) for one in lookups])
+
+
+def _lookup(one: Lookup) -> pb.Lookup:
+    if one.type == "ORGANIZATION_CODE":
+        return pb.Lookup(ref=one.ref, organization=pb.Organization(name=one.name, code=one.number))
+    document_type: Any = asset_pb2.DocumentType.Value(f"DOCUMENT_TYPE_{one.type}")
+    return pb.Lookup(
+        ref=one.ref, person=pb.Person(name=one.name, document_type=document_type, document_number=one.number)
     )
 
 
 class Court:
-    """Asks one broker, and recomputes its answers from the mocks' seed."""
+    """Asks one broker. State: the institutions that have to answer, as the broker listed them when first asked."""
 
-    def __init__(self, channel: grpc.Channel, *, code: str, seed: int) -> None:
+    def __init__(
+        self,
+        channel: grpc.Channel,
+        *,
+        code: str,
+        check: Check,
+        timeout: float = 30.0,
+        allowed: Collection[str] = FACTS,
+    ) -> None:
+        """`check`: of which answers are right. `timeout`: of a request, in seconds. `allowed`: outcomes that may be."""
         self._investigate = channel.unary_stream(
-            METHOD,
+            f"{_SERVICE}Investigate",
             request_serializer=pb.InvestigateRequest.SerializeToString,
             response_deserializer=pb.InvestigateResponse.FromString,
         )
+        self._list = channel.unary_unary(
+            f"{_SERVICE}ListInstitutions",
+            request_serializer=pb.ListInstitutionsRequest.SerializeToString,
+            response_deserializer=pb.ListInstitutionsResponse.FromString,
+        )
         self._code = code
-        self._population = Population(seed)
-        self._institutions = {one.id: one.institution for one in config.load().institutions}
+        self._check = check
+        self._timeout = timeout
+        self._allowed = allowed
+        self._expected: frozenset[str] | None = None
 
-    def ask(self, lookups: Sequence[Lookup]) -> Timing:
-        """Sends one request and checks what comes back. Raises `grpc.RpcError` or `WrongAnswerError`."""
+    def institutions(self) -> frozenset[str]:
+        """The ids of the institutions that this court can reach. Raises `grpc.RpcError`."""
+        if self._expected is None:
+            listed = self._list(pb.ListInstitutionsRequest(court_code=self._code), timeout=self._timeout)
+            self._expected = frozenset(one.id for one in listed.institutions)
+        return self._expected
+
+    def ask(self, lookups: Sequence[Lookup]) -> tuple[Timing, Verdict]:
+        """Sends one request and judges what comes back. Raises `grpc.RpcError`."""
+        expected = self.institutions()
         began = time.perf_counter()
         first = None
         size = 0
         reports: list[pb.Report] = []
-        summary = pb.Summary()
-        call = self._investigate(request(self._code, lookups), timeout=_TIMEOUT)
+        call = self._investigate(request(self._code, lookups), timeout=self._timeout)
         try:
             for response in call:
-                first = first or time.perf_counter() - began
+                if first is None and response.reports:
+                    first = time.perf_counter() - began
                 size += response.ByteSize()
                 reports.extend(response.reports)
-                summary = response.summary
         finally:
             call.cancel()
         last = time.perf_counter() - began
-        self._check(lookups, reports)
-        return Timing(first or last, last, size, summary.inquiries)
-
-    def _check(self, lookups: Sequence[Lookup], reports: Sequence[pb.Report]) -> None:
-        if sorted(report.position for report in reports) != list(range(len(lookups))):
-            msg = f"{len(lookups)} lookups, {len(reports)} reports"
-            raise WrongAnswerError(msg)
-        for report in reports:
-            for answer in report.answers:
-                self._check_answer(lookups[report.position], answer)
-
-    def _check_answer(self, lookup: Lookup, answer: Any) -> None:
-        if answer.outcome not in _FACTS:
-            return  # a failure of the institution, reported as such: not a wrong answer
-        institution = self._institutions[answer.institution_id]
-        truth = self._population.answer(institution, lookup.type, lookup.number, lookup.name)
-        expected = pb.Answer()
-        fill(expected, truth)
-        if answer.outcome != expected.outcome or list(answer.assets) != list(expected.assets):
-            msg = f"the answer of {answer.institution_id} to {lookup.ref} is wrong"
-            raise WrongAnswerError(msg)
-
-
-class DebtorSampler:
-    """Draws the persons a court asks about: some again and again, the others once."""
-
-    def __init__(self, seed: int, *, known: int, draw: random.Random) -> None:
-        self._population = Population(seed)
-        self._known = list(self._population.sample(known, rng_seed=seed, mix="persons"))
-        self._draw = draw
-
-    def known(self, count: int) -> list[Lookup]:
-        """Persons drawn from a fixed set, most of them asked about before."""
-        return self._draw.sample(self._known, count)
-
-    def new(self, count: int) -> list[Lookup]:
-        """Persons drawn from the whole population, hardly any of them asked about before."""
-        return list(self._population.sample(count, rng_seed=self._draw.getrandbits(62), mix="persons"))
+        verdict = judge(lookups, reports, expected, self._check, self._allowed)
+        return Timing(last if first is None else first, last, size), verdict
