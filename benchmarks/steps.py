@@ -24,6 +24,7 @@ from benchmarks.output import print_result
 from benchmarks.testbed import FOUR
 from broker.config import load
 from broker.core.planning.chunk import LookupColumns
+from broker.core.planning.freshness import Freshness
 from broker.core.planning.plan import Lines, plan
 from broker.core.planning.selection import select
 from broker.core.planning.tally import Tally
@@ -104,7 +105,7 @@ def _time_hit(timer: StepTimer, body: bytes, specs: Sequence[InstitutionSpec], k
     records = timer.step("read and open the records", _BATCH, lambda: store.get_many(keys))
     choices = [selection.choices[subject_type] for subject_type in columns.types]
     lines = Lines(keys, records, choices)
-    planned = timer.step("plan", _BATCH, lambda: plan(lines, {}, now=now, oldest=0))
+    planned = timer.step("plan", _BATCH, lambda: plan(lines, {}, Freshness(now, 0)))
     tally = Tally(len(specs))
     timer.step("count", _BATCH, lambda: tally.add_rows(planned.outcomes, Source.CACHE))
     writer = encoding.ReportWriter(columns.heads)

@@ -11,8 +11,9 @@ Both put their reports into one queue (`ReportSender`), which ends when all who 
 from collections.abc import Mapping, Sequence
 
 from broker.core.planning.chunk import Chunk, chunk_size, work
+from broker.core.planning.freshness import Freshness
 from broker.core.planning.ownership import ALONE, Ownership
-from broker.core.planning.plan import Lines, Plan, oldest_accepted, plan
+from broker.core.planning.plan import Lines, Plan, plan
 from broker.core.wire import encoding
 from broker.investigation.account import Account
 from broker.investigation.context import ExecutionContext, Order, Write
@@ -91,7 +92,9 @@ class Execution:
         self.account.take_off(self._local.unreported())
 
     async def _read(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """What the cache holds of these subjects, read a part at a time."""
+        """What the cache holds of these subjects, read a part at a time; nothing if nothing held is accepted."""
+        if not Freshness.at(self._context.clock(), self._order.request.max_age).accepts_any:
+            return [None] * len(keys)
         records: list[bytes | None] = []
         institutions = len(self._order.selection.institutions)
         size = min(_AT_ONCE, chunk_size(institutions))  # a record holds an answer of each
@@ -121,8 +124,8 @@ class Execution:
             choices=[choices[subject_type] for subject_type in chunk.columns.types],
         )
         now = self._context.clock()  # each time anew: a slow reader may have held the request up
-        oldest = oldest_accepted(now, self._order.request.max_age)
-        planned = plan(lines, self._rows, now=int(now), oldest=oldest, ownership=self._ownership)
+        freshness = Freshness.at(now, self._order.request.max_age)
+        planned = plan(lines, self._rows, freshness, ownership=self._ownership)
         self.account.tally.add_rows(planned.outcomes, Source.CACHE)
         return planned
 

@@ -60,6 +60,8 @@ class Call:
         """Create it inside trio."""
         self.permit = permit
         self.unsettled = set(batch.keys)
+        self.sent_at = trio.current_time()
+        """In trio's time: not later than the first attempt."""
         self.scope = trio.CancelScope()
         """Cancelled when nobody waits any more."""
         self._batch = batch

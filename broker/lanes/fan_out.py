@@ -4,13 +4,14 @@ Trio only. Steps are linear in the inquiries they are about: each record of the 
 many institutions are asked.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import trio
 
+from broker.core.planning.freshness import Freshness
 from broker.core.planning.landed import find_landed
 from broker.core.planning.parcel import Parcel
-from broker.core.planning.plan import oldest_accepted
 from broker.core.wire.record import institution_key
 from broker.lanes.lane import NOTHING_LANDED, Lane
 from broker.store.base import Store
@@ -39,11 +40,13 @@ class FanOut:
 
         `keys`: all subjects they are about, each once. `max_age`: the request's, in seconds.
         """
-        now = self._clock()
-        records = self._store.get_many(keys)
-        landed = find_landed(keys, records, now=int(now), oldest=oldest_accepted(now, max_age))
+        freshness = Freshness.at(self._clock(), max_age)
+        landed = find_landed(keys, self._store.get_many(keys), freshness) if freshness.accepts_any else {}
+        joins_calls_after = -math.inf if max_age is None else trio.current_time() - max_age
         for name, parcel in parcels.items():
-            self.lanes[name].submit(parcel, landed.get(self._keys[name], NOTHING_LANDED))
+            self.lanes[name].submit(
+                parcel, landed.get(self._keys[name], NOTHING_LANDED), joins_calls_after=joins_calls_after
+            )
 
     async def forsake(self, institutions: Sequence[str]) -> None:
         """To be called when a request has ended: the lanes it asked give up what nobody waits for any more."""

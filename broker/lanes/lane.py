@@ -6,12 +6,14 @@ by then, up to the institution's batch size. There is no time window, which woul
 Rules
 
 1. An inquiry whose answer has landed since it was planned is answered, one that is in flight is joined, and only what
-   is left is queued. The lane decides that, in one step, since only it knows its flights.
+   is left is queued. The lane decides that, in one step, since only it knows its flights. A call that was sent too
+   early for the request's maximum age is not joined: the inquiry is made again when that call has ended.
 2. A call lives as long as somebody waits for it, and never longer than the institution's timeout.
 3. Somebody who waits at a screen and shares an inquiry with bulk work pulls it ahead of the bulk work.
 """
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -100,10 +102,11 @@ class Lane:
             failures=dict(self._controls.failures),
         )
 
-    def submit(self, parcel: Parcel, landed: Landed = NOTHING_LANDED) -> None:
+    def submit(self, parcel: Parcel, landed: Landed = NOTHING_LANDED, *, joins_calls_after: float = -math.inf) -> None:
         """Takes in what a request asks. Returns at once; answers are delivered to the parcel's waiter.
 
-        `landed`: this institution's answers that came since the request was planned.
+        `landed`: this institution's answers that came since the request was planned. `joins_calls_after`: when, in
+        trio's time, the calls in flight were sent whose answers the request accepts.
         """
         if not parcel.waiter.open:
             return
@@ -117,7 +120,7 @@ class Lane:
         if (problem := self._closed()) is not None:
             self._settlement.refuse(parcel, problem)
             return
-        fresh = self._flights.join(parcel)
+        fresh = self._flights.join(parcel, self._sent_until(joins_calls_after))
         if parcel.priority is Priority.INTERACTIVE and (fresh is None or len(fresh) < len(parcel)):
             self._backlog.promote(parcel.keys)
             self._controls.reconsider()
@@ -153,6 +156,10 @@ class Lane:
                     # With the checkpoint in `acquire`, long enough for the call to begin: if it is the breaker's probe,
                     # the next batch has to know.
                     await trio.lowlevel.checkpoint()
+
+    def _sent_until(self, moment: float) -> set[bytes]:
+        """The keys of inquiries being made by calls sent at or before that moment."""
+        return set().union(*[call.unsettled for call in self._calls if call.sent_at <= moment])
 
     def _closed(self) -> Problem | None:
         """Why nothing can be asked for some time; None if it can."""
@@ -198,7 +205,7 @@ class Lane:
             finally:
                 self._calls.discard(call)
                 self._controls.release(call.permit)
-                self._release(call.unsettled)
+                self._release([*call.unsettled, *self._flights.take_succeeded()])
         except Exception as error:  # noqa: BLE001 - it ends the requests that wait for this call, not the lane
             self._log_internal(error)
             for parcel in call.waiting():

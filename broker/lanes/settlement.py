@@ -80,17 +80,20 @@ class Settlement:
         return encoding.make_segments(self._id, [content], source) * size, bytes((outcome,)) * size
 
     def _remember(self, batch: CallBatch, reply: Reply, segments: Sequence[bytes]) -> None:
-        """Puts the answers that state a fact into the store."""
+        """Puts the answers that state a fact into the store, for their TTL from when they were observed.
+
+        If the clock was set back since, it begins now: they must not be kept for longer, and are not fresh before.
+        """
         now = int(self._clock())
-        observed = reply.observed_at
+        begun = observed = reply.observed_at
         if max(observed, default=0) > now:
-            observed = [min(at, now) for at in observed]
+            begun = [min(at, now) for at in observed]
         statements = Statements(
             institution=self._key,
             keys=batch.keys,
             outcomes=reply.outcomes,
             observed=observed,
-            expires=list(map(add, observed, map(self._ttls.__getitem__, reply.outcomes))),
+            expires=list(map(add, begun, map(self._ttls.__getitem__, reply.outcomes))),
             segments=segments,
         )
         if reply.outcomes.translate(None, _CACHEABLE):

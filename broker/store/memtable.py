@@ -51,20 +51,20 @@ class _InstitutionColumns:
         self.expires = array("q")
         self.segments: list[bytes] = []
 
-    def add(self, new: Statements) -> None:
-        """Adds answers; of two about one subject, the newer counts."""
+    def add(self, new: Statements, now: int) -> None:
+        """Adds answers; of two about one subject, the newer counts (`record.supersedes`)."""
         start = len(self.segments)
         rows: Iterable[tuple[bytes, int]] = zip(new.keys, range(start, start + len(new.keys)), strict=True)
         if not self.rows.keys().isdisjoint(new.keys):  # hardly ever
-            rows = [(key, row) for key, row in rows if self._is_newer(key, new.observed[row - start])]
+            rows = [(key, row) for key, row in rows if self._is_newer(key, new.observed[row - start], now)]
         self.outcomes += new.outcomes
         self.observed.extend(new.observed)
         self.expires.extend(new.expires)
         self.segments += new.segments
         self.rows.update(rows)
 
-    def _is_newer(self, key: bytes, observed: int) -> bool:
-        return key not in self.rows or self.observed[self.rows[key]] <= observed
+    def _is_newer(self, key: bytes, observed: int, now: int) -> bool:
+        return key not in self.rows or record.supersedes(observed, self.observed[self.rows[key]], now)
 
     def pick(self, institution: bytes, keys: Sequence[bytes]) -> Statements:
         """What was said about these subjects."""
@@ -118,7 +118,7 @@ class FrozenMemtable:
         """How many answers."""
         return sum(len(columns.rows) for columns in self.columns.values())
 
-    def absorb(self, newer: Sequence["FrozenMemtable"]) -> tuple["FrozenMemtable", list["FrozenMemtable"]]:
+    def absorb(self, newer: Sequence["FrozenMemtable"], now: int) -> tuple["FrozenMemtable", list["FrozenMemtable"]]:
         """With what newer memtables hold about these subjects; and those memtables, without that."""
         columns, rests = dict(self.columns), []
         for memtable in newer:
@@ -126,7 +126,7 @@ class FrozenMemtable:
                 both = self.subjects.keys() & theirs.rows.keys()
                 if both:
                     merged = columns[institution].copy() if institution in columns else _InstitutionColumns()
-                    merged.add(theirs.pick(institution, list(both)))
+                    merged.add(theirs.pick(institution, list(both)), now)
                     columns[institution] = merged
             rests.append(memtable.without(self.subjects.keys()))
         return FrozenMemtable(columns, self.subjects), rests
@@ -186,11 +186,11 @@ class Memtable:
         self.view = FrozenMemtable(self._columns, self._subjects)
         """What has been put so far. Frozen, in truth, once nothing more is put."""
 
-    def put(self, statements: Statements) -> None:
-        """Adds answers."""
+    def put(self, statements: Statements, now: int) -> None:
+        """Adds answers. `now` in seconds since the epoch."""
         if statements.institution not in self._columns:
             self._columns[statements.institution] = _InstitutionColumns()
-        self._columns[statements.institution].add(statements)
+        self._columns[statements.institution].add(statements, now)
         self._subjects.update(dict.fromkeys(statements.keys))
 
 

@@ -47,12 +47,12 @@ class Memtables:
         """How many memtables wait to be written."""
         return len(self._waiting)
 
-    def put(self, statements: Statements) -> None:
-        """Adds answers."""
+    def put(self, statements: Statements, now: int) -> None:
+        """Adds answers. `now` in seconds since the epoch."""
         for part in _parts(statements):
             if self._would_be_too_many(part.keys):
                 self.rotate()
-            self._pending.put(part)
+            self._pending.put(part, now)
         self.answers += len(statements.keys)
 
     def _would_be_too_many(self, keys: Sequence[bytes]) -> bool:

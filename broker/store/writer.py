@@ -69,7 +69,7 @@ class StoreWriter:
                 self._drop(len(statements.keys), "the disk does not keep up")
                 return
             is_first = not self._memtables.answers
-            self._memtables.put(statements)
+            self._memtables.put(statements, int(self._clock()))
             if is_first or self._memtables.backlog > 1:
                 self._wake.notify_all()
 
@@ -169,7 +169,7 @@ class StoreWriter:
             committing = self._memtables.committing
         if committing is None or not waiting:
             return committing
-        committing, rests = committing.absorb(waiting)  # takes time, for which nobody need wait
+        committing, rests = committing.absorb(waiting, int(self._clock()))  # takes time, for which nobody need wait
         with self._wake:
             self._memtables.absorb(committing, rests)
         return committing

@@ -1,5 +1,6 @@
 """A lane, in virtual time: what it sends when, and what everybody gets who asked."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from broker.core.planning.backlog import Backlog
 from broker.core.planning.flight import FlightTable
+from broker.core.planning.freshness import Freshness
 from broker.core.wire import record
 from broker.errors import (
     OverloadedError,
@@ -173,7 +175,8 @@ async def test_only_facts_are_stored_and_for_their_lifetime() -> None:
         assert entry.segment[-1] == Source.CACHE
 
 
-async def test_a_statement_of_the_future_is_one_of_now() -> None:
+async def test_an_answer_of_the_future_is_kept_no_longer_than_one_of_now_and_not_served() -> None:
+    """The clock was set back between the reply and its settlement."""
     institution = StubInstitution(
         stub_spec(not_found_ttl=50.0), says(lambda _: Outcome.NOT_FOUND, observed_at=NOW + 99)
     )
@@ -183,7 +186,9 @@ async def test_a_statement_of_the_future_is_one_of_now() -> None:
         await waiter.answered()
     (packed,) = store.get_many([key(0)])
     assert packed is not None
-    assert record.unpack(packed)[0].expires == NOW + 50
+    (entry,) = record.unpack(packed)
+    assert entry.expires == NOW + 50
+    assert not any(Freshness.at(now, None).accepts(entry.observed, entry.expires) for now in (NOW, NOW + 49, NOW + 99))
 
 
 async def test_an_answer_is_in_the_store_before_its_flight_ends() -> None:
@@ -252,6 +257,66 @@ async def test_followers_share_a_failure_too_as_the_brokers_word() -> None:
         lane.submit(parcel(second, [1]))
         assert await first.answered() == await second.answered() == {1: Outcome.UNAVAILABLE}
     assert first.sources() == second.sources() == {Source.BROKER}
+
+
+@pytest.mark.parametrize(
+    ("max_age", "calls"),
+    [(None, [[1, 2]]), (0.6, [[1, 2]]), (0.5, [[1, 2], [1]]), (0.0, [[1, 2], [1]])],
+    ids=["any age", "the call is younger", "the call is as old", "age zero"],
+)
+async def test_a_call_is_joined_only_if_it_was_sent_within_the_maximum_age(
+    max_age: float | None, calls: list[list[int]]
+) -> None:
+    institution = StubInstitution(stub_spec(), slow(1.0, NOTHING))
+    first, second = Recorder(), Recorder()
+    async with open_lane(institution) as lane:
+        lane.submit(parcel(first, [1, 2]))
+        await trio.sleep(0.5)
+        after = -math.inf if max_age is None else trio.current_time() - max_age
+        lane.submit(parcel(second, [1]), joins_calls_after=after)
+        await first.answered()
+        await second.answered()
+    assert list(map(numbers, institution.questions)) == calls
+    assert second.sources() == {Source.FLIGHT if len(calls) == 1 else Source.INSTITUTION}
+    assert second.moments == [float(len(calls))]
+
+
+async def test_what_is_queued_is_joined_at_any_maximum_age() -> None:
+    institution = StubInstitution(stub_spec(concurrency=1), slow(1.0, NOTHING))
+    busy, first, second = Recorder(), Recorder(), Recorder()
+    async with open_lane(institution) as lane:
+        lane.submit(parcel(busy, [0]))
+        await wait_all_tasks_blocked()
+        lane.submit(parcel(first, [1]))
+        await trio.sleep(0.5)
+        lane.submit(parcel(second, [1]), joins_calls_after=trio.current_time())
+        await second.answered()
+    assert list(map(numbers, institution.questions)) == [[0], [1]]
+    assert second.sources() == {Source.FLIGHT}
+
+
+async def test_who_asks_for_the_present_is_answered_though_the_call_before_fails() -> None:
+    institution = StubInstitution(stub_spec(), script(slow(1.0, fails(RejectedError("no"))), slow(1.0, NOTHING)))
+    first, second = Recorder(), Recorder()
+    async with open_lane(institution) as lane:
+        lane.submit(parcel(first, [1]))
+        await trio.sleep(0.5)
+        lane.submit(parcel(second, [1]), joins_calls_after=trio.current_time())
+        assert await first.answered() == {1: Outcome.UNAVAILABLE}
+        assert await second.answered() == {1: Outcome.NOT_FOUND}
+
+
+async def test_a_call_that_only_a_successor_could_want_is_given_up() -> None:
+    institution = StubInstitution(stub_spec(), slow(1.0, NOTHING))
+    first, second = Recorder(), Recorder()
+    async with open_lane(institution) as lane:
+        lane.submit(parcel(first, [1]))
+        await trio.sleep(0.5)
+        lane.submit(parcel(second, [1]), joins_calls_after=trio.current_time())
+        first.open = False
+        lane.forsake()
+        await second.answered()
+        assert second.moments == [1.5], "asked at once"
 
 
 async def test_after_the_answer_the_next_asker_asks_anew() -> None:

@@ -20,14 +20,14 @@ def small_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def put(memtables: Memtables, numbers: Sequence[int], institution: str = "bank") -> None:
-    memtables.put(statements(numbered(numbers), institution=institution))
+    memtables.put(statements(numbered(numbers), institution=institution), NOW)
 
 
 def commit(memtables: Memtables, *, hurry: bool = False) -> FrozenMemtable | None:
     """One round, as the writer does it."""
     waiting = memtables.begin(hurry=hurry)
     if memtables.committing is not None:
-        memtables.absorb(*memtables.committing.absorb(waiting))
+        memtables.absorb(*memtables.committing.absorb(waiting, NOW))
     committed = memtables.committing
     memtables.settle()
     return committed
@@ -119,7 +119,7 @@ def test_what_is_rotated_while_answers_are_absorbed_goes_on_waiting() -> None:
         put(memtables, range(start, start + 100))
     waiting = memtables.begin(hurry=True)
     assert memtables.committing is not None
-    absorbed = memtables.committing.absorb(waiting)
+    absorbed = memtables.committing.absorb(waiting, NOW)
     put(memtables, range(300, 400))
     put(memtables, range(400, 500))
     memtables.absorb(*absorbed)
@@ -130,11 +130,11 @@ def test_what_is_rotated_while_answers_are_absorbed_goes_on_waiting() -> None:
 
 def test_a_frozen_memtable_stays_as_it_is() -> None:
     older, newer = Memtable(), Memtable()
-    older.put(statements(numbered(range(10)), observed=NOW - 5))
-    newer.put(statements(numbered(range(5, 15)), observed=NOW))
-    newer.put(statements(numbered(range(5, 15)), institution="land"))
+    older.put(statements(numbered(range(10)), observed=NOW - 5), NOW)
+    newer.put(statements(numbered(range(5, 15)), observed=NOW), NOW)
+    newer.put(statements(numbered(range(5, 15)), institution="land"), NOW)
     before = [contents(older.view), contents(newer.view)]
-    merged, (rest,) = older.view.absorb([newer.view])
+    merged, (rest,) = older.view.absorb([newer.view], NOW)
     assert [contents(older.view), contents(newer.view)] == before
     assert contents(rest) == {key: held for key, held in before[1].items() if key in set(numbered(range(10, 15)))}
     assert {key: len(held) for key, held in contents(merged).items()} == dict(

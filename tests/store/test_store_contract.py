@@ -178,6 +178,20 @@ def test_the_newer_answer_stays(store: Store, first: int, second: int, between: 
     assert get(store, ALICE) == expected
 
 
+@pytest.mark.parametrize("between", ["at once", "flushed"])
+def test_an_answer_from_before_the_clock_was_set_back_is_replaced(store: Store, clock: Clock, between: str) -> None:
+    put(store, BANK, ALICE, outcome=Outcome.FOUND)
+    put(store, LAND, ALICE, BOB)
+    if between == "flushed":
+        store.flush()
+    clock.now = NOW - 600
+    put(store, BANK, ALICE, observed=NOW - 600, outcome=Outcome.NOT_FOUND)
+    expected = [{entry(BANK, observed=NOW - 600, outcome=Outcome.NOT_FOUND), entry(LAND)}, {entry(LAND)}]
+    assert get(store, ALICE, BOB) == expected
+    store.flush()
+    assert get(store, ALICE, BOB) == expected
+
+
 def test_each_institutions_answer_expires_by_itself(store: Store, clock: Clock, settle: Callable[[], object]) -> None:
     put(store, BANK, ALICE, expires=NOW + 10)
     put(store, LAND, ALICE, expires=NOW + 100)

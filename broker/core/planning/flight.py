@@ -11,9 +11,13 @@ Rules
        leader's request is cancelled; nobody else waits   → the lane cancels the call
        another request joins the key                      → it follows, because the key is still in flight
        the cancelled call ends                            → `release` returns the follower, and the lane asks for it
+4. A request that does not accept the answer of the call in flight (core.planning.freshness) is a successor: it waits
+   for the end of this flight, and leads the next one.
 """
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import chain
 
 from broker.core.planning.parcel import Parcel
 
@@ -22,21 +26,23 @@ Follower = tuple[Parcel, int]
 
 
 class FlightTable:
-    """The inquiries of one institution that are in flight, and their followers."""
+    """The inquiries of one institution that are in flight, their followers and their successors."""
 
-    __slots__ = ("_followers", "_in_flight")
+    __slots__ = ("_followers", "_in_flight", "_succeeded", "_successors")
 
     def __init__(self) -> None:
         self._in_flight: set[bytes] = set()
         self._followers: dict[bytes, list[Follower]] = {}
+        self._successors: dict[bytes, list[Follower]] = {}
+        self._succeeded: list[bytes] = []
 
     def __len__(self) -> int:
         return len(self._in_flight)
 
-    def join(self, parcel: Parcel) -> Parcel | None:
+    def join(self, parcel: Parcel, too_early: AbstractSet[bytes] = frozenset()) -> Parcel | None:
         """Adds a parcel. Returns the part that has to be sent, or None if all of it is in flight already.
 
-        The keys of a parcel must be distinct.
+        The keys of a parcel must be distinct. `too_early`: keys in flight whose answers the request does not accept.
         """
         if self._in_flight.isdisjoint(parcel.keys):
             self._in_flight.update(parcel.keys)
@@ -44,7 +50,8 @@ class FlightTable:
         fresh = []
         for index, key in enumerate(parcel.keys):
             if key in self._in_flight:
-                self._followers.setdefault(key, []).append((parcel, index))
+                waiting = self._successors if key in too_early else self._followers
+                waiting.setdefault(key, []).append((parcel, index))
             else:
                 fresh.append(index)
                 self._in_flight.add(key)
@@ -57,21 +64,33 @@ class FlightTable:
         )
 
     def settle(self, keys: Sequence[bytes]) -> list[tuple[int, list[Follower]]]:
-        """Ends flights that have their answers. Returns the followers to answer, by index into `keys`."""
+        """Ends flights that have their answers. Returns the followers to answer, by index into `keys`.
+
+        Keys that have successors stay in flight, until they are taken (`take_succeeded`) and released.
+        """
         self._in_flight.difference_update(keys)
+        if self._successors and (succeeded := [key for key in keys if key in self._successors]):
+            self._in_flight.update(succeeded)
+            self._succeeded += succeeded
         if not self._followers:
             return []
         return [(index, followers) for index, key in enumerate(keys) if (followers := self._followers.pop(key, None))]
 
-    def release(self, keys: Iterable[bytes]) -> list[Parcel]:
-        """Ends flights that were cancelled. Returns the inquiries that still have followers: they have to be sent.
+    def take_succeeded(self) -> list[bytes]:
+        """Keys that were settled and have successors, to be released by the caller."""
+        taken, self._succeeded = self._succeeded, []
+        return taken
 
-        The keys of the returned parcels are in flight again, and the first follower is the leader.
+    def release(self, keys: Iterable[bytes]) -> list[Parcel]:
+        """Ends flights without an answer for those who wait. Returns the inquiries that have to be sent for them.
+
+        The keys of the returned parcels are in flight again, and the first who waits is the leader.
         """
         again: dict[Parcel, list[int]] = {}
         for key in keys:
             self._in_flight.discard(key)
-            waiting = [follower for follower in self._followers.pop(key, ()) if follower[0].waiter.open]
+            everybody = chain(self._followers.pop(key, ()), self._successors.pop(key, ()))
+            waiting = [follower for follower in everybody if follower[0].waiter.open]
             if waiting:
                 (leader, index), *followers = waiting
                 self._in_flight.add(key)

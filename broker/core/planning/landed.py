@@ -10,6 +10,7 @@ number of institutions asked, so the work is linear in the answers held.
 
 from collections.abc import Mapping, Sequence
 
+from broker.core.planning.freshness import Freshness
 from broker.core.planning.parcel import Parcel
 from broker.core.wire.record import Entry, unpack
 
@@ -18,17 +19,14 @@ Landed = Mapping[bytes, Entry]
 
 
 def find_landed(
-    keys: Sequence[bytes], records: Sequence[bytes | None], *, now: int, oldest: int
+    keys: Sequence[bytes], records: Sequence[bytes | None], freshness: Freshness
 ) -> dict[bytes, dict[bytes, Entry]]:
-    """The answers in these subjects' records that may be served, by `institution_key` and subject's key.
-
-    `now`, and `oldest`, the earliest observation the caller accepts, in seconds since the epoch.
-    """
+    """The answers in these subjects' records that may be served, by `institution_key` and subject's key."""
     found: dict[bytes, dict[bytes, Entry]] = {}
     for key, record in zip(keys, records, strict=True):
         if record is not None:
             for entry in unpack(record):
-                if entry.expires > now and entry.observed >= oldest:
+                if freshness.accepts(entry.observed, entry.expires):
                     found.setdefault(entry.institution, {})[key] = entry
     return found
 

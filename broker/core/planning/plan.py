@@ -14,26 +14,17 @@ Whether an inquiry of a miss is already being asked for another request is decid
 Work per lookup is one comparison of headers when it is a hit, and one walk through its record when part of it is.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from broker.core.planning.freshness import Freshness
 from broker.core.planning.ownership import ALONE, Ownership
 from broker.core.planning.selection import Choice
 from broker.core.wire.encoding import outcome_of
 from broker.core.wire.record import heads_of, unpack
-
-
-def oldest_accepted(now: float, max_age: float | None) -> int:
-    """The earliest observation a caller accepts, in whole seconds since the epoch. None: whatever is still valid.
-
-    It is the first whole second that is younger than `max_age`: with none allowed, one that has not begun yet.
-    """
-    return 0 if max_age is None else math.floor(now - max_age) + 1
-
 
 Row = list[bytes | None]
 """Per column: the segment known, None where one is awaited, empty where nobody is asked."""
@@ -72,22 +63,22 @@ class Lines:
     """Whom the request asks."""
 
 
-def plan(lines: Lines, rows: dict[bytes, int], *, now: int, oldest: int, ownership: Ownership = ALONE) -> Plan:
+def plan(lines: Lines, rows: dict[bytes, int], freshness: Freshness, *, ownership: Ownership = ALONE) -> Plan:
     """Plans a batch.
 
-    `rows` maps the keys missed so far in this request to their rows, and grows by this batch's. `now`, and `oldest`,
-    the earliest observation the caller accepts, in seconds since the epoch. `ownership`: what this worker may ask.
+    `rows` maps the keys missed so far in this request to their rows, and grows by this batch's. `freshness`: the held
+    answers that the request accepts. `ownership`: what this worker may ask.
     """
     result = Plan()
     held, unsettled = _by_choice(lines)
     for choice, places in held.items():
-        unsettled += _take_hits(result, lines, choice, places, now=now, oldest=oldest)
+        unsettled += _take_hits(result, lines, choice, places, freshness)
     unsettled.sort()
     rest: list[_Line] = []
     for place in unsettled:
         key, record, asked = lines.keys[place], lines.records[place], lines.choices[place]
         if key is not None and asked is not None:
-            row = list(asked.blank) if record is None else _known(record, asked, now=now, oldest=oldest)
+            row = list(asked.blank) if record is None else _known(record, asked, freshness)
             rest.append((place, key, asked, row))
     _plan_rest(result, rest, rows, ownership)
     return result
@@ -108,9 +99,7 @@ def _by_choice(lines: Lines) -> tuple[dict[Choice, Sequence[int]], list[int]]:
     return dict(held), missing
 
 
-def _take_hits(
-    result: Plan, lines: Lines, choice: Choice, places: Sequence[int], *, now: int, oldest: int
-) -> list[int]:
+def _take_hits(result: Plan, lines: Lines, choice: Choice, places: Sequence[int], freshness: Freshness) -> list[int]:
     """Settles those whose record holds exactly what is asked, all of it fresh. Returns the other places."""
     records = [record for place in places if (record := lines.records[place]) is not None]
     heads = heads_of(len(choice.columns))
@@ -119,9 +108,7 @@ def _take_hits(
     if len(joined) != size * len(records):  # some records are shorter than a head of so many answers
         joined = b"".join([record[:size].ljust(size) for record in records])
     known = np.frombuffer(joined, heads)
-    usable = (
-        (known["fingerprint"] == np.void(choice.fingerprint)) & (known["expires"] > now) & (known["observed"] >= oldest)
-    )
+    usable = (known["fingerprint"] == np.void(choice.fingerprint)) & freshness.accepts_all(known)
     if usable.all():
         result.hits += places
         result.bodies += [record[choice.body_at :] for record in records]
@@ -140,9 +127,9 @@ _Line = tuple[int, bytes, Choice, Row]
 """Place, key, whom the request asks, and what is known."""
 
 
-def _known(record: bytes, choice: Choice, *, now: int, oldest: int) -> Row:
+def _known(record: bytes, choice: Choice, freshness: Freshness) -> Row:
     """A row with those answers of the record that may be served."""
-    fresh = {e.institution: e.segment for e in unpack(record) if e.expires > now and e.observed >= oldest}
+    fresh = {e.institution: e.segment for e in unpack(record) if freshness.accepts(e.observed, e.expires)}
     row = list(choice.blank)
     for column, institution in zip(choice.columns, choice.institutions, strict=True):
         row[column] = fresh.get(institution)

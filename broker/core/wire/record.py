@@ -181,13 +181,21 @@ def last_expiry(record: bytes) -> int:
     return max(expires for _, expires in _times(record, HEAD.unpack_from(record)[-1]))
 
 
+def supersedes(observed: int, held: int, now: int) -> bool:
+    """Whether an answer observed at one time replaces one that is held, observed at the other."""
+    return not observed < held <= now
+
+
 def merge(record: bytes | None, entries: Sequence[Entry], now: int) -> bytes:
-    """Adds answers to a record, at most one per institution: newer ones replace older ones, expired ones go."""
+    """Adds answers to a record, at most one per institution: newer ones replace older ones, expired ones go.
+
+    An answer that is held and was observed after now is replaced, too: it is from before the clock was set back.
+    """
     if record is None:
         return pack(entries)
     merged = {entry.institution: entry for entry in unpack(record) if entry.expires > now}
     for entry in entries:
         held = merged.get(entry.institution)
-        if held is None or held.observed <= entry.observed:
+        if held is None or supersedes(entry.observed, held.observed, now):
             merged[entry.institution] = entry
     return pack(merged.values())

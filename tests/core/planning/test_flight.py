@@ -108,6 +108,35 @@ def test_a_parcel_is_wanted_by_its_own_request_or_by_a_follower() -> None:
     assert not table.wanted(asked)
 
 
+def test_who_does_not_accept_the_answer_in_flight_leads_the_next_flight() -> None:
+    table = FlightTable()
+    first, second, third = Recorder(), Recorder(), Recorder()
+    table.join(parcel(Recorder(), [1, 2]))
+    assert table.join(parcel(first, [1, 2]), set(keys(1))) is None
+    ((index, ((_, row),)),) = table.settle(keys(1, 2))
+    assert (index, row) == (1, 1), "only the other one was accepted"
+    assert table.take_succeeded() == keys(1)
+    assert table.take_succeeded() == []
+    table.join(parcel(second, [1]))
+    assert rows(table.release(keys(1))) == [(second, [1])], "joined before it was asked anew"
+    ((_, followers),) = table.settle(keys(1))
+    assert [follower.waiter for follower, _ in followers] == [first]
+    assert table.take_succeeded() == []
+    assert len(table) == 0
+    assert table.join(parcel(third, [1])) is not None
+
+
+def test_successors_do_not_want_the_call_that_is_too_early() -> None:
+    table = FlightTable()
+    asked = parcel(Recorder(), [1])
+    successor = Recorder()
+    table.join(asked)
+    table.join(parcel(successor, [1]), set(keys(1)))
+    asked.waiter.open = False  # type: ignore[misc]
+    assert not table.wanted(asked)
+    assert rows(table.release(keys(1))) == [(successor, [1])]
+
+
 class Flights(RuleBasedStateMachine):
     """Requests come and go, calls succeed and are given up, in any order.
 
@@ -124,29 +153,36 @@ class Flights(RuleBasedStateMachine):
         self.wants: dict[Recorder, set[int]] = {}
         self.got: dict[Recorder, list[int]] = {}
         self.out: list[Parcel] = []
+        self.refused: dict[Recorder, list[Parcel]] = {}
 
-    def answer(self, waiter: object, row: int) -> None:
+    def answer(self, waiter: object, row: int, call: Parcel) -> None:
         assert isinstance(waiter, Recorder)
+        assert not any(call is refused for refused in self.refused[waiter]), "answered by a call that was too early"
         self.got[waiter].append(row)
 
-    @rule(target=asked, numbers=st.lists(st.integers(0, 4), min_size=1, unique=True))
-    def ask(self, numbers: list[int]) -> Parcel | MultipleResults[Parcel]:
+    @rule(target=asked, numbers=st.lists(st.integers(0, 4), min_size=1, unique=True), accepts=st.booleans())
+    def ask(self, numbers: list[int], accepts: bool) -> Parcel | MultipleResults[Parcel]:
+        """Calls that are out were sent too early for whoever does not accept."""
         waiter = Recorder()
         self.wants[waiter], self.got[waiter] = set(numbers), []
-        fresh = self.table.join(parcel(waiter, numbers))
+        self.refused[waiter] = [] if accepts else list(self.out)
+        fresh = self.table.join(parcel(waiter, numbers), {one for call in self.refused[waiter] for one in call.keys})
         if fresh is None:
             return multiple()
         self.out.append(fresh)
         return fresh
 
-    @rule(call=consumes(asked))
-    def settle(self, call: Parcel) -> None:
+    @rule(target=asked, call=consumes(asked))
+    def settle(self, call: Parcel) -> MultipleResults[Parcel]:
         self.out.remove(call)
         for row in call.rows:
-            self.answer(call.waiter, row)
+            self.answer(call.waiter, row, call)
         for _, followers in self.table.settle(call.keys):
             for follower, index in followers:
-                self.answer(follower.waiter, follower.rows[index])
+                self.answer(follower.waiter, follower.rows[index], call)
+        again = self.table.release(self.table.take_succeeded())
+        self.out += again
+        return multiple(*again)
 
     @rule(target=asked, call=consumes(asked))
     def give_up(self, call: Parcel) -> MultipleResults[Parcel]:
@@ -185,8 +221,8 @@ class Flights(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """In the end every call settles; then everybody who stayed has everything."""
-        for call in list(self.out):
-            self.settle(call)
+        while self.out:
+            self.settle(self.out[0])
         assert len(self.table) == 0
         for waiter, wanted in self.wants.items():
             if waiter.open:

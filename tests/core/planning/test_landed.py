@@ -3,6 +3,7 @@
 import pytest
 
 from broker.core.planning import landed as module
+from broker.core.planning.freshness import Freshness
 from broker.core.planning.landed import find_landed, split_landed
 from broker.core.wire import encoding, record
 from broker.core.wire.record import Entry, institution_key, pack
@@ -20,7 +21,7 @@ def entry(institution: str, *, observed: int = NOW - 10, expires: int = NOW + 10
 
 def test_answers_are_found_by_institution_and_subject() -> None:
     records = [pack([entry("a"), entry("b")]), None, pack([entry("b")])]
-    found = find_landed([key(1), key(2), key(3)], records, now=NOW, oldest=0)
+    found = find_landed([key(1), key(2), key(3)], records, Freshness(NOW, 0))
     assert {institution: set(answers) for institution, answers in found.items()} == {
         institution_key("a"): {key(1)},
         institution_key("b"): {key(1), key(3)},
@@ -34,11 +35,13 @@ def test_answers_are_found_by_institution_and_subject() -> None:
         (NOW - 10, NOW, 0, False),
         (NOW - 10, NOW + 1, NOW - 10, True),
         (NOW - 10, NOW + 1, NOW - 9, False),
+        (NOW, NOW + 1, 0, True),
+        (NOW + 1, NOW + 10, 0, False),
     ],
 )
 def test_only_what_may_be_served_has_landed(observed: int, expires: int, oldest: int, served: bool) -> None:
     held = pack([entry("a", observed=observed, expires=expires)])
-    assert bool(find_landed([key(1)], [held], now=NOW, oldest=oldest)) == served
+    assert bool(find_landed([key(1)], [held], Freshness(NOW, oldest))) == served
 
 
 @pytest.mark.parametrize("institutions", [4, 40, 400])
@@ -54,7 +57,7 @@ def test_each_record_is_unpacked_once_however_many_are_asked(
 
     monkeypatch.setattr(module, "unpack", unpack)
     held = pack([entry(f"institution-{number:03}") for number in range(institutions)])
-    found = find_landed([key(number) for number in range(20)], [held] * 20, now=NOW, oldest=0)
+    found = find_landed([key(number) for number in range(20)], [held] * 20, Freshness(NOW, 0))
     assert len(unpacked) == 20
     assert len(found) == institutions
 

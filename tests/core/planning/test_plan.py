@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.core.planning import plan as planning
+from broker.core.planning.freshness import Freshness
 from broker.core.planning.ownership import Ownership
 from broker.core.planning.plan import Lines, Plan, plan
 from broker.core.planning.selection import Choice, select
@@ -47,7 +48,7 @@ def planned(
 ) -> Plan:
     """The plan of lines given as (key, record, choice)."""
     keys, records, choices = zip(*lines, strict=True)
-    return plan(Lines(keys, records, choices), {} if rows is None else rows, now=NOW, oldest=oldest)
+    return plan(Lines(keys, records, choices), {} if rows is None else rows, Freshness(NOW, oldest))
 
 
 ALL = tuple(map(held, IDS))
@@ -72,6 +73,10 @@ HIT, MISS = "hit", "miss"
         pytest.param(ALL, PERSON, 900, HIT, [], id="just young enough"),
         pytest.param(ALL, PERSON, 901, MISS, [0, 1, 2, 3], id="just too old"),
         pytest.param(ALL, PERSON, NOW + 1, MISS, [0, 1, 2, 3], id="ask anew"),
+        pytest.param((*ALL[:3], held(IDS[3], observed=NOW)), PERSON, 0, HIT, [], id="observed now"),
+        pytest.param((*ALL[:3], held(IDS[3], observed=NOW + 1)), PERSON, 0, MISS, [3], id="observed after now"),
+        pytest.param((*ALL[:3], held(IDS[3], observed=NOW + 1)), ACCOUNT, 0, HIT, [], id="that is not wanted"),
+        pytest.param((ALL[0], held(IDS[1], observed=NOW + 9)), PERSON, NOW + 1, MISS, [0, 1, 2, 3], id="not anew"),
     ],
 )
 def test_one_lookup(entries: Sequence[Entry], choice: Choice, oldest: int, verdict: str, asked: list[int]) -> None:
@@ -129,7 +134,7 @@ def test_what_another_worker_owns_is_asked_there_and_has_no_row() -> None:
     rows: dict[bytes, int] = {}
     lines = [(key, record_, ACCOUNT) for key in (mine, other) for record_ in (None, kept(held("a")), kept(*ALL))]
     keys, records, choices = zip(*lines, strict=True)
-    result = plan(Lines(keys, records, choices), rows, now=NOW, oldest=0, ownership=Ownership(0, 2))
+    result = plan(Lines(keys, records, choices), rows, Freshness(NOW, 0), ownership=Ownership(0, 2))
     assert result.hits == [2, 5], "whoever owns it: what is held is served"
     assert result.elsewhere == {1: [3, 4]}
     assert (result.misses, result.repeats, rows) == ([0], [(0, 1)], {mine: 0})
@@ -175,7 +180,7 @@ def reference(lines: Sequence[Line], oldest: int) -> Verdicts:
                 for one in line.entries
                 if one.institution == record.institution_key(institution_id)
                 and one.expires > NOW
-                and one.observed >= oldest
+                and oldest <= one.observed <= NOW
             ]
             row.append(b"" if column not in line.choice.columns else servable[0] if servable else None)
         if None in row and line.key in rows:
@@ -198,7 +203,7 @@ entries = st.lists(st.sampled_from([*IDS, "gone"]), unique=True, max_size=5).fla
                 held,
                 st.just(one),
                 outcome=st.sampled_from([Outcome.FOUND, Outcome.NOT_FOUND]),
-                observed=st.sampled_from([880, 900, 950]),
+                observed=st.sampled_from([880, 900, 950, NOW, NOW + 1]),
                 expires=st.sampled_from([NOW, NOW + 1, 2000]),
             )
             for one in ids

@@ -84,6 +84,9 @@ def test_a_fingerprint_is_of_the_set_in_its_order() -> None:
         pytest.param([("a", 10, 40)], [("b", 20, 100)], 50, [("b", 20)], id="expired is left out"),
         pytest.param([("a", 10, 50)], [("b", 20, 100)], 50, [("b", 20)], id="expires at this very second"),
         pytest.param([("a", 20, 40)], [("a", 10, 100)], 50, [("a", 10)], id="expired does not win by being newer"),
+        pytest.param([("a", 50, 100)], [("a", 49, 100)], 50, [("a", 50)], id="of this very second"),
+        pytest.param([("a", 51, 100)], [("a", 49, 100)], 50, [("a", 49)], id="observed before the clock was set back"),
+        pytest.param([("a", 51, 100)], [("b", 49, 100)], 50, [("a", 51), ("b", 49)], id="it stays until replaced"),
     ],
 )
 def test_merging(
@@ -104,7 +107,8 @@ def test_of_two_answers_of_the_same_second_the_later_wins() -> None:
 def test_a_merge_keeps_the_newest_fresh_answer_of_each(held: list[Entry], added: list[Entry], now: int) -> None:
     expected = {one.institution: one for one in held if one.expires > now}
     for one in added:
-        if one.institution not in expected or expected[one.institution].observed <= one.observed:
+        before = expected.get(one.institution)
+        if before is None or before.observed <= one.observed or before.observed > now:
             expected[one.institution] = one
     merged = record.unpack(record.merge(record.pack(held), added, now))
     assert {one.institution: one for one in merged} == expected
