@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from broker.client import Outcome, Source, Totals
-from broker.v1 import asset_pb2
+from broker.v1 import asset_pb2, inquiry_pb2
 from broker.v1 import investigation_pb2 as pb
 
 _STYLES = {
@@ -46,10 +46,13 @@ def table(*columns: str, title: str = "") -> Table:
 
 
 def reports_table(reports: Iterable[pb.Report], things: frozenset[str] = frozenset()) -> Table:
-    """One row per answer. `things`: the refs of property lookups, whose answers show the holders."""
+    """One row per warning and per answer. `things`: the refs of property lookups, whose answers show the holders."""
     made = table("ref", "institution", "outcome", "what", "source", "as of")
     for report in reports:
         ref = report.ref
+        for line in dict.fromkeys(map(_problem_line, report.warnings)):  # joined increments have them several times
+            made.add_row(_text(ref), "", Text("warning", "bold yellow"), _text(line))
+            ref = ""
         for answer in sorted(report.answers, key=lambda answer: answer.institution_id):
             made.add_row(_text(ref), *answer_cells(answer, holders=report.ref in things))
             ref = ""  # only in the first row of a report
@@ -71,11 +74,14 @@ def answer_cells(answer: pb.Answer, *, holders: bool = False) -> list[Text]:
 
 def _lines(answer: pb.Answer, *, holders: bool) -> Sequence[str]:
     if answer.HasField("problem"):
-        problem = answer.problem
-        return [" ".join(part for part in (f"{problem.reason}:", problem.field, problem.message) if part)]
+        return [_problem_line(answer.problem)]
     lines = [asset_line(asset, holders=holders) for asset in answer.assets[:_MAX_ASSETS]]
     more = len(answer.assets) - _MAX_ASSETS
     return [*lines, f"and {more} more"] if more > 0 else lines
+
+
+def _problem_line(problem: inquiry_pb2.Problem) -> str:
+    return " ".join(part for part in (f"{problem.reason}:", problem.field, problem.message) if part)
 
 
 def asset_line(asset: asset_pb2.Asset, *, holders: bool = False) -> str:

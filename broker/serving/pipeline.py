@@ -80,7 +80,7 @@ class Pipeline:
             columns = lookups.read_lookups(part, self.keyer, today=today)
             chunks.append(Chunk(columns, range(start, start + len(part))))
         _add_request_faults(chunks, selection)
-        return chunks
+        return [Chunk(columns.with_warnings(), positions) for columns, positions in chunks]
 
 
 def _inquiries(chunk: Chunk, selection: Selection) -> int:

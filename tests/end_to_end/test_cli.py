@@ -70,6 +70,19 @@ def test_json_lines_from_standard_input_become_json_lines(broker: Broker, people
     assert totals["complete"] is True
 
 
+def test_a_doubtful_account_is_asked_about_and_warned_about(broker: Broker) -> None:
+    asked = ("--type", "BANK_ACCOUNT", "--number", "6214 8310 0000 0000")
+    result = investigate(broker, *asked)
+    assert result.exit_code == 0
+    assert "warning" in result.stdout
+    assert "BAD_CHECK_DIGIT: property.bank_account" in result.stdout
+    assert "NOT_FOUND" in result.stdout
+    (report,), _ = printed(investigate(broker, *asked, "--json"))
+    assert [(one["reason"], one["field"]) for one in report["warnings"]] == [
+        ("BAD_CHECK_DIGIT", "property.bank_account")
+    ]
+
+
 def test_incremental_reports_add_up_to_complete_ones(broker: Broker, people: Lines) -> None:
     whole, _ = printed(investigate(broker, "--json", "-", stdin=as_json(people)))
     parts, totals = printed(

@@ -19,6 +19,7 @@ import numpy as np
 from broker.core.subjects import checkdigits as check
 from broker.core.subjects.fault import EMPTY, Fault
 from broker.core.subjects.invisible import find_unreadable
+from broker.core.subjects.name_marks import CLOSING_BRACKETS, FULL_STOPS, HYPHENS, MIDDLE_DOTS, OPENING_BRACKETS
 from broker.core.subjects.number_rules import MESSAGES, RULES
 from broker.model import SubjectType
 
@@ -31,27 +32,24 @@ _UNREADABLE = Fault(
     "contains an invisible character or a line break: give one number, and type it instead of pasting it",
 )
 
-SPACES = "\t\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
-HYPHENS = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d"
-MIDDLE_DOTS = "\u00b7\u0387\u2022\u2027\u2219\u22c5\u25cf\u2e31\u30fb\uff0e\uff65"
-"""Every dot that input methods offer for 阿·买买提. ASCII's full stop is none: it abbreviates Latin names."""
-
+_SPACES = "\t\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _SPELLING = str.maketrans(
     {chr(code + 0xFEE0): chr(code).upper() for code in range(ord("!"), ord("~") + 1)}  # Unicode's full-width block
     | dict(zip(ascii_lowercase, ascii_uppercase, strict=True))
-    | dict.fromkeys(SPACES + HYPHENS + MIDDLE_DOTS, " ")  # between the groups of a card number, or in 京A·12345
+    | dict.fromkeys(_SPACES + HYPHENS + MIDDLE_DOTS, " ")  # between the groups of a card number, or in 京A·12345
 )
-_BRACKETS_AND_STROKES = str.maketrans(dict.fromkeys("()[]/\u3010\u3011\u3014\u3015", ""))
-_PUNCTUATED = frozenset(
-    {
-        SubjectType.HK_MACAO_PERMIT,
-        SubjectType.TAIWAN_PERMIT,
-        SubjectType.HONG_KONG_ID,
-        SubjectType.MACAO_ID,
-        SubjectType.TAIWAN_ID,
-    }
-)
-"""Types whose numbers are printed with brackets or strokes, such as A123456(3), 1/234567/8 or 0123456701(B)."""
+_WITHOUT_BRACKETS = str.maketrans(dict.fromkeys(OPENING_BRACKETS + CLOSING_BRACKETS + "/\u2044\u2215", ""))
+_WITHOUT_FULL_STOPS = str.maketrans(dict.fromkeys(FULL_STOPS, ""))
+_MARKS = {
+    SubjectType.HK_MACAO_PERMIT: _WITHOUT_BRACKETS,
+    SubjectType.TAIWAN_PERMIT: _WITHOUT_BRACKETS,
+    SubjectType.HONG_KONG_ID: _WITHOUT_BRACKETS,
+    SubjectType.MACAO_ID: _WITHOUT_BRACKETS,
+    SubjectType.TAIWAN_ID: _WITHOUT_BRACKETS,
+    SubjectType.VEHICLE_PLATE: _WITHOUT_FULL_STOPS,
+}
+"""What is printed or typed in numbers of some types and is no part of them: A123456(3), 1/234567/8, 京A.12345. In other
+types a full stop is an error, because spreadsheets append .0 to numbers."""
 _PLAIN_BYTES = (digits + ascii_uppercase).encode()
 _is_plain = re.compile("[0-9A-Z\u4e00-\u9fff]*").fullmatch
 _FIRST_OF_CENTENARIANS = "996"
@@ -106,8 +104,8 @@ def _of_one_type(one: SubjectType, numbers: Sequence[str], today: date) -> Norma
     tidied, unreadable = _tidied(numbers)
     if one is SubjectType.RESIDENT_ID:
         tidied = _in_todays_form(tidied)
-    elif one in _PUNCTUATED:
-        tidied = [number.translate(_BRACKETS_AND_STROKES) for number in tidied]
+    elif marks := _MARKS.get(one):
+        tidied = [number.translate(marks) for number in tidied]
     verdicts = RULES[one](tidied, today)
     faults = {i: _FAULTS[one][reason] if tidied[i] else EMPTY for i, reason in verdicts.faults.items()}
     faults |= dict.fromkeys(unreadable, _UNREADABLE)

@@ -192,6 +192,7 @@ ACCEPTED: dict[SubjectType, list[tuple[str, str]]] = {
         ("A123456(3)", "A1234563"),
         ("a123456（3）", "A1234563"),
         ("A123456 3", "A1234563"),
+        ("A123456【3】", "A1234563"),
         ("Ａ１２３４５６（３）", "A1234563"),
         ("A1234563", "A1234563"),
         ("AB987654(3)", "AB9876543"),
@@ -216,6 +217,9 @@ ACCEPTED: dict[SubjectType, list[tuple[str, str]]] = {
     T.VEHICLE_PLATE: [
         ("京A12345", "京A12345"),
         ("京A·12345", "京A12345"),
+        ("京A.12345", "京A12345"),
+        ("京A．12345", "京A12345"),
+        ("京A•12345", "京A12345"),
         ("京ａ－１２３４５", "京A12345"),
         ("沪AD12345", "沪AD12345"),
         ("贵A12345", "贵A12345"),
@@ -382,6 +386,8 @@ REFUSED: dict[SubjectType, list[tuple[str, str]]] = {
         ("1234567", "BAD_LENGTH"),
         ("1" * 33, "BAD_LENGTH"),
         ("1234567A", "BAD_CHARACTER"),
+        ("12345678.0", "BAD_CHARACTER"),  # by a spreadsheet
+        ("１２３４５６７８．０", "BAD_CHARACTER"),
     ],
     T.SECURITIES_ACCOUNT: [("A123456", "BAD_SHAPE"), ("A" * 21, "BAD_SHAPE"), ("A1234567沪", "BAD_SHAPE")],
 }

@@ -174,3 +174,14 @@ def test_a_text_field_is_left_out_when_empty(text: str, number: int) -> None:
     assert (field == b"") == (text == "")
     if number == 1:
         assert pb.Report.FromString(field).ref == text
+
+
+@given(texts, texts, texts, st.integers(0, 20_000))
+def test_a_warning_is_protobufs_and_may_stand_before_the_position(
+    reason: str, field: str, message: str, position: int
+) -> None:
+    head = encoding.text_field(1, "ref") + encoding.warning(Problem(reason, field, message))
+    writer = encoding.ReportWriter({position: head})
+    (report,) = pb.InvestigateResponse.FromString(writer.report(position, encoding.FINAL, b"")).reports
+    assert (report.ref, report.position, report.final) == ("ref", position, True)
+    assert [(one.reason, one.field, one.message) for one in report.warnings] == [(reason, field, message)]
