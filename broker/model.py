@@ -219,3 +219,8 @@ class Reply:
     contents: Sequence[bytes]
     observed_at: Sequence[int]
     """When each item was observed, in seconds since the epoch."""
+    missing: Sequence[int] = ()
+    """The items that the reply does not contain, and that may be asked again. One that is not usable is not asked
+    again: the institution would say the same."""
+    unusable: int = 0
+    """How many items are missing or not usable."""

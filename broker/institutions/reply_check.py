@@ -6,6 +6,7 @@ another kind of institution, or is about somebody else becomes UNAVAILABLE, with
 """
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from operator import attrgetter
 from typing import TypeVar
 
@@ -70,7 +71,15 @@ def arrange(items: Sequence[int], statements: Sequence[Statement], question: Que
     if items != list(range(count)):
         statements = _reorder(items, statements, count)
     outcomes, observed_at, contents = zip(*statements, strict=True) if statements else ((), (), ())
-    return Reply(outcomes=bytes(outcomes), contents=contents, observed_at=observed_at)
+    reply = Reply(outcomes=bytes(outcomes), contents=contents, observed_at=observed_at)
+    return _with_gaps(reply, statements) if Outcome.UNAVAILABLE in reply.outcomes else reply
+
+
+def _with_gaps(reply: Reply, statements: Sequence[Statement]) -> Reply:
+    """The reply, with what it lacks."""
+    missing = [item for item, statement in enumerate(statements) if statement is _MISSING]
+    bad = sum(statement is _UNUSABLE for statement in statements)
+    return replace(reply, missing=missing, unusable=len(missing) + bad)
 
 
 def unusable() -> Statement:

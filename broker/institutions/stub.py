@@ -65,10 +65,13 @@ def says(outcome_of: Callable[[Subject], Outcome], *, observed_at: int = OBSERVE
 
     async def behave(question: Question) -> Reply:
         outcomes = [outcome_of(subject) for subject in question.subjects]
+        missing = [item for item, outcome in enumerate(outcomes) if outcome is Outcome.UNAVAILABLE]
         return Reply(
             outcomes=bytes(outcomes),
             contents=[content(outcome, observed_at=observed_at) for outcome in outcomes],
             observed_at=[observed_at] * len(outcomes),
+            missing=missing,
+            unusable=len(missing),
         )
 
     return behave

@@ -3,8 +3,9 @@
 Rules
 
 1. A failed call is repeated only within the retry budget, after a random pause that grows.
-2. A batch refused as a whole is bisected until the inquiry that the institution objects to stands alone.
-3. Items without a usable answer are asked for again; what was answered is settled at once.
+2. A batch refused as a whole is bisected until the inquiry that the institution objects to stands alone. An inquiry
+   that was sent alone is asked once more, which shows whether the institution answers others meanwhile.
+3. Items that are missing from a reply are asked for again; all others are settled at once.
 4. When the call has ended, every item is settled, or released for those who still wait (`unsettled`).
 """
 
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 
 import trio
 
+from broker.core.control.evidence import Mark
 from broker.core.planning.parcel import CallBatch, Parcel
 from broker.errors import BadReplyError, BreakerOpenError, InstitutionError, RejectedError, origin
 from broker.institutions.interface import Institution
@@ -31,14 +33,12 @@ _MAX_SHOWN = 3  # requests named in a log line; a batch may carry inquiries of d
 
 @dataclass(slots=True)
 class Traffic:
-    """What all calls of a lane have sent, and learnt."""
+    """What all calls of a lane have sent."""
 
     asked: int = 0
     """Inquiries sent for the first time."""
     repeated: int = 0
     """Inquiries sent again after a failed or refused call."""
-    has_answered: bool = False
-    """Whether the institution has answered anything yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,8 @@ class Call:
         """Cancelled when nobody waits any more."""
         self._batch = batch
         self._context = context
-        self._refused: list[CallBatch] = []
+        self._refused: list[tuple[CallBatch, Mark]] = []
+        """Single inquiries, and when each was refused for the first time."""
 
     def waiting(self) -> Iterable[Parcel]:
         """The parcels with something still to be settled."""
@@ -83,11 +84,11 @@ class Call:
             unsettled = [item for item, key in enumerate(self._batch.keys) if key in self.unsettled]
             self._settle_problem(self._batch.pick(unsettled), INTERNAL)
 
-    async def _ask(self, batch: CallBatch, *, sent: int, failed: int) -> None:
+    async def _ask(self, batch: CallBatch, *, sent: int, failed: int, refused_at: Mark | None = None) -> None:
         """Asks until every item has its answer, or no further attempt is allowed.
 
         `sent`: how often these items have been sent before; `failed`: how often that failed. A batch that was bisected
-        was sent, but did not fail.
+        was sent, but did not fail. `refused_at`: when they were refused for the first time.
         """
         error: InstitutionError
         reply: Reply | None = None
@@ -95,7 +96,11 @@ class Call:
         try:
             reply = await self._send(batch, sent + 1)
         except RejectedError as refusal:
-            await self._bisect(batch, refusal, sent=sent + 1, failed=failed)
+            since = self._context.controls.evidence.now() if refused_at is None else refused_at
+            if len(batch) == 1 and refused_at is None and refusal.divisible:
+                await self._confirm(batch, since, sent=sent + 1, failed=failed)
+            else:
+                await self._bisect(batch, refusal, since, sent=sent + 1, failed=failed)
             return
         except BreakerOpenError:
             self._settle_problem(batch, BREAKER_OPEN)
@@ -103,16 +108,17 @@ class Call:
         except InstitutionError as failure:
             error = failure
         else:
-            open_items = self._settle_answered(batch, reply)
+            self._settle_contained(batch, reply)
+            open_items = reply.missing
             if not open_items:
                 return
-            error = BadReplyError("some inquiries got no usable answer")
+            error = BadReplyError("some inquiries are missing from the reply")
         parts = batch.pick(open_items).by_priority()
         if not await self._context.controls.may_repeat(error, failed + 1, calls=len(parts)):
             self._give_up(batch, open_items, reply, error)
             return
         for part in parts:
-            await self._ask(part, sent=sent + 1, failed=failed + 1)
+            await self._ask(part, sent=sent + 1, failed=failed + 1, refused_at=refused_at)
 
     async def _send(self, batch: CallBatch, attempt: int) -> Reply:
         """Sends a batch once."""
@@ -149,46 +155,59 @@ class Call:
             subjects=batch.subjects,
         )
 
-    async def _bisect(self, batch: CallBatch, refusal: RejectedError, *, sent: int, failed: int) -> None:
+    async def _confirm(self, batch: CallBatch, refused_at: Mark, *, sent: int, failed: int) -> None:
+        """Asks once more about a single inquiry, which was refused without having been part of a batch."""
+        if await self._context.controls.may_confirm():
+            await self._ask(batch, sent=sent, failed=failed, refused_at=refused_at)
+        else:
+            self._refused.append((batch, refused_at))
+
+    async def _bisect(
+        self, batch: CallBatch, refusal: RejectedError, refused_at: Mark, *, sent: int, failed: int
+    ) -> None:
         if not refusal.divisible or (len(batch) > 1 and not self._context.controls.may_bisect()):
             self._settle_problem(batch, problem_of(refusal))
         elif len(batch) == 1:
-            self._refused.append(batch)
+            self._refused.append((batch, refused_at))
         else:
             parts = batch.by_priority()
             for part in parts if len(parts) > 1 else batch.halves():
-                await self._ask(part, sent=sent, failed=failed)
+                await self._ask(part, sent=sent, failed=failed, refused_at=refused_at)
 
     def _settle_refused(self) -> None:
         """Settles inquiries that were refused standing alone, when the others have been asked.
 
-        Only of an institution that has answered something is that known to be about the inquiry: one that refuses
-        whatever it is sent has been configured wrongly, and that is no answer.
+        An institution that refuses whatever it is sent does not object to these, and its refusal is no answer.
         """
-        for batch in self._refused:
-            if self._context.traffic.has_answered:
+        for batch, refused_at in self._refused:
+            if self._context.controls.evidence.answered_since(refused_at):
                 self._settle_problem(batch, REJECTED, Outcome.REFUSED)
             else:
                 self._settle_problem(batch, problem_of(RejectedError("")))
 
     def _give_up(self, batch: CallBatch, items: Sequence[int], reply: Reply | None, error: InstitutionError) -> None:
-        rest = batch.pick(items)
         if reply is None:
-            self._settle_problem(rest, problem_of(error))
+            self._settle_problem(batch.pick(items), problem_of(error))
         else:
-            log.warning("%s: %d got no usable answer", self._describe(batch), len(rest))
-            self._context.settlement.unusable(rest, _pick(reply, items))
-            self.unsettled.difference_update(rest.keys)
+            self._settle_unusable(batch, reply, items)
 
-    def _settle_answered(self, batch: CallBatch, reply: Reply) -> Sequence[int]:
-        """Settles the items that have an answer. Returns the others."""
-        self._context.traffic.has_answered = True
+    def _settle_contained(self, batch: CallBatch, reply: Reply) -> None:
+        """Settles the items that the reply contains."""
         if Outcome.UNAVAILABLE not in reply.outcomes:
             self._settle(batch, reply)
-            return ()
+            return
         answered = [i for i, outcome in enumerate(reply.outcomes) if outcome != Outcome.UNAVAILABLE]
         self._settle(batch.pick(answered), _pick(reply, answered))
-        return [i for i, outcome in enumerate(reply.outcomes) if outcome == Outcome.UNAVAILABLE]
+        settled = {*answered, *reply.missing}
+        self._settle_unusable(batch, reply, [i for i in range(len(batch)) if i not in settled])
+
+    def _settle_unusable(self, batch: CallBatch, reply: Reply, items: Sequence[int]) -> None:
+        """Settles items with what is wrong with the reply to them."""
+        if items:
+            log.warning("%s: %d got no usable answer", self._describe(batch), len(items))
+            rest = batch.pick(items)
+            self._context.settlement.unusable(rest, _pick(reply, items))
+            self.unsettled.difference_update(rest.keys)
 
     def _settle(self, batch: CallBatch, reply: Reply) -> None:
         self._context.settlement.answer(batch, reply)

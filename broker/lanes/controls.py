@@ -2,12 +2,19 @@
 
 | result of a call              | breaker | concurrency limit | rate               |
 |-------------------------------|---------|-------------------|--------------------|
-| a reply                       | success | success           |                    |
-| batch refused (it did speak)  | success | success           |                    |
+| a reply with a usable item    | success | success           |                    |
+| a reply without one, the first time | failure | success     |                    |
+| a reply without one, to items that are asked again | ignored | success |         |
+| batch refused                 | ignored | success           |                    |
+| batch refused, one of too many in a row (`core.control.evidence`) | failure | success | |
 | too many requests (429)       | ignored | dropped           | nothing until then |
 | no reply in time, 503         | failure | dropped           |                    |
 | unreachable, 5xx, no reply to what was asked | failure | ignored |              |
 | given up: nobody waits        | ignored | ignored           |                    |
+
+A single usable item is enough for a success, because it proves that the institution answers: one institution's bad
+records must not keep its good ones from the courts. Items are asked again because they were missing from a reply, so
+that they are missing again says nothing new.
 """
 
 import logging
@@ -17,6 +24,7 @@ from collections.abc import Callable
 import trio
 
 from broker.core.control.breaker import Breaker, Era, State
+from broker.core.control.evidence import Evidence, Mark
 from broker.core.control.limit import AdaptiveLimit
 from broker.core.control.pacing import Wanted
 from broker.core.control.retry import RetryBudget, full_jitter
@@ -61,6 +69,7 @@ class Controls:
         self._bisections = RetryBudget(_HALVINGS_PER_CALL, _HALVINGS_FLOOR)
         self._ended = trio.Event()
         self._told = State.CLOSED
+        self.evidence = Evidence(spec.batch_size)
         self.failures: Counter[str] = Counter()
         """Failed calls by reason."""
 
@@ -117,6 +126,7 @@ class Controls:
             msg = "its breaker is open"
             raise BreakerOpenError(msg)
         era = self._breaker.start(trio.current_time())
+        mark = self.evidence.begin()
         if question.attempt == 1:
             self._retries.deposit()
             self._bisections.deposit()
@@ -129,7 +139,7 @@ class Controls:
             self._breaker.on_ignored(era)
             raise
         else:
-            self._on_success(era)
+            self._on_reply(reply, era, mark, attempt=question.attempt)
             return reply
         finally:
             self._tell_breaker()
@@ -149,11 +159,19 @@ class Controls:
 
     async def may_repeat(self, error: InstitutionError, failed: int, *, calls: int = 1) -> bool:
         """Whether to send a batch again, in so many calls, after it failed for the `failed`-th time. Pauses first."""
-        if not error.retryable or failed >= _ATTEMPTS or not self.admits:
+        if not error.retryable or failed >= _ATTEMPTS:
             return False
-        pause = full_jitter(failed, base=_PAUSE_BASE, cap=_PAUSE_CAP, random=self._random())
-        if isinstance(error, OverloadedError):
-            pause += error.retry_after or 0
+        return await self._repeat(failed, error.retry_after or 0 if isinstance(error, OverloadedError) else 0, calls)
+
+    async def may_confirm(self) -> bool:
+        """Whether to ask once more about an inquiry that was refused alone. Pauses first."""
+        return await self._repeat(1, 0, 1)
+
+    async def _repeat(self, failed: int, wanted: float, calls: int) -> bool:
+        """Whether the retry budget pays for so many calls; pauses for at least `wanted` seconds."""
+        if not self.admits:
+            return False
+        pause = wanted + full_jitter(failed, base=_PAUSE_BASE, cap=_PAUSE_CAP, random=self._random())
         if pause > _LONGEST_WAIT or not self._retries.withdraw(trio.current_time(), calls):
             return False
         await trio.sleep(pause)
@@ -175,15 +193,26 @@ class Controls:
             raise BadReplyError(msg)
         return reply
 
-    def _on_success(self, era: Era) -> None:
-        self._breaker.on_success(era)
+    def _on_reply(self, reply: Reply, era: Era, mark: Mark, *, attempt: int) -> None:
         self._limit.on_success()
+        if reply.unusable < len(reply.outcomes) or not reply.outcomes:
+            self.evidence.on_answer(mark)
+            self._breaker.on_success(era)
+        elif attempt > 1:
+            self._breaker.on_ignored(era)
+        else:
+            self.failures[BadReplyError.reason] += 1
+            self._breaker.on_failure(era, trio.current_time())
 
     def _on_failure(self, error: InstitutionError, era: Era) -> None:
         now = trio.current_time()
         self.failures[error.reason] += 1
         if isinstance(error, RejectedError):
-            self._on_success(era)
+            self._limit.on_success()
+            if self.evidence.on_refusal():
+                self._breaker.on_failure(era, now)
+            else:
+                self._breaker.on_ignored(era)
             return
         if error.overload:
             self._limit.on_dropped(now)

@@ -5,6 +5,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from broker.core.control.breaker import State
+from broker.core.wire.encoding import content
 from broker.errors import (
     FailedError,
     InstitutionError,
@@ -23,7 +24,7 @@ from broker.institutions.stub import (
     stub_spec,
 )
 from broker.lanes.lane import Lane
-from broker.model import Outcome, Question, Reply, Source
+from broker.model import Outcome, Problem, Question, Reply, Source
 from tests.fakes import Recorder, in_virtual_time, numbers, open_lane, parcel
 
 pytestmark = in_virtual_time
@@ -125,6 +126,66 @@ async def test_what_is_passed_over_every_time_is_unavailable_in_the_institutions
         assert await waiter.answered() == {1: Outcome.UNAVAILABLE}
     assert waiter.reasons() == {"NO_ANSWER"}
     assert len(institution.questions) == 3
+
+
+def unusable(*bad: int) -> Behaviour:
+    """The reply contains these inquiries, but what it says about them cannot be used. It finds nothing about others."""
+
+    async def behave(question: Question) -> Reply:
+        item_of = {number: item for item, number in enumerate(numbers(question))}
+        statements = [
+            (Outcome.UNAVAILABLE, content(Outcome.UNAVAILABLE, problem=Problem("BAD_REPLY", "", "")))
+            if number in bad
+            else (Outcome.NOT_FOUND, content(Outcome.NOT_FOUND))
+            for number in item_of
+        ]
+        outcomes, contents = zip(*statements, strict=True)
+        return Reply(
+            outcomes=bytes(outcomes),
+            contents=contents,
+            observed_at=[1] * len(contents),
+            unusable=len(item_of.keys() & set(bad)),
+        )
+
+    return behave
+
+
+async def test_an_item_that_is_not_usable_is_not_asked_again_and_harms_no_other() -> None:
+    institution = StubInstitution(stub_spec(batch_size=200), unusable(7))
+    async with open_lane(institution) as lane:
+        for _ in range(30):
+            waiter = Recorder()
+            lane.submit(parcel(waiter, range(200)))
+            outcomes = await waiter.answered()
+            assert outcomes.pop(7) == Outcome.UNAVAILABLE
+            assert set(outcomes.values()) == {Outcome.NOT_FOUND}
+            assert waiter.reasons() == {"", "BAD_REPLY"}
+        assert lane.statistics().breaker is State.CLOSED
+        assert lane.statistics().repeated == 0
+
+
+async def test_an_institution_without_a_single_usable_item_opens_its_breaker() -> None:
+    institution = StubInstitution(stub_spec(), unusable(*range(1_000)))
+    async with open_lane(institution) as lane:
+        for call in range(10):
+            waiter = Recorder()
+            lane.submit(parcel(waiter, range(100 * call, 100 * call + 100)))
+            await waiter.answered()
+            assert waiter.reasons() == {"BAD_REPLY"}
+        assert lane.statistics().breaker is State.OPEN
+        assert lane.statistics().failures == {"BAD_REPLY": 10}
+
+
+async def test_one_inquiry_that_is_always_passed_over_leaves_the_breaker_alone() -> None:
+    """It is asked again twice each time, alone, and each of these replies contains nothing."""
+    odd = says(lambda subject: Outcome.UNAVAILABLE if int(subject.number) % 50 == 0 else Outcome.NOT_FOUND)
+    institution = StubInstitution(stub_spec(), odd)
+    async with open_lane(institution, random=lambda: 0.0) as lane:
+        for call in range(20):
+            waiter = Recorder()
+            lane.submit(parcel(waiter, range(50 * call, 50 * call + 50)))
+            assert (await waiter.answered())[50 * call] == Outcome.UNAVAILABLE
+        assert lane.statistics().breaker is State.CLOSED
 
 
 async def test_retry_after_holds_everything_back() -> None:
@@ -306,15 +367,64 @@ async def test_a_refusal_of_the_broker_itself_is_not_halved() -> None:
     assert len(institution.questions) == 1
 
 
-async def test_a_single_inquiry_refused_is_refused() -> None:
-    institution = StubInstitution(stub_spec(), objects_to(1))
-    known, waiter = Recorder(), Recorder()
-    async with open_lane(institution) as lane:
-        lane.submit(parcel(known, [2]))
-        await known.answered()
+async def test_a_single_inquiry_refused_is_refused_if_others_are_answered_meanwhile() -> None:
+    institution = StubInstitution(stub_spec(batch_size=1), objects_to(1))
+    waiter, other = Recorder(), Recorder()
+    async with open_lane(institution, random=lambda: 0.5) as lane:
         lane.submit(parcel(waiter, [1]))
+        await wait_all_tasks_blocked()
+        lane.submit(parcel(other, [2]))
         assert await waiter.answered() == {1: Outcome.REFUSED}
     assert waiter.reasons() == {"REJECTED"}
+    assert list(map(numbers, institution.questions)) == [[1], [2], [1]]
+
+
+async def test_a_single_inquiry_refused_by_mistake_is_answered() -> None:
+    institution = StubInstitution(stub_spec(), script(fails(RejectedError("400", divisible=True)), NOTHING))
+    waiter = Recorder()
+    async with open_lane(institution) as lane:
+        lane.submit(parcel(waiter, [1]))
+        assert await waiter.answered() == {1: Outcome.NOT_FOUND}
+
+
+@pytest.mark.parametrize("answered", [1, 30])
+@pytest.mark.parametrize("size", [1, 40])
+async def test_an_institution_that_answered_and_now_refuses_everything_refuses_no_inquiry(
+    answered: int, size: int
+) -> None:
+    """What it answered before it began to refuse is no evidence that it objects to these inquiries."""
+    institution = StubInstitution(stub_spec(batch_size=size))
+    async with open_lane(institution, random=lambda: 0.0) as lane:
+        for number in range(answered):
+            known = Recorder()
+            lane.submit(parcel(known, [1000 + number]))
+            assert await known.answered() == {1000 + number: Outcome.NOT_FOUND}
+        institution.behaviour = fails(RejectedError("400", divisible=True))
+        for numbers_asked in [range(40)] if size > 1 else [[number] for number in range(40)]:
+            waiter = Recorder()
+            lane.submit(parcel(waiter, numbers_asked))
+            assert set((await waiter.answered()).values()) == {Outcome.UNAVAILABLE}
+            assert waiter.reasons() <= {"REJECTED", "BREAKER_OPEN"}
+        assert lane.statistics().breaker is State.OPEN
+        institution.behaviour = NOTHING
+        await trio.sleep(COOL_DOWN)
+        back = Recorder()
+        lane.submit(parcel(back, [999]))
+        assert await back.answered() == {999: Outcome.NOT_FOUND}
+        assert lane.statistics().breaker is State.CLOSED
+
+
+async def test_one_refused_inquiry_in_every_batch_leaves_the_breaker_alone() -> None:
+    """It is the first, so that eight calls in a row are refused. The budget for bisecting pays for four batches."""
+    institution = StubInstitution(stub_spec(batch_size=128), objects_to(*range(0, 10_000, 128)))
+    async with open_lane(institution, random=lambda: 0.0) as lane:
+        for begin in range(0, 4 * 128, 128):
+            waiter = Recorder()
+            lane.submit(parcel(waiter, range(begin, begin + 128)))
+            outcomes = await waiter.answered()
+            assert outcomes.pop(begin) == Outcome.REFUSED
+            assert set(outcomes.values()) == {Outcome.NOT_FOUND}
+        assert lane.statistics().breaker is State.CLOSED
 
 
 async def test_an_institution_that_takes_nothing_gives_no_answers() -> None:
