@@ -19,8 +19,8 @@ from broker.core.subjects.names import read_names
 from broker.core.subjects.numbers import normalise_numbers
 from broker.core.subjects.plain_lookups import FORMS, find_plain
 from broker.core.wire import encoding
-from broker.errors import InvalidRequestError, Violation
 from broker.model import PERSON_TYPES, Problem, Subject, SubjectType
+from broker.serving.undecodable import describe
 from broker.v1 import investigation_pb2 as pb
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ _FEW = 16
 
 
 def read_lookups(lookups: Sequence[bytes], keyer: Keyer, *, today: date) -> LookupColumns:
-    """The lookups, normalised, checked one by one, and keyed. Raises `InvalidRequestError` if one is no `Lookup`."""
+    """The lookups, normalised, checked one by one, and keyed."""
     if len(lookups) <= _FEW:
         return _look_closely(lookups, keyer, today)
     first, *others = _parts(lookups, keyer, today)
@@ -145,12 +145,7 @@ class _Subjects(Sequence[Subject]):
 
 def _look_closely(encoded: Sequence[bytes], keyer: Keyer, today: date) -> LookupColumns:
     """Looks at lookups one by one."""
-    try:
-        lookups = list(map(pb.Lookup.FromString, encoded))
-    except DecodeError:
-        raise InvalidRequestError(
-            [Violation("lookups", "holds one that is no Lookup; see investigation.proto")]
-        ) from None
+    lookups, undecodable = _decoded(encoded)
     problems: dict[int, Problem] = {}
     types, numbers, names = _read_subjects(lookups, problems)
     numbers, number_faults, doubts = normalise_numbers(types, numbers, today=today)
@@ -158,6 +153,7 @@ def _look_closely(encoded: Sequence[bytes], keyer: Keyer, today: date) -> Lookup
     _add_faults(problems, types, number_faults, name_faults)
     refs = [lookup.ref for lookup in lookups]
     _check_refs(refs, problems)
+    problems |= undecodable
     return LookupColumns(
         heads=[encoding.text_field(1, ref) for ref in refs],
         types=types,
@@ -166,6 +162,26 @@ def _look_closely(encoded: Sequence[bytes], keyer: Keyer, today: date) -> Lookup
         problems=problems,
         warnings={place: _about_number(types[place], doubt) for place, doubt in doubts.items()},
     )
+
+
+def _decoded(encoded: Sequence[bytes]) -> tuple[list[pb.Lookup], dict[int, Problem]]:
+    """The lookups, with a substitute for each that cannot be decoded, and why that is, by place."""
+    try:
+        return list(map(pb.Lookup.FromString, encoded)), {}
+    except DecodeError:
+        return _decoded_one_by_one(encoded)
+
+
+def _decoded_one_by_one(encoded: Sequence[bytes]) -> tuple[list[pb.Lookup], dict[int, Problem]]:
+    lookups: list[pb.Lookup] = []
+    problems: dict[int, Problem] = {}
+    for place, each in enumerate(encoded):
+        try:
+            lookups.append(pb.Lookup.FromString(each))
+        except DecodeError:
+            lookup, problems[place] = describe(each)
+            lookups.append(lookup)
+    return lookups, problems
 
 
 _which = methodcaller("WhichOneof", "subject")

@@ -339,6 +339,27 @@ def test_a_wrong_lookup_is_refused_alone_and_the_others_are_answered(tmp_path: P
     with_testbed(tmp_path, scenario)
 
 
+def test_a_lookup_that_is_not_utf_8_is_refused_alone_and_the_others_are_answered(tmp_path: Path) -> None:
+    bad_name = b"\x12\x0d\x0a\x03bad\x12\x06\x0a\x02\xff\xfe\x10\x01"  # a Lookup of 13 bytes; ref "bad"
+    bad_ref = b"\x12\x04\x0a\x02\xff\xfe"
+    lookups = sample(20)
+
+    async def scenario(opened: Testbed) -> None:
+        request = asking(lookups).SerializeToString() + bad_name + bad_ref
+        call = opened.channel.unary_stream(f"/{SERVICE}/Investigate")(request)
+        said = pb.InvestigateResponse()
+        async for message in call:
+            said.MergeFromString(message)
+        *good, name, ref = sorted(said.reports, key=lambda report: report.position)
+        assert check_truth(lookups, Reports(good)) == said.summary.inquiries - 2
+        for report, expected in (name, ("bad", 20, "person.name")), (ref, ("", 21, "ref")):
+            (answer,) = report.answers
+            assert (report.ref, report.position, answer.problem.field) == expected
+            assert (answer.outcome, answer.problem.reason) == (INVALID, "BAD_ENCODING")
+
+    with_testbed(tmp_path, scenario)
+
+
 def test_a_message_above_the_limit_is_refused_with_the_limit(tmp_path: Path) -> None:
     async def scenario(opened: Testbed) -> None:
         error = await opened.refusal(asking(sample(2_000)))

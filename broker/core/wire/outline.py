@@ -39,3 +39,25 @@ def with_encoded(message: type[Message], field: str) -> Any:
     pool = descriptor_pool.Default()  # where the types of the other fields are
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"outline.{described.name}"))
+
+
+def with_raw_texts(message: type[Message]) -> Any:
+    """A message class like the given one, except that texts are bytes, in it and in the messages of its file.
+
+    So a message can be read if a text in it is not UTF-8, which protobuf refuses to decode.
+    """
+    described = message.DESCRIPTOR
+    file = descriptor_pb2.FileDescriptorProto()
+    described.file.CopyToProto(file)
+    del file.service[:]
+    names = [one.name for one in file.message_type] + [one.name for one in file.enum_type]
+    own = {f".{file.package}.{name}": f".raw.{name}" for name in names}
+    file.name, file.package = f"raw/{file.name}", "raw"
+    for field in [field for one in file.message_type for field in one.field]:
+        if field.type == _FIELD.TYPE_STRING:
+            field.type = _FIELD.TYPE_BYTES
+        elif field.type_name:
+            field.type_name = own.get(field.type_name, field.type_name)
+    pool = descriptor_pool.Default()  # where the types of other files are
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"raw.{described.name}"))
