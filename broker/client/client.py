@@ -1,6 +1,7 @@
 """Connections to a broker, and its RPCs. The only module of the client that makes gRPC calls."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Iterable
 from itertools import cycle
 from typing import Any, Self
@@ -8,8 +9,8 @@ from typing import Any, Self
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from broker.client.errors import read_error
-from broker.client.investigation import Investigation, Pause, Terms
+from broker.client.errors import OutOfTimeError, read_error
+from broker.client.investigation import Clock, Investigation, Pause, Terms
 from broker.v1 import inquiry_pb2
 from broker.v1 import investigation_pb2 as pb
 from broker.v1.investigation_pb2_grpc import InvestigationServiceStub
@@ -28,11 +29,13 @@ class Client:
     channels, used in turn, therefore balance the load, and tolerate the loss of a worker.
     """
 
-    def __init__(self, address: str, *, channels: int = 2, pause: Pause = asyncio.sleep) -> None:
+    def __init__(
+        self, address: str, *, channels: int = 2, pause: Pause = asyncio.sleep, clock: Clock = time.monotonic
+    ) -> None:
         """Binds the client to the running event loop.
 
-        `address` is host:port, `channels` the number of connections, and `pause` waits between attempts. Raises
-        `ValueError` if `channels` is less than 1.
+        `address` is host:port, `channels` the number of connections, `pause` waits, and `clock`
+        measures time, both in seconds. Raises `ValueError` if `channels` is less than 1.
         """
         if channels < 1:
             msg = "channels must be at least 1"
@@ -41,6 +44,7 @@ class Client:
         self._channels = [grpc.aio.insecure_channel(address, _options(number)) for number in range(channels)]
         self._next = cycle(self._channels)
         self._pause = pause
+        self._clock = clock
 
     async def __aenter__(self) -> Self:
         return self
@@ -57,7 +61,7 @@ class Client:
         self, mandate: inquiry_pb2.Mandate, lookups: Iterable[pb.Lookup], terms: Terms = _USUAL
     ) -> Investigation:
         """Returns an `Investigation` of any number of lookups. Nothing is sent before it is iterated over."""
-        return Investigation(self._ask, mandate, lookups, terms, pause=self._pause)
+        return Investigation(self._ask, mandate, lookups, terms, pause=self._pause, clock=self._clock)
 
     async def institutions(self, court_code: str = "", *, timeout: float = 10.0) -> list[pb.Institution]:  # noqa: ASYNC109 - gRPC's own deadline
         """The institutions that a court can reach, or all of them, ordered by id. Raises `ClientError`."""
@@ -91,6 +95,8 @@ async def _reply(call: Any) -> Any:
     try:
         return await call
     except grpc.aio.AioRpcError as error:
+        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            raise OutOfTimeError(f"the broker did not reply in time: {error.details()}", "DEADLINE_EXCEEDED") from None
         raise read_error(error) from None
     finally:
         call.cancel()

@@ -56,7 +56,7 @@ class BrokerUnavailableError(ClientError):
 
 
 class OutOfTimeError(ClientError):
-    """The time limit was reached before every lookup had its final report: ask again about the others, or raise it."""
+    """The time limit was reached before every lookup was answered: ask again about the others, or raise it."""
 
 
 def read_error(error: Any) -> ClientError:
@@ -68,8 +68,6 @@ def read_error(error: Any) -> ClientError:
     # An overloaded broker names a delay. Without one, the message exceeded gRPC's size limit.
     if code in _REFUSALS or (code is Code.RESOURCE_EXHAUSTED and retry_after is None):
         return RequestRefusedError(message, code.name, _violations(details))
-    if code is Code.DEADLINE_EXCEEDED:
-        return OutOfTimeError(message, code.name)
     return BrokerUnavailableError(message, code.name, retry_after)
 
 

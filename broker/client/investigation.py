@@ -8,15 +8,17 @@ the broker.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import islice
-from random import uniform
+from random import random
 from typing import Self
 
 from broker.client.errors import BrokerUnavailableError, ClientError, OutOfTimeError
 from broker.client.open_lookups import OpenLookups
+from broker.client.retry import Attempts, Outage
 from broker.client.totals import Totals, TotalsCounter
 from broker.model import Kind
 from broker.v1 import inquiry_pb2
@@ -26,9 +28,7 @@ Ask = Callable[[pb.InvestigateRequest, float | None], AsyncGenerator[pb.Investig
 """Makes one call with this timeout in seconds. Raises only `ClientError`. Closing the generator cancels the call."""
 Pause = Callable[[float], Awaitable[object]]
 
-_FIRST_PAUSE = 0.2  # s, doubled each time: five attempts span the second or two that a broker takes to restart
-_MAX_PAUSE = 5.0  # s
-_RETRY_SPREAD = 1.2  # pauses are up to a fifth longer than the broker asked, so that clients do not return all at once
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,18 +46,19 @@ class Terms:
     incremental: bool = False
     """Report answers as they arrive, in several reports per lookup. The last one is `final`."""
     timeout: float | None = 30.0
-    """The time limit of the whole investigation. None: the broker's default applies to each batch."""
+    """The time limit of the whole investigation. None: it takes as long as it progresses, and the broker's default
+    limits each batch."""
+    max_outage: float = 120.0
+    """Without a timeout: how long calls may fail, with no report in between, before the investigation is given up."""
     batch_size: int = 1000
     """Lookups per call, at most 10,000. The broker answers a thousand from its cache in a few milliseconds."""
     concurrency: int = 4
     """Batches in flight at a time. Four keep a broker busy; more of them only wait there."""
-    attempts: int = 5
-    """Calls per batch, including the first."""
     request_id: str = ""
     """An id chosen by the caller, which the summary of every call repeats."""
 
     def __post_init__(self) -> None:
-        for field in ("batch_size", "concurrency", "attempts"):
+        for field in ("batch_size", "concurrency"):
             if getattr(self, field) < 1:
                 msg = f"{field} must be at least 1, or nothing would be asked"
                 raise ValueError(msg)
@@ -68,11 +69,15 @@ class Investigation:
 
     A report's `position` is the number of its lookup among all lookups, from 0. Leaving the loop early cancels the
     calls in progress: at once if the investigation is used as a context manager (or with `contextlib.aclosing`), else
-    when Python finalises the iterator. After the reports that have arrived, iterating raises:
+    when Python finalises the iterator.
+
+    Failed calls are repeated for the lookups without a final report (`client.retry`). If `Terms.timeout` is reached,
+    every such lookup gets a final report with the outcome TIMED_OUT, also if it has not been sent yet. After the last
+    report, iterating raises:
 
     * `RequestRefusedError`: a batch was refused; correct it;
-    * `BrokerUnavailableError`: after `Terms.attempts` calls, some lookups of a batch have no final report;
-    * `OutOfTimeError`: `Terms.timeout` was reached before every lookup had its final report.
+    * `BrokerUnavailableError`: the broker could not be reached at all, or not for `Terms.max_outage`, or kept failing;
+    * `OutOfTimeError`: some reports say TIMED_OUT because `Terms.timeout` was reached.
     """
 
     def __init__(
@@ -83,13 +88,16 @@ class Investigation:
         terms: Terms,
         *,
         pause: Pause = asyncio.sleep,
+        clock: Clock = time.monotonic,
     ) -> None:
+        """`clock` and `pause` measure time and let it pass, in seconds."""
         self._ask = ask
         self._template = _template(mandate, terms)
         self._batches = _split(lookups, terms.batch_size)
         self._terms = terms
         self._pause = pause
-        self._deadline: float | None = None
+        self._clock = clock
+        self._progress = _Progress(terms)
         self._count = TotalsCounter()
         self._whole = False
         self._task: asyncio.Task[None] | None = None
@@ -135,12 +143,13 @@ class Investigation:
 
     async def _run(self) -> None:
         """Sends all batches, with `Terms.concurrency` senders."""
-        if self._terms.timeout is not None:
-            self._deadline = asyncio.get_running_loop().time() + self._terms.timeout
+        self._progress.begin(self._clock())
         try:
             async with asyncio.TaskGroup() as senders:
                 for _ in range(self._terms.concurrency):
                     senders.create_task(self._send())
+            if (error := self._progress.error()) is not None:
+                raise error
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None  # the others most likely have the same cause
         finally:
@@ -152,22 +161,35 @@ class Investigation:
 
     async def _settle(self, batch: OpenLookups) -> None:
         """Calls until every lookup of the batch has its final report."""
-        attempt = 1
-        while failure := await self._try(batch):
-            pause = _pause_after(failure, attempt)
-            left = self._time_left()
-            if attempt == self._terms.attempts or (left is not None and left <= pause):
-                raise failure
-            await self._pause(pause)
-            attempt += 1
+        attempts = Attempts(random)
+        while batch.open:
+            left = self._progress.time_left(self._clock())
+            if left is not None and left <= 0:
+                self._progress.late += batch.open
+                await self._pass_on(batch.time_out())
+                return
+            still_open = batch.open
+            failure = await self._try(batch, left)
+            if batch.open < still_open:
+                attempts.progressed()
+            if failure is not None:
+                await self._wait_after(failure, attempts)
 
-    async def _try(self, batch: OpenLookups) -> BrokerUnavailableError | None:
+    async def _wait_after(self, failure: BrokerUnavailableError, attempts: Attempts) -> None:
+        """Waits until the next attempt, or until the time limit. Raises the failure if there should be no attempt."""
+        progress = self._progress
+        progress.last_failure = failure
+        pause = attempts.pause_after(failure)
+        now = self._clock()
+        if pause is None or progress.is_stalled(now):
+            raise failure
+        left = progress.time_left(now)
+        await self._pause(pause if left is None else max(0.0, min(pause, left)))
+
+    async def _try(self, batch: OpenLookups, left: float | None) -> BrokerUnavailableError | None:
         """Calls once. Returns an error if some lookups of the batch are still open."""
         request = pb.InvestigateRequest(lookups=batch.ask())
         request.MergeFrom(self._template)
-        left = self._time_left()
-        if left is not None and left <= 0:
-            raise OutOfTimeError("the time limit was reached before every lookup was sent", "DEADLINE_EXCEEDED")
         try:
             async with aclosing(self._ask(request, left)) as responses:
                 async for response in responses:
@@ -184,13 +206,55 @@ class Investigation:
 
     async def _deliver(self, reports: list[pb.Report]) -> None:
         if reports:
-            await self._slots.acquire()
-            self._ready.put_nowait(reports)
+            self._progress.progressed(self._clock())
+            await self._pass_on(reports)
 
-    def _time_left(self) -> float | None:
-        if self._deadline is None:
+    async def _pass_on(self, reports: list[pb.Report]) -> None:
+        await self._slots.acquire()
+        self._ready.put_nowait(reports)
+
+
+class _Progress:
+    """How an investigation gets on in time. State: its deadline, the outage, and what was too late."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self._deadline: float | None = None
+        self._outage = Outage(0.0, terms.max_outage)
+        self._has_begun = False
+        self.late = 0
+        """Lookups that were reported as TIMED_OUT because the time limit was reached."""
+        self.last_failure: BrokerUnavailableError | None = None
+
+    def begin(self, now: float) -> None:
+        """The time limit counts from here."""
+        self._outage.progressed(now)
+        if self._terms.timeout is not None:
+            self._deadline = now + self._terms.timeout
+
+    def progressed(self, now: float) -> None:
+        """A report has arrived."""
+        self._outage.progressed(now)
+        self._has_begun = True
+
+    def time_left(self, now: float) -> float | None:
+        """Seconds until the time limit; None if there is none."""
+        return None if self._deadline is None else self._deadline - now
+
+    def is_stalled(self, now: float) -> bool:
+        """Whether there is no time limit, and nothing has arrived for too long."""
+        return self._deadline is None and self._outage.is_over_limit(now)
+
+    def error(self) -> ClientError | None:
+        """What to raise after the last report."""
+        if not self.late:
             return None
-        return self._deadline - asyncio.get_running_loop().time()
+        if self.last_failure and not self._has_begun:
+            return self.last_failure
+        text = f"{self.late} lookups have no complete report after {self._terms.timeout:g} s: raise the time limit"
+        if self.last_failure:
+            text += f"; the last failure was {self.last_failure}"
+        return OutOfTimeError(text, "DEADLINE_EXCEEDED")
 
 
 def _template(mandate: inquiry_pb2.Mandate, terms: Terms) -> pb.InvestigateRequest:
@@ -214,10 +278,3 @@ def _split(lookups: Iterable[pb.Lookup], size: int) -> Iterator[OpenLookups]:
     while part := list(islice(remaining, size)):
         yield OpenLookups(start, part)
         start += len(part)
-
-
-def _pause_after(failure: BrokerUnavailableError, attempt: int) -> float:
-    """Seconds until the next attempt: what the broker named, else exponential back-off with full jitter."""
-    if failure.retry_after is not None:
-        return uniform(failure.retry_after, failure.retry_after * _RETRY_SPREAD)  # noqa: S311 - no secret
-    return uniform(0, min(_MAX_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1)))  # noqa: S311 - no secret

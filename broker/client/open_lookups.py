@@ -8,7 +8,16 @@ from collections.abc import Sequence
 
 from broker.client.errors import BrokerUnavailableError
 from broker.core.planning.resume import Resumption
+from broker.v1 import inquiry_pb2
 from broker.v1 import investigation_pb2 as pb
+
+_TIMED_OUT = pb.Answer(
+    outcome="OUTCOME_TIMED_OUT",
+    source="SOURCE_BROKER",
+    problem=inquiry_pb2.Problem(
+        reason="OUT_OF_TIME", message="the time limit was reached before all answers had arrived; ask again"
+    ),
+)
 
 
 class OpenLookups:
@@ -32,6 +41,15 @@ class OpenLookups:
         """The lookups to send in a new call."""
         self._asked = list(self._open)
         return list(self._open.values())
+
+    def time_out(self) -> list[pb.Report]:
+        """Closes all open lookups. Returns their final reports: TIMED_OUT, without an institution."""
+        late = [
+            pb.Report(ref=lookup.ref, position=self._start + index, final=True, answers=[_TIMED_OUT])
+            for index, lookup in self._open.items()
+        ]
+        self._open.clear()
+        return late
 
     def take(self, report: pb.Report) -> pb.Report:
         """Converts a report of the current call to a report of the investigation, in place.

@@ -181,7 +181,11 @@ def test_an_institution_out_of_reach_is_named(broker: Broker, people: Lines) -> 
 
 @pytest.mark.parametrize(
     "command",
-    [["investigate", *MANDATE, "--type", "VEHICLE_PLATE", "--number", "京A12345"], ["institutions"], ["health"]],
+    [
+        ["investigate", *MANDATE, "--type", "VEHICLE_PLATE", "--number", "京A12345", "--timeout", "1"],
+        ["institutions"],
+        ["health"],
+    ],
 )
 def test_an_unreachable_broker(command: list[str]) -> None:
     result = run(*command, "--broker", NOBODY)

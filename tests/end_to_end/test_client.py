@@ -1,6 +1,7 @@
 """The client against a scripted broker over real gRPC, and against random failures without gRPC."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from broker.client import (
     BrokerUnavailableError,
     Client,
+    ClientError,
     Investigation,
     Lookup,
     Mandate,
@@ -35,6 +37,7 @@ from broker.client import (
 from broker.core.subjects.key import Keyer
 from broker.model import Outcome, Source
 from broker.serving.lookups import read_lookups
+from broker.v1 import inquiry_pb2
 from broker.v1 import investigation_pb2 as pb
 
 T = TypeVar("T")
@@ -121,6 +124,7 @@ class ScriptedBroker:
         self.requests: list[pb.InvestigateRequest] = []
         self.peers: set[str] = set()
         self.pauses: list[float] = []
+        self.now = 0.0
 
     async def investigate(self, request: pb.InvestigateRequest, context: Any) -> AsyncIterator[pb.InvestigateResponse]:
         behave = self._behaviours[min(len(self.requests), len(self._behaviours) - 1)]
@@ -131,9 +135,14 @@ class ScriptedBroker:
 
     async def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
+        self.now += seconds
+
+    def clock(self) -> float:
+        """Time passes only in pauses."""
+        return self.now
 
     @asynccontextmanager
-    async def client(self, channels: int = 2) -> AsyncIterator[Client]:
+    async def client(self, channels: int = 2, clock: Callable[[], float] | None = None) -> AsyncIterator[Client]:
         server = grpc.aio.server()
         method = grpc.unary_stream_rpc_method_handler(
             self.investigate,
@@ -145,7 +154,9 @@ class ScriptedBroker:
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         try:
-            async with Client(f"127.0.0.1:{port}", channels=channels, pause=self.pause) as client:
+            async with Client(
+                f"127.0.0.1:{port}", channels=channels, pause=self.pause, clock=clock or self.clock
+            ) as client:
                 yield client
         finally:
             await server.stop(None)
@@ -290,29 +301,89 @@ def test_an_overloaded_broker_gets_the_pause_it_asks_for() -> None:
     assert 0.25 <= shorter <= 0.3
 
 
-def test_a_pause_beyond_the_time_limit_is_not_begun() -> None:
-    broker = ScriptedBroker(busy(60))
-    with pytest.raises(BrokerUnavailableError) as caught:
-        investigated(broker, people(1), Terms(timeout=30))
-    assert caught.value.retry_after == 60
-    assert broker.pauses == []
+async def all_of(investigation: Investigation) -> tuple[list[Report], ClientError | None]:
+    """The reports, and the error after them."""
+    reports = []
+    async with investigation:
+        try:
+            async for one in investigation:
+                reports.append(one)  # noqa: PERF401 - those before the error count
+        except ClientError as error:
+            return reports, error
+    return reports, None
 
 
-def test_attempts_are_bounded_and_jittered() -> None:
+def test_a_pause_ends_at_the_time_limit_at_the_latest() -> None:
+    async def test() -> None:
+        broker = ScriptedBroker(busy(60))
+        async with broker.client() as client:
+            reports, error = await all_of(client.investigate(MANDATE, people(1), Terms(timeout=30)))
+        assert broker.pauses == [30]
+        assert isinstance(error, BrokerUnavailableError)  # not a single report has ever arrived
+        assert error.retry_after == 60
+        assert [one.answers[0].outcome for one in reports] == [inquiry_pb2.OUTCOME_TIMED_OUT]
+
+    run(test())
+
+
+def test_at_the_time_limit_every_open_lookup_is_reported_also_if_it_was_never_sent() -> None:
+    async def test() -> None:
+        broker = ScriptedBroker(ending(report(1, answer("bank")), status=grpc.StatusCode.UNAVAILABLE), BREAKING)
+        async with broker.client() as client:
+            lookups = (person(f"ref-{number}", "n", NUMBER) for number in range(10))
+            terms = Terms(timeout=3, batch_size=2, concurrency=1)
+            reports, error = await all_of(client.investigate(MANDATE, lookups, terms))
+        assert isinstance(error, OutOfTimeError)
+        assert "the last failure was UNAVAILABLE" in str(error)
+        assert sorted(one.position for one in reports) == list(range(10))
+        late = [one for one in reports if one.position != 1]
+        assert [one.ref for one in sorted(late, key=lambda one: one.position)] == [
+            "ref-0",
+            *(f"ref-{n}" for n in range(2, 10)),
+        ]
+        for one in late:
+            assert (one.final, one.complete) == (True, False)
+            assert [said.outcome for said in one.answers] == [inquiry_pb2.OUTCOME_TIMED_OUT]
+
+    run(test())
+
+
+def test_calls_are_repeated_until_the_time_limit_with_jitter() -> None:
+    broker = ScriptedBroker(*[BREAKING] * 12, answering)  # a restart that takes long
+    assert len(investigated(broker, people(1), Terms(timeout=600))) == 1
+    assert len(broker.requests) == 13
+    assert len(broker.pauses) == len(set(broker.pauses)) == 12
+
+
+def test_without_a_time_limit_an_outage_ends_the_investigation() -> None:
     broker = ScriptedBroker(BREAKING)
     with pytest.raises(BrokerUnavailableError) as caught:
-        investigated(broker, people(1), Terms(attempts=4))
-    assert len(broker.requests) == 4
-    assert len(broker.pauses) == len(set(broker.pauses)) == 3
+        investigated(broker, people(1), Terms(timeout=None, max_outage=20))
+    assert 20 <= broker.now <= 25
     assert caught.value.code == "UNAVAILABLE"
     assert NUMBER not in f"{caught.value!r} {caught.value}"
 
 
+def test_without_a_time_limit_an_investigation_goes_on_as_long_as_it_progresses() -> None:
+    one_each = ending(report(0, answer("bank")), status=grpc.StatusCode.UNAVAILABLE)
+    broker = ScriptedBroker(*[one_each, busy(15)] * 40)
+    assert len(investigated(broker, people(40), Terms(timeout=None, max_outage=20))) == 40
+    assert broker.now > 300
+
+
+def test_a_failure_that_looks_permanent_is_not_repeated_for_ever() -> None:
+    broker = ScriptedBroker(ending(status=grpc.StatusCode.INTERNAL))
+    with pytest.raises(BrokerUnavailableError):
+        investigated(broker, people(1), Terms(timeout=1e6))
+    assert len(broker.requests) == 5
+
+
 def test_an_unreachable_broker_is_unavailable() -> None:
     async def test() -> None:
-        async with Client("127.0.0.1:1", pause=ScriptedBroker().pause) as client:
+        broker = ScriptedBroker()
+        async with Client("127.0.0.1:1", pause=broker.pause, clock=broker.clock) as client:
             with pytest.raises(BrokerUnavailableError):
-                await gathered(client.investigate(MANDATE, people(1), Terms(attempts=2)))
+                await gathered(client.investigate(MANDATE, people(1), Terms(timeout=None, max_outage=0)))
             with pytest.raises(BrokerUnavailableError):
                 await client.health()
             with pytest.raises(BrokerUnavailableError):
@@ -348,11 +419,13 @@ def test_the_time_limit_is_kept() -> None:
 
     async def test() -> None:
         broker = ScriptedBroker(waiting)
-        async with broker.client() as client:
+        async with broker.client(clock=time.monotonic) as client:
             investigation = client.investigate(MANDATE, people(4), Terms(timeout=0.2, batch_size=2, concurrency=1))
-            with pytest.raises(OutOfTimeError):
-                await gathered(investigation)
-        assert (investigation.totals.lookups, investigation.totals.complete) == (1, False)
+            reports, error = await all_of(investigation)
+        assert isinstance(error, OutOfTimeError)
+        assert sorted(one.position for one in reports) == [0, 1, 2, 3]
+        assert (investigation.totals.lookups, investigation.totals.complete) == (4, False)
+        assert investigation.totals.outcomes == {Outcome.NOT_FOUND: 1, Outcome.TIMED_OUT: 3}
         assert len(broker.requests) == 1
 
     run(test())
@@ -462,7 +535,6 @@ def test_an_error_in_the_callers_lookups_is_raised() -> None:
     [
         lambda: Terms(batch_size=0),
         lambda: Terms(concurrency=0),
-        lambda: Terms(attempts=0),
         lambda: Client("127.0.0.1:1", channels=0),
     ],
 )
@@ -497,7 +569,7 @@ def test_each_answer_is_delivered_once_whatever_fails(
             missing[place] -= 1
             yield report(place, answer(name), final=not missing[place])
 
-    terms = Terms(batch_size=batch_size, concurrency=3, attempts=10, incremental=True, timeout=None)
+    terms = Terms(batch_size=batch_size, concurrency=3, incremental=True, timeout=None)
     reports = run(gathered(Investigation(ask, MANDATE, people(count), terms, pause=ScriptedBroker().pause)))
     assert sorted(one.position for one in reports if one.final) == list(range(count))
     given_answers = Counter((one.position, said.institution_id) for one in reports for said in one.answers)
