@@ -4,6 +4,7 @@ A supervisor would start the worker as a process of its own, without the instrum
 its loop took seconds, which is what a benchmark must be able to measure.
 """
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -24,11 +25,12 @@ class NoLink(SupervisorLink):
 
     def __init__(self) -> None:
         """Opens nothing."""
+        self.gone = asyncio.Event()
 
     def progress(self, step: str, silence: float) -> None:
         """Does nothing."""
 
-    def ready(self, message: Ready, stop: Callable[[], object], *, grace_period: float) -> None:  # noqa: ARG002
+    def ready(self, message: Ready, stop: Callable[[], object], *, drain_period: float) -> None:  # noqa: ARG002
         """Prints the addresses."""
         worker = {"pid": message.pid, "grpc": message.grpc, "metrics": message.metrics}
         click.echo(json.dumps({"ready": True, **worker, "workers": [worker]}))

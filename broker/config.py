@@ -21,6 +21,8 @@ DEFAULT = Path(__file__).with_name("default.toml")
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:]+):(\d{1,5})")
 _LONGEST_LIFETIME = 10 * 365 * 86_400  # s; records keep moments in 32 bits, which suffice until 2106
+_AGE_SPREAD = 1.1  # gRPC closes connections when they are up to a tenth younger or older than their maximum age
+_ROUND_TRIP = 1.0  # s; a connection takes new calls until the caller has acknowledged that it is to leave
 
 _MOST_WORKERS = 256  # more than any host has cores for
 
@@ -40,7 +42,8 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     max_request_bytes_in_flight: int = 64 * 1024 * 1024
     default_timeout: float = 30.0
     max_timeout: float = 600.0
-    grace: float = 30.0
+    max_connection_age: float = 5.0
+    grace_period: float = 30.0
     min_read_rate: float = 65_536.0
     max_read_lag: float = 30.0
 
@@ -51,8 +54,18 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             _refuse("workers", f"must be 1 to {_MOST_WORKERS}, or 0 for one per core")
         _require_positive(self, "max_lookups", "max_message_bytes", "max_streams_per_connection")
         _require_positive(self, "max_inquiries_in_flight", "max_request_bytes_in_flight")
-        _require_positive(self, "default_timeout", "max_timeout", "grace")
+        _require_positive(self, "default_timeout", "max_timeout", "max_connection_age", "grace_period")
         _require_positive(self, "min_read_rate", "max_read_lag")
+
+    @property
+    def leaving_period(self) -> float:
+        """How long a worker that stops may have open connections on which new requests still come in."""
+        return min(self.max_connection_age * _AGE_SPREAD + _ROUND_TRIP, self.grace_period)
+
+    @property
+    def drain_period(self) -> float:
+        """How long a worker that stops takes until its last request has ended, at most."""
+        return self.leaving_period + self.grace_period
 
 
 class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -20,6 +20,7 @@ from broker.errors import ConfigError, StoreError
 from broker.institutions.dialects import DIALECTS
 from broker.runtime.listen_port import reserve
 from broker.runtime.logs import log_to_stderr
+from broker.runtime.port_holder import SUPERVISOR_OPTION
 from broker.runtime.restart_policy import NextStart
 from broker.runtime.supervised_slot import WorkerFailedError
 from broker.runtime.supervisor import supervise
@@ -52,7 +53,8 @@ def serve(path: Path | None, **overrides: str | int | None) -> None:
     When all workers are ready it prints one line of JSON: {"ready": true, "grpc": "HOST:PORT", "metrics": "HOST:PORT",
     "workers": [{"pid": 1, "grpc": "HOST:PORT", "metrics": "HOST:PORT"}, ...]}. Each worker has its own metrics.
 
-    SIGTERM, Ctrl-C: the workers refuse new requests, finish those in flight within server.grace seconds, and end.
+    SIGTERM, Ctrl-C: the workers take no new connections, but serve those there are until callers have left them, after
+    server.max_connection_age at most; finish the requests in flight within server.grace_period seconds; and end.
     SIGHUP: the configuration is read again, and the workers are replaced one by one.
 
     \b
@@ -76,6 +78,7 @@ def serve(path: Path | None, **overrides: str | int | None) -> None:
 @click.option("--slot", type=int, required=True)
 @click.option("--of", "workers", type=int, required=True)
 @click.option("--folder", type=click.Path(path_type=Path))
+@click.option(SUPERVISOR_OPTION, "_supervisor", type=int, expose_value=False)  # for whoever reads /proc (port_holder)
 @click.option("--after-crash", is_flag=True)
 @click.option("--config", "path", type=_path)
 @click.option("--listen")
@@ -133,12 +136,19 @@ def _run_pool(config: Config, workers: int, path: Path | None, overrides: Mappin
         return True
 
     with reservation, tempfile.TemporaryDirectory(prefix="broker-") as folder:
-        shared = ["--of", str(workers), *(["--folder", folder] if workers > 1 else []), *arguments]
+        shared = [
+            SUPERVISOR_OPTION,
+            str(os.getpid()),
+            "--of",
+            str(workers),
+            *(["--folder", folder] if workers > 1 else []),
+            *arguments,
+        ]
 
         async def launch(slot: int, start: NextStart) -> WorkerProcess:
             return await start_worker(["--slot", str(slot), *(["--after-crash"] if start.after_crash else []), *shared])
 
-        pool = WorkerPool(workers, launch=launch, limits=Limits(grace_period=config.server.grace))
+        pool = WorkerPool(workers, launch=launch, limits=Limits(draining=config.server.drain_period))
         supervise(pool, on_ready=_print_ready, may_reload=may_reload)
 
 

@@ -1,7 +1,7 @@
 """Composition root of a worker: builds every part, and owns the order of starting and stopping.
 
 Start: store, bridge to trio, connections, lanes, service, port, metrics; then ready.
-Stop:  refuse new requests → let those in progress finish, within the grace period → port, lanes, connections → store.
+Stop:  callers leave → requests in flight finish, within the grace period → ports, lanes, connections → store.
 
 A worker may be one of several on its host (`WorkerSlot`). They share port and store, divide among them what
 institutions allow the host, and reach each other through sockets in one folder.
@@ -55,7 +55,6 @@ from broker.store.memory import MemoryStore
 
 log = logging.getLogger(__name__)
 
-_NO_SUPERVISOR = NoSupervisor()
 _OPENING_SECONDS = (
     600.0  # after a power failure the store's log is read once, and workers wait for the one that does it
 )
@@ -68,12 +67,13 @@ async def serve(
     stop: asyncio.Event,
     ready: Callable[[Addresses], None],
     slot: WorkerSlot = ONLY_SLOT,
-    supervisor: Supervisor = _NO_SUPERVISOR,
+    supervisor: Supervisor | None = None,
 ) -> None:
     """Runs a worker until `stop` is set; calls `ready` once it can be reached.
 
     Raises `ConfigError` or `StoreError` if it cannot start.
     """
+    supervisor = supervisor or NoSupervisor()
     async with AsyncExitStack() as stack:
         supervisor.progress("opening the store", _OPENING_SECONDS)
         worker, lanes_ended = await _build(_divided(config, slot.ownership), slot, stack)
@@ -86,7 +86,7 @@ async def serve(
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopped.cancel()
-        await worker.drain()
+        await worker.drain(supervisor.gone)
         supervisor.progress("closing the store", ENDING)
         if lanes_ended.done():  # without lanes nothing can be asked: whoever started this worker has to know
             lanes_ended.result()
@@ -143,17 +143,18 @@ async def _build(config: Config, slot: WorkerSlot, stack: AsyncExitStack) -> tup
         context=context,
     )
     service = InvestigationService(pipeline, config.server, meter)
+    server = GrpcServer(config.server, service, shares_port=slot.port_is_reserved)
     worker = Worker(
         admission=admission,
         service=service,
-        server=GrpcServer(config.server, service, shares_port=slot.port_is_reserved),
+        server=server,
         endpoint=MetricsEndpoint(
             _metrics_address(config.server.metrics, slot.ownership.slot),
             registry,
-            is_draining=lambda: admission.draining,
+            is_draining=lambda: server.leaving,
         ),
         peer_service=_peer_service(slot, ForwardedAnswers(selector, context), admission),
-        grace=config.server.grace,
+        grace_period=config.server.grace_period,
     )
     return worker, lanes_ended
 

@@ -5,7 +5,7 @@ gone. A thread of its own watches that, from before the store is opened, and end
 
 * at once while the worker starts: nobody waits for it yet,
 * if the event loop does not react within `_REACTION`: it hangs,
-* if the worker, told to stop, has not ended when the grace period and a little more are over.
+* if the worker, told to stop, has not ended when the time for draining and a little more are over.
 """
 
 import asyncio
@@ -30,7 +30,8 @@ class SupervisorLink:
 
     def __init__(self, *, stdin: int = 0, stdout: int = 1) -> None:
         """`stdin`, `stdout`: file descriptors; `stdout` is made non-blocking."""
-        self.is_gone = False
+        self.gone = asyncio.Event()
+        self._is_gone = False
         self._stop_within = 0.0
         self._stdin = stdin
         self._stdout = stdout
@@ -50,21 +51,22 @@ class SupervisorLink:
             self._reacted.set()  # it stops without being told
         self._send(Progress(step, silence))
 
-    def ready(self, message: Ready, stop: Callable[[], object], *, grace_period: float) -> None:
+    def ready(self, message: Ready, stop: Callable[[], object], *, drain_period: float) -> None:
         """Says that the worker is ready, and from now on that its event loop turns. Called from the event loop.
 
-        `stop` is called from there when the supervisor is gone; the worker then has the grace period (s) and a little
-        more to end.
+        `stop` is called from there when the supervisor is gone; the worker then has the time for draining (s) and a
+        little more to end.
         """
-        self._stop_within = grace_period + ENDING
+        self._stop_within = drain_period + ENDING
         loop = asyncio.get_running_loop()
 
         def react() -> None:
             self._reacted.set()
+            self.gone.set()
             stop()
 
         self._tell_loop = lambda: loop.call_soon_threadsafe(react)
-        if self.is_gone:
+        if self._is_gone:
             react()
         self._send(message)
         self._beating = loop.create_task(self._beat())
@@ -82,7 +84,7 @@ class SupervisorLink:
     def _watch(self) -> None:
         while os.read(self._stdin, 4096):
             pass  # the supervisor sends nothing
-        self.is_gone = True
+        self._is_gone = True
         if self._tell_loop is None:
             _end("the supervisor is gone, and this worker is not ready")
         with suppress(RuntimeError):  # the loop is closed: the worker is about to end

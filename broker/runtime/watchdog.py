@@ -13,21 +13,21 @@ from broker.runtime.worker_messages import Message, Progress, Ready
 
 ALIVE_INTERVAL = 1.0  # s between two signs of life of a worker that serves
 CHECK_INTERVAL = 1.0  # s between two looks at a worker
-ENDING = 15.0  # s beyond the grace period that a worker may take to stop: it writes what it has in memory
+ENDING = 15.0  # s beyond the time for draining that a worker may take to stop: it writes what it has in memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """How long what may take, in seconds."""
 
-    grace_period: float
-    """For the requests in flight when a worker is told to stop."""
+    draining: float
+    """From the moment a worker is told to stop until its last request has ended."""
     first_sign: float = 60.0
     """From the start of a process to its first message: Python and all imports, on a machine with much else to do."""
     serving: float = 5.0
     """Silence while it serves. On an overloaded machine a healthy event loop may be late by a second or two."""
     ending: float = ENDING
-    """Beyond the grace period, until a worker that was told to stop has ended."""
+    """Beyond draining, until a worker that was told to stop has ended."""
 
 
 class Watchdog:
@@ -52,7 +52,7 @@ class Watchdog:
 
     def told_to_stop(self, now: float) -> None:
         """Takes note that the worker was told to stop. One that is not ready has nothing to finish."""
-        patience = self._limits.grace_period + self._limits.ending if self._got_ready else self._limits.serving
+        patience = self._limits.draining + self._limits.ending if self._got_ready else self._limits.serving
         self._stop_by = min(self._stop_by, now + patience)
 
     def check(self, now: float) -> str | None:

@@ -1,13 +1,15 @@
 """One worker: the ports it opens, and the order in which it lets go of them.
 
-Stop: refuse new requests → let those in flight finish, within the grace period → close the ports.
+Stop: take no new connections → serve those there are until they have aged → refuse new requests → let those in flight
+finish, within the grace period → close the ports.
 """
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from broker.core.control.admission import Admission
 from broker.core.planning.ownership import ALONE, Ownership
@@ -17,6 +19,8 @@ from broker.serving.server import GrpcServer
 from broker.serving.service import InvestigationService
 
 log = logging.getLogger(__name__)
+
+_ORPHAN_GRACE_PERIOD = 5.0  # s for what is in flight when the supervisor is gone; most requests take less
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,8 @@ ONLY_SLOT = WorkerSlot()
 class Supervisor(Protocol):
     """Whoever started this worker and wants to know how it fares."""
 
-    is_gone: bool
-    """Whether it has ended; its workers follow it."""
+    gone: asyncio.Event
+    """Set when it has ended; its workers follow it."""
 
     def progress(self, step: str, silence: float) -> None:
         """Is told that a step of starting or stopping begins or goes on, which may take `silence` seconds.
@@ -57,7 +61,8 @@ class Supervisor(Protocol):
 class NoSupervisor:
     """A `Supervisor` for a worker that nobody supervises."""
 
-    is_gone = False
+    def __init__(self) -> None:
+        self.gone = asyncio.Event()
 
     def progress(self, step: str, silence: float) -> None:
         """See `Supervisor`."""
@@ -72,7 +77,7 @@ class Worker:
     server: GrpcServer
     endpoint: MetricsEndpoint
     peer_service: PeerService | None
-    grace: float
+    grace_period: float
     """Seconds that requests in flight are given when the worker stops."""
 
     async def open(self) -> Addresses:
@@ -84,20 +89,47 @@ class Worker:
         await self.server.start()
         return Addresses(grpc=address, metrics=metrics)
 
-    async def drain(self) -> None:
-        """Refuses what is new, waits for what is in flight, closes all ports."""
+    async def drain(self, orphaned: asyncio.Event) -> None:
+        """Lets callers leave, waits for what is in flight, closes all ports.
+
+        `orphaned`: set as soon as the supervisor is gone. Another broker may be waiting for the ports and ask the same
+        institutions, so there is not much time then.
+        """
+        await self.server.leave()
+        await _first(self.server.wait_left(), orphaned.wait())
         self.admission.draining = True
-        await self.server.begin_drain()
-        try:
-            await asyncio.wait_for(self._wait_idle(), self.grace)
-        except TimeoutError:
+        stopping = asyncio.create_task(self.server.stop(self.grace_period))
+        finished = await self._finish(self.grace_period, unless=orphaned)
+        if orphaned.is_set():
+            await self.endpoint.close()
+            finished = await self._finish(min(self.grace_period, _ORPHAN_GRACE_PERIOD))
+        if not finished:
             log.warning("stopping with requests in flight: they took longer than the grace period")
         await self.server.close()
+        await stopping
         if self.peer_service is not None:
             await self.peer_service.close()
         await self.endpoint.close()
+
+    async def _finish(self, seconds: float, *, unless: asyncio.Event | None = None) -> bool:
+        """Waits until nothing is in flight, or an event is set. Returns whether nothing is."""
+        waits = [self._wait_idle(), *([unless.wait()] if unless else [])]
+        return await _first(*waits, seconds=seconds) == 0
 
     async def _wait_idle(self) -> None:
         await self.service.wait_idle()
         if self.peer_service is not None:
             await self.peer_service.wait_idle()
+
+
+async def _first(*waits: Coroutine[Any, Any, object], seconds: float | None = None) -> int | None:
+    """Waits until one of these ends, and cancels the others. Returns which; None if none does in so many seconds."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    ended = next((number for number, task in enumerate(tasks) if task.done()), None)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    if ended is not None:
+        tasks[ended].result()
+    return ended

@@ -69,6 +69,6 @@ async def _serve(config: Config, slot: WorkerSlot, link: SupervisorLink) -> None
         for number in _STOPPING:
             loop.add_signal_handler(number, stop.set)
         message = Ready(os.getpid(), addresses.grpc, addresses.metrics)
-        link.ready(message, stop.set, grace_period=config.server.grace)
+        link.ready(message, stop.set, drain_period=config.server.drain_period)
 
     await serve(config, stop=stop, ready=ready, slot=slot, supervisor=link)

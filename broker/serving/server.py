@@ -1,8 +1,14 @@
 """The gRPC port towards courts: the service, its health, and reflection, with the limits of connections.
 
-Several workers listen at one port (SO_REUSEPORT): the kernel spreads connections over them.
+Several workers listen at one port (SO_REUSEPORT). The kernel spreads connections over them, not load, so connections
+are closed when they are `max_connection_age` old (GOAWAY): callers connect anew, without a failed call, and a worker
+that has just started gets its share (grpc/grpc#28867). Calls in flight on such a connection are finished, however long
+they take: gRPC sets no limit to that unless it is told to.
+
+A worker stops in the same way: it stops listening, and serves whoever is connected until the connections have aged.
 """
 
+import asyncio
 from typing import Any
 
 import grpc
@@ -12,10 +18,10 @@ from grpc_reflection.v1alpha import reflection
 from broker.config import ServerConfig
 from broker.errors import ConfigError
 from broker.serving.service import NAME, InvestigationService
+from broker.serving.sockets import count_connections, stop_listening
 
-# ms. SO_REUSEPORT spreads connections, not load: callers that stay connect anew from time to time (grpc/grpc#28867).
-_CONNECTION_AGE = 300_000
-_FOR_EVER = 2**31 - 1
+_LONGEST = 2**31 - 1  # ms; to gRPC, for ever
+_LOOK = 0.05  # s between two looks whether connections are still open
 _CLOSE_GRACE = 1.0  # s gRPC is given to close connections once all streams have ended
 
 
@@ -24,7 +30,10 @@ class GrpcServer:
 
     def __init__(self, config: ServerConfig, service: InvestigationService, *, shares_port: bool) -> None:
         """`shares_port`: whether other workers of this broker listen at the same port."""
-        self._listen = config.listen
+        self.leaving = False
+        """Whether callers are to go elsewhere."""
+        self._config = config
+        self._port = 0
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
             options=(
@@ -36,7 +45,7 @@ class GrpcServer:
                 ("grpc.keepalive_timeout_ms", 20_000),
                 # Alone, a second broker on the same port is a mistake; of several workers, the supervisor has checked.
                 ("grpc.so_reuseport", int(shares_port)),
-                ("grpc.max_connection_age_ms", _CONNECTION_AGE if shares_port else _FOR_EVER),
+                ("grpc.max_connection_age_ms", min(int(config.max_connection_age * 1_000), _LONGEST)),
             )
         )
         self._server.add_generic_rpc_handlers((service.handler(),))
@@ -45,25 +54,41 @@ class GrpcServer:
 
     def bind(self) -> str:
         """Takes the port, and returns the address with it. Raises `ConfigError` if it cannot be had."""
+        listen = self._config.listen
         try:
-            port = self._server.add_insecure_port(self._listen)
+            self._port = self._server.add_insecure_port(listen)
         except RuntimeError as error:
-            msg = f"server.listen: cannot listen on {self._listen}; is another broker running there?"
+            msg = f"server.listen: cannot listen on {listen}; is another broker running there?"
             raise ConfigError(msg) from error
-        return f"{self._listen.rpartition(':')[0]}:{port}"
+        return f"{listen.rpartition(':')[0]}:{self._port}"
 
     async def start(self) -> None:
         """Begins to serve."""
         await self._server.start()
         await self._report_health(health_pb2.HealthCheckResponse.SERVING)
 
-    async def begin_drain(self) -> None:
-        """Says of itself that it serves no more; calls in flight go on."""
+    async def leave(self) -> None:
+        """Stops listening, and says that it serves no more; but it serves whoever is connected."""
+        self.leaving = True
+        stop_listening(self._port)
         await self._report_health(health_pb2.HealthCheckResponse.NOT_SERVING)
 
+    async def wait_left(self) -> None:
+        """Waits until no connection is open, and no longer than `leaving_period`."""
+        deadline = asyncio.get_running_loop().time() + self._config.leaving_period
+        while count_connections(self._port) and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - gRPC tells nobody
+            await asyncio.sleep(_LOOK)
+
+    async def stop(self, grace_period: float) -> None:
+        """Tells callers that are still connected to leave, and gives calls in flight so many seconds to end.
+
+        A call that arrives at this moment may be cancelled. Of two calls of this method, the shorter period holds.
+        """
+        await self._server.stop(grace_period)
+
     async def close(self) -> None:
-        """Breaks off what is still in flight, and closes the port."""
-        await self._server.stop(_CLOSE_GRACE)
+        """Breaks off what is still in flight, and closes the connections."""
+        await self.stop(_CLOSE_GRACE)
 
     async def _report_health(self, status: Any) -> None:
         for name in ("", NAME):

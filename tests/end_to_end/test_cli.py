@@ -283,12 +283,12 @@ def test_the_default_configuration_is_valid_as_printed(tmp_path: Path) -> None:
 
 def test_an_invalid_configuration_is_reported_by_file_and_key(tmp_path: Path) -> None:
     file = tmp_path / "broker.toml"
-    file.write_text(run("config").stdout.replace("grace = 30.0", "grace = -1"), encoding="utf-8")
+    file.write_text(run("config").stdout.replace("grace_period = 30.0", "grace_period = -1"), encoding="utf-8")
     for command in (["config", "--check"], ["serve", "--config"]):
         result = run(*command, str(file))
         assert result.exit_code == 2
         assert f"{file}: server" in result.stderr
-        assert "grace" in result.stderr
+        assert "grace_period" in result.stderr
 
 
 def test_serve_takes_overrides_and_refuses_wrong_ones(tmp_path: Path) -> None:

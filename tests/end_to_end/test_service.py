@@ -4,7 +4,8 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2
 from prometheus_client.parser import text_string_to_metric_families
 
+from broker.client import Client, Terms
 from broker.errors import ConfigError
 from broker.investigation.aggregation import Aggregator
+from broker.serving import sockets
 from broker.v1 import asset_pb2
 from broker.v1 import investigation_pb2 as pb
+from mock_institutions.population import Lookup
 from tests.end_to_end.testbed import (
     CLIENT_OPTIONS,
     FOUND,
@@ -39,6 +43,7 @@ from tests.end_to_end.testbed import (
     check_truth,
     details,
     institutions_for,
+    mandate,
     open_testbed,
     person,
     run,
@@ -454,7 +459,9 @@ def test_a_connection_carries_a_limited_number_of_calls_at_a_time(tmp_path: Path
             call.cancel()
         await opened.is_idle()
 
-    with_testbed(tmp_path, scenario, server={"max_streams_per_connection": 2})
+    with_testbed(
+        tmp_path, scenario, server={"max_streams_per_connection": 2, "max_connection_age": 300.0, "grace_period": 1.0}
+    )
 
 
 # --- deadlines, cancelling, slow readers ------------------------------------------------------------------------------
@@ -936,29 +943,96 @@ def test_metrics_count_what_was_asked_and_name_nobody(tmp_path: Path) -> None:
     with_testbed(tmp_path, scenario)
 
 
-def test_stopping_finishes_requests_in_progress_and_refuses_new_ones(tmp_path: Path) -> None:
-    lookups = sample(100)
+def test_connections_age_without_a_failed_call(tmp_path: Path) -> None:
+    """Until each of four channels has had several connections; streams go on while their connection ages."""
+    lookups = sample(20)
 
     async def scenario(opened: Testbed) -> None:
+        await opened.ask(asking(lookups))
+        aged = asyncio.Event()
+
+        async def keep_asking(number: int) -> None:
+            options = [*CLIENT_OPTIONS, ("channel", number)]
+            async with grpc.aio.insecure_channel(opened.addresses.grpc, options=options) as channel:
+                one = replace(opened, channel=channel)
+                while not aged.is_set():
+                    assert check_truth(lookups, await one.ask(asking(lookups), seconds=None)) == 80
+                    await one.health()
+
+        async def through_the_client() -> None:
+            async with Client(opened.addresses.grpc) as client:
+                while not aged.is_set():
+                    terms = Terms(batch_size=5, attempts=1)
+                    async with client.investigate(mandate(), map(as_message, lookups), terms) as investigation:
+                        assert len([report async for report in investigation]) == 20
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(4):
+                group.create_task(keep_asking(number))
+            group.create_task(through_the_client())
+            seen: set[Any] = set()
+            while len(seen) < 30:
+                seen |= connections(opened.addresses.grpc)
+                await asyncio.sleep(0)
+            aged.set()
+
+    with_testbed(tmp_path, scenario, server={"max_connection_age": 0.2})
+
+
+def connections(address: str) -> set[Any]:
+    """From where connections to an address of this process come."""
+    port = int(address.rpartition(":")[2])
+    found = set()
+    for each in sockets.find_sockets(port):
+        with suppress(OSError):
+            found.add(each.getpeername())
+    return found
+
+
+def test_a_stream_outlives_its_connections_age(tmp_path: Path) -> None:
+    """It takes ten times as long."""
+    lookups = sample(20)
+
+    async def scenario(opened: Testbed) -> None:
+        await opened.faults(latency={"distribution": "fixed", "seconds": 1.0})
+        assert check_truth(lookups, await opened.ask(asking(lookups))) == 80
+
+    with_testbed(tmp_path, scenario, server={"max_connection_age": 0.1})
+
+
+def test_stopping_finishes_what_is_in_flight_and_serves_callers_until_they_have_left(tmp_path: Path) -> None:
+    lookups, known = sample(100), sample(5, rng_seed=2)
+
+    async def scenario(opened: Testbed) -> None:
+        await opened.ask(asking(known))
         await opened.faults(latency={"distribution": "fixed", "seconds": 0.8})
-        in_progress = asyncio.create_task(opened.ask(asking(lookups)))
-        await opened.stats_reach("calls", 4)
+        in_flight = asyncio.create_task(opened.ask(asking(lookups)))
+        await opened.stats_reach("calls", 8)
         opened.stop.set()
-        while await opened.health() == health_pb2.HealthCheckResponse.SERVING:
+        while await healthz(opened) != 503:
             pass
-        error = await opened.refusal(asking(lookups))
-        assert error.code() is grpc.StatusCode.UNAVAILABLE
-        info = error_details_pb2.ErrorInfo()
-        assert details(error)[0].Unpack(info)
-        assert info.reason == "DRAINING"
-        async with opened.http.get(f"http://{opened.addresses.metrics}/healthz") as response:
-            assert response.status == 503
-        assert not opened.broker.done()
-        said = await in_progress
-        assert check_truth(lookups, said) == 400
+        host, _, port = opened.addresses.grpc.rpartition(":")
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(host, int(port))
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await keep_asking(opened, known)
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert "Connection refused" in str(refused.value.details()), "the call never began"
+        assert check_truth(lookups, await in_flight) == 400
         await opened.broker
 
     with_testbed(tmp_path, scenario)
+
+
+async def keep_asking(opened: Testbed, lookups: Sequence[Lookup]) -> None:
+    """Until a call fails."""
+    while True:
+        assert check_truth(lookups, await opened.ask(asking(lookups))) == 4 * len(lookups)
+
+
+async def healthz(opened: Testbed) -> int:
+    async with opened.http.get(f"http://{opened.addresses.metrics}/healthz") as response:
+        return response.status
 
 
 def test_stopping_does_not_wait_longer_than_the_grace_period(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -971,7 +1045,7 @@ def test_stopping_does_not_wait_longer_than_the_grace_period(tmp_path: Path, cap
         with pytest.raises((grpc.aio.AioRpcError, asyncio.CancelledError)):
             await call.read()
 
-    with_testbed(tmp_path, scenario, server={"grace": 0.1})
+    with_testbed(tmp_path, scenario, server={"grace_period": 0.1})
     assert "grace" in caplog.text
 
 

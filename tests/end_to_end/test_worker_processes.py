@@ -18,18 +18,30 @@ import aiohttp
 import grpc
 import pytest
 
+from broker.client import Client, Terms
 from broker.demo.testbed import configuration
 from broker.v1 import investigation_pb2 as pb
 from broker.v1.investigation_pb2_grpc import InvestigationServiceStub
 from mock_institutions.population import Lookup
 from tests.end_to_end import testbed as in_process
 from tests.end_to_end.conftest import Mocks, Program
-from tests.end_to_end.testbed import NATIONAL, Reports, asking, check_shape, check_truth, run, sample
+from tests.end_to_end.testbed import (
+    NATIONAL,
+    Reports,
+    as_message,
+    asking,
+    check_shape,
+    check_truth,
+    mandate,
+    run,
+    sample,
+)
 from tests.store.test_crash_check import enlarge_blocks
 from tests.store.test_lmdb_store import set_aside
 
 SLOW = {"distribution": "fixed", "seconds": 0.3}
 PATIENCE = 300.0  # s until a test counts as hanging
+AGE = 0.5  # s; the shorter, the more often connections age during a test
 
 
 class WorkerPool:
@@ -38,13 +50,19 @@ class WorkerPool:
     def __init__(self, folder: Path, mocks: Mocks) -> None:
         self.mocks = mocks
         self.file = folder / "broker.toml"
-        self.file.write_text(configuration(folder, mocks.urls), encoding="utf-8")
+        text = configuration(folder, mocks.urls)
+        text, count = re.subn("^max_connection_age = [0-9.]+", f"max_connection_age = {AGE}", text, flags=re.MULTILINE)
+        assert count == 1
+        self.file.write_text(text, encoding="utf-8")
         self._folder = folder
+        self._listen: tuple[str, ...] = ()
         self.start()
 
     def start(self) -> None:
-        arguments = ("broker", "serve", "--config", "broker.toml", "--workers", "2")
+        """At the same port each time."""
+        arguments = ("broker", "serve", "--config", "broker.toml", "--workers", "2", *self._listen)
         self.program = Program(*arguments, folder=self._folder)
+        self._listen = ("--listen", self.program.said["grpc"])
 
     def pids(self) -> set[int]:
         """The workers there are."""
@@ -73,21 +91,21 @@ class WorkerPool:
         async with AsyncExitStack() as stack:
             found: dict[int, Connection] = {}
             http = await stack.enter_async_context(aiohttp.ClientSession())
-            counts = await self._requests(http)
+            pids = [worker["pid"] for worker in self.program.said["workers"]]
+            counts = {pid: await self.requests(http, pid) for pid in pids}
             while len(found) < len(counts):
                 connection = await stack.enter_async_context(self.connection())
                 await connection.ask(asking(sample(1)))
-                now = await self._requests(http)
+                now = {pid: await self.requests(http, pid) for pid in pids}
                 (pid,) = [pid for pid, count in now.items() if count > counts[pid]]
                 found.setdefault(pid, connection)
                 counts = now
             yield found
 
-    async def _requests(self, http: aiohttp.ClientSession) -> dict[int, float]:
-        return {
-            worker["pid"]: await metric(http, worker["metrics"], "broker_requests_total")
-            for worker in self.program.said["workers"]
-        }
+    async def requests(self, http: aiohttp.ClientSession, pid: int) -> float:
+        """How many requests a worker that was there at the start has ended."""
+        (address,) = [worker["metrics"] for worker in self.program.said["workers"] if worker["pid"] == pid]
+        return await metric(http, address, "broker_requests_total")
 
     def stop(self) -> None:
         assert self.program.stop() == 0, self.program.log
@@ -198,19 +216,19 @@ async def refuse_to_reload(pool: WorkerPool) -> None:
 
 
 async def reload_under_load(pool: WorkerPool) -> None:
-    """Streams that have begun end well; what comes to a worker that leaves may have to be asked again."""
+    """No call fails: neither a stream, nor a short call, nor one of the Python client's, of which none is repeated."""
     before, replaced = pool.pids(), asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        courts = [group.create_task(keep_asking(pool, seed, until=replaced)) for seed in range(1, 5)]
+        courts = [
+            *[group.create_task(keep_asking(pool, seed, until=replaced)) for seed in range(1, 5)],
+            *[group.create_task(keep_listing(pool, until=replaced)) for _ in range(2)],
+            group.create_task(keep_investigating(pool, until=replaced)),
+        ]
         pool.tell(signal.SIGHUP)
         while len(pool.pids()) < 2 or pool.pids() & before:
             await others_go_on()
         replaced.set()
     assert all([await court for court in courts])
-
-
-# gRPC itself cancels what reaches a server at the moment it shuts down. `broker.client` asks again after either.
-REFUSED_UNHEARD = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 
 
 async def keep_asking(pool: WorkerPool, seed: int, *, until: asyncio.Event) -> int:
@@ -219,13 +237,30 @@ async def keep_asking(pool: WorkerPool, seed: int, *, until: asyncio.Event) -> i
     async with pool.connection() as connection:
         while not (answered and until.is_set()):
             batch = sample(50, rng_seed=1_000 * seed + answered)
-            try:
-                said = await connection.ask(asking(batch))
-            except grpc.aio.AioRpcError as error:
-                assert error.code() in REFUSED_UNHEARD  # noqa: PT017 - it need not be raised
-            else:
-                assert check_truth(batch, said) == 200
-                answered += 1
+            assert check_truth(batch, await connection.ask(asking(batch))) == 200
+            answered += 1
+    return answered
+
+
+async def keep_listing(pool: WorkerPool, *, until: asyncio.Event) -> int:
+    """How many calls were answered."""
+    answered = 0
+    async with pool.connection() as connection:
+        stub: Any = InvestigationServiceStub(connection.channel)  # type: ignore[no-untyped-call]
+        while not (answered and until.is_set()):
+            await stub.ListInstitutions(pb.ListInstitutionsRequest())
+            answered += 1
+    return answered
+
+
+async def keep_investigating(pool: WorkerPool, *, until: asyncio.Event) -> int:
+    """How many investigations of several batches were answered."""
+    lookups, terms, answered = list(map(as_message, sample(40, rng_seed=9))), Terms(batch_size=10, attempts=1), 0
+    async with Client(pool.program.said["grpc"], channels=3) as client:
+        while not (answered and until.is_set()):
+            async with client.investigate(mandate(), lookups, terms) as investigation:
+                assert len([report async for report in investigation]) == len(lookups)
+            answered += 1
     return answered
 
 
@@ -319,8 +354,6 @@ def test_workers_that_hang_in_starting_can_be_stopped(mocks: Mocks, tmp_path: Pa
 def test_a_worker_may_be_killed_and_so_may_their_supervisor(pool: WorkerPool) -> None:
     run(partial(kill_one, pool), seconds=PATIENCE)
     run(partial(kill_their_supervisor, pool), seconds=PATIENCE)
-    pool.program.stop()
-    pool.start()  # the port, the store and the sockets are free again
     pool.stop()
 
 
@@ -328,7 +361,7 @@ async def kill_one(pool: WorkerPool) -> None:
     """What it had taken over is done by the other; who was connected to it has to ask again."""
     lookups, before = sample(3_000, rng_seed=4, mix="all"), pool.pids()
     async with pool.connections() as connections:
-        (pid, victim), (_, survivor) = connections.items()
+        (pid, victim), (other, survivor) = connections.items()
         with ExitStack() as slow:
             for institution in NATIONAL:
                 slow.enter_context(pool.mocks.faults(institution, latency=SLOW))
@@ -342,6 +375,7 @@ async def kill_one(pool: WorkerPool) -> None:
             assert check_truth(lookups, said) == said.summary.inquiries
             with pytest.raises((grpc.aio.AioRpcError, BrokenOffError)):
                 await asking_the_one
+        await spread_again(pool, other)
         while len(pool.pids()) < 2 or pid in pool.pids():
             await others_go_on()
         assert len(pool.pids() & before) == 1
@@ -351,10 +385,36 @@ async def kill_one(pool: WorkerPool) -> None:
             assert check_truth(lookups, await anew.ask(asking(lookups))) == said.summary.inquiries
 
 
+async def spread_again(pool: WorkerPool, survivor: int) -> None:
+    """While only one worker listens, callers connect. They find the next one, without a failed call."""
+    lookups = sample(1)
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        connections = [await stack.enter_async_context(pool.connection()) for _ in range(8)]
+        counted, answered = await pool.requests(http, survivor), 0
+        while await pool.requests(http, survivor) - counted == answered:
+            for connection in connections:
+                assert check_truth(lookups, await connection.ask(asking(lookups))) == 4
+            answered += len(connections)
+
+
 async def kill_their_supervisor(pool: WorkerPool) -> None:
-    """They stop when they notice."""
-    pids = pool.pids()
-    pool.program.process.kill()
+    """Its workers finish what is in flight, while another broker starts at the same port."""
+    pids, lookups = pool.pids(), sample(100, rng_seed=7)
+    killed = pool.program
+    async with pool.connection() as connection:
+        with ExitStack() as slow:
+            for institution in NATIONAL:
+                slow.enter_context(pool.mocks.faults(institution, latency=SLOW))
+            asked = pool.asked()
+            in_flight = asyncio.create_task(connection.ask(asking(lookups)))
+            while pool.asked() - asked < 400:
+                await others_go_on()
+            killed.process.kill()
+            killed.process.wait()
+            await asyncio.to_thread(pool.start)
+            assert check_truth(lookups, await in_flight) == 400
+    killed.stop()
     while not all(map(is_gone, pids)):
         await others_go_on()
 

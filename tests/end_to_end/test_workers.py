@@ -397,7 +397,7 @@ def test_who_has_to_stop_before_it_is_done_leaves_the_rest_to_the_one_that_asked
         assert check_truth(lookups, said) == 400
         assert said.summary.complete
 
-    with_pair(tmp_path, scenario, server={"grace": 0.1}, timeout=1.0)
+    with_pair(tmp_path, scenario, server={"grace_period": 0.1}, timeout=1.0)
 
 
 @pytest.mark.parametrize("delivery", [COMPLETE, INCREMENTAL])

@@ -192,7 +192,15 @@ def configuration(folder: Path, urls: dict[str, str], server: dict[str, Any], ch
         "not_found_ttl": 900.0,
     }
     return Config(
-        server=ServerConfig(**{"listen": "127.0.0.1:0", "metrics": "127.0.0.1:0", "grace": 10.0, **server}),
+        server=ServerConfig(
+            **{
+                "listen": "127.0.0.1:0",
+                "metrics": "127.0.0.1:0",
+                "max_connection_age": 1.0,
+                "grace_period": 10.0,
+                **server,
+            }
+        ),
         store=StoreConfig(path=str(folder / "cache"), key_file=str(folder / "broker.key"), map_size=256 << 20),
         institutions=tuple(
             InstitutionSpec(

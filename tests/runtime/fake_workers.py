@@ -168,9 +168,9 @@ async def fake_host() -> AsyncIterator[FakeHost]:
 
 
 @asynccontextmanager
-async def running_pool(host: FakeHost, *, size: int = 2, grace_period: float = 30.0) -> AsyncIterator[WorkerPool]:
+async def running_pool(host: FakeHost, *, size: int = 2, draining: float = 30.0) -> AsyncIterator[WorkerPool]:
     """A pool of workers of this host; when left, it is told to stop and must do so."""
-    pool = WorkerPool(size, launch=host.launch, limits=Limits(grace_period=grace_period))
+    pool = WorkerPool(size, launch=host.launch, limits=Limits(draining=draining))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(pool.run)
         yield pool

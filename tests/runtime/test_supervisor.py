@@ -101,7 +101,7 @@ class Harness:
     @asynccontextmanager
     async def supervised(self, *, size: int = 2, limits: Limits | None = None) -> AsyncIterator[None]:
         """Supervises; SIGTERM or SIGINT has to be sent before the context is left."""
-        pool = WorkerPool(size, launch=self.launch, limits=limits or Limits(grace_period=PATIENCE, serving=PATIENCE))
+        pool = WorkerPool(size, launch=self.launch, limits=limits or Limits(draining=PATIENCE, serving=PATIENCE))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(supervisor._supervise, pool, self.on_ready, lambda: True)
             yield
@@ -152,7 +152,7 @@ def test_when_all_are_ready_it_is_told_where_they_are(tmp_path: Path) -> None:
     async def launch(slot: int, _: NextStart) -> WorkerProcess:
         return await start_process(worker_command(slot, "steady", tmp_path / "journal"))
 
-    pool = WorkerPool(3, launch=launch, limits=Limits(grace_period=PATIENCE))
+    pool = WorkerPool(3, launch=launch, limits=Limits(draining=PATIENCE))
     supervise(pool, on_ready=on_ready, may_reload=lambda: True)
     journal = [line.partition(" ")[2] for line in os.read(reader, 4096).decode().splitlines()]
     os.close(reader)
@@ -166,7 +166,7 @@ def test_a_worker_that_cannot_start_is_the_error_of_the_supervisor() -> None:
     async def launch(slot: int, _: NextStart) -> WorkerProcess:
         return await start_process([sys.executable, "-S", "-c", f"raise SystemExit({slot + 4})"])
 
-    pool = WorkerPool(2, launch=launch, limits=Limits(grace_period=PATIENCE))
+    pool = WorkerPool(2, launch=launch, limits=Limits(draining=PATIENCE))
     with pytest.raises(WorkerFailedError, match="could not start: it ended with exit code") as failed:
         supervise(pool, on_ready=lambda _: None, may_reload=lambda: True)
     assert failed.value.code in (4, 5)
@@ -191,14 +191,14 @@ async def test_it_can_be_stopped_while_a_worker_does_not_get_ready(harness: Harn
 
 async def test_a_worker_that_does_not_stop_is_killed(harness: Harness) -> None:
     harness.behaviours[1] = "stubborn"
-    async with harness.supervised(limits=Limits(grace_period=0.05, ending=0.05, serving=PATIENCE)):
+    async with harness.supervised(limits=Limits(draining=0.05, ending=0.05, serving=PATIENCE)):
         await harness.ready.wait()
         signal.raise_signal(signal.SIGTERM)
     assert is_gone(harness.pid(1))
 
 
 async def test_a_worker_that_is_stopped_by_a_signal_is_killed_and_replaced(harness: Harness) -> None:
-    async with harness.supervised(limits=Limits(grace_period=PATIENCE, serving=3.0)):
+    async with harness.supervised(limits=Limits(draining=PATIENCE, serving=3.0)):
         await harness.ready.wait()
         os.kill(harness.pid(1), signal.SIGSTOP)
         await harness.journal.until("begins 1", "begins 1")
@@ -235,7 +235,7 @@ async def test_a_configuration_that_is_not_valid_leaves_all_workers_alone(harnes
         asked.set()
         return False
 
-    pool = WorkerPool(1, launch=harness.launch, limits=Limits(grace_period=PATIENCE, serving=PATIENCE))
+    pool = WorkerPool(1, launch=harness.launch, limits=Limits(draining=PATIENCE, serving=PATIENCE))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(supervisor._supervise, pool, harness.on_ready, may_reload)
         await harness.ready.wait()

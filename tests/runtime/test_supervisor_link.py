@@ -27,11 +27,11 @@ if behaviour == "spins in starting":
 async def main():
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    link.ready(Ready(1, "", ""), stop.set, grace_period=0.1)
+    link.ready(Ready(1, "", ""), stop.set, drain_period=0.1)
     if behaviour == "spins in serving":
         while True: pass
     await stop.wait()
-    print("stops, supervisor gone:", link.is_gone, file=sys.stderr, flush=True)
+    print("stops, supervisor gone:", link.gone.is_set(), file=sys.stderr, flush=True)
     if behaviour == "does not stop":
         while True: await asyncio.sleep(0.1)
     link.progress("closing the store", 60.0)

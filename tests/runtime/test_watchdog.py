@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from broker.runtime.watchdog import ALIVE_INTERVAL, CHECK_INTERVAL, Limits, Watchdog
 from broker.runtime.worker_messages import Alive, Message, Progress, Ready
 
-LIMITS = Limits(grace_period=30.0)
+LIMITS = Limits(draining=30.0)
 READY = Ready(1, "", "")
 OPENING = Progress("opening the store", 600.0)
 CLOSING = Progress("closing the store", 15.0)

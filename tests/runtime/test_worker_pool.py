@@ -130,7 +130,7 @@ async def test_one_that_is_busy_is_left_alone(host: FakeHost) -> None:
 @pytest.mark.parametrize("life", [hanging(after=10.0), hanging(after=12.0)], ids=["hangs already", "hangs soon"])
 async def test_stopping_does_not_wait_for_one_that_hangs(host: FakeHost, life: Life) -> None:
     host.lives[1] = [life]
-    async with running_pool(host, grace_period=3_600.0) as pool:
+    async with running_pool(host, draining=3_600.0) as pool:
         await pool.ready()
         await trio.sleep(10.0)
     assert trio.current_time() <= 18.0
@@ -226,7 +226,7 @@ async def test_one_that_hangs_when_it_is_to_be_replaced_is_killed(host: FakeHost
         await trio.sleep_forever()
 
     host.lives[0] = [deaf]
-    async with running_pool(host, grace_period=3_600.0) as pool:
+    async with running_pool(host, draining=3_600.0) as pool:
         await pool.ready()
         await trio.sleep(10.0)
         await pool.replace()
@@ -236,9 +236,7 @@ async def test_one_that_hangs_when_it_is_to_be_replaced_is_killed(host: FakeHost
 # --- stopping ---------------------------------------------------------------------------------------------------------
 
 
-async def test_one_that_drains_is_given_its_grace_period_and_no_more(
-    host: FakeHost, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_one_that_drains_is_given_its_time_and_no_more(host: FakeHost, caplog: pytest.LogCaptureFixture) -> None:
     async def endless(worker: FakeWorker) -> None:
         worker.say_ready()
         await worker.beat()
@@ -246,7 +244,7 @@ async def test_one_that_drains_is_given_its_grace_period_and_no_more(
         await worker.beat()
 
     host.lives[1] = [endless]
-    async with running_pool(host, grace_period=300.0) as pool:
+    async with running_pool(host, draining=300.0) as pool:
         await pool.ready()
         await trio.sleep(9.0)
     assert trio.current_time() == 10.0 + 300.0 + 15.0
