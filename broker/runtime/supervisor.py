@@ -1,6 +1,6 @@
 """Runs a pool of workers, and obeys the operator's signals. Trio only.
 
-* SIGTERM, SIGINT: all workers are told to stop, and given their grace period.
+* SIGTERM, SIGINT: all workers are told to stop, and given the time for draining.
 * SIGHUP: if the configuration is still valid, one worker after the other is replaced by one that has read it anew.
 
 A worker that ends by itself is replaced (restart_policy), and one that hangs is killed before (watchdog).
