@@ -45,6 +45,7 @@ bench: $(READY) ## the short benchmarks, under ten minutes
 	$(BIN)/python -m benchmarks.interactive
 	$(BIN)/python -m benchmarks.store_growth --records 2_000_000
 	$(BIN)/python -m benchmarks.steps
+	$(BIN)/python -m benchmarks.alternatives
 	$(BIN)/python -m benchmarks.worker_cpu
 	$(BIN)/python -m benchmarks.worker_cpu --path hits
 

@@ -21,9 +21,9 @@ import click
 
 from benchmarks.load_generator import requests, sample
 from benchmarks.output import print_result
+from benchmarks.sample_exchange import columns_of, decoded_reply, mock_reply, question_of
 from benchmarks.testbed import FOUR
 from broker.config import load
-from broker.core.planning.chunk import LookupColumns
 from broker.core.planning.freshness import Freshness
 from broker.core.planning.plan import Lines, plan
 from broker.core.planning.selection import select
@@ -33,21 +33,14 @@ from broker.core.subjects.plain_lookups import FORMS, find_plain
 from broker.core.wire import encoding
 from broker.core.wire.record import institution_key
 from broker.institutions.dialects import DIALECTS
-from broker.model import InstitutionSpec, Outcome, Question, Reply, Source
+from broker.model import InstitutionSpec, Outcome, Reply, Source
 from broker.serving import contract
 from broker.serving.lookups import read_lookups
 from broker.store.base import Statements
 from broker.store.lmdb_store import LmdbStore
-from mock_institutions import config as mocks
-from mock_institutions import json_dialect, protobuf_dialect
-from mock_institutions.population import Population
 
 _BATCH = 1000
 _TTL = 86_400
-_SPLICERS: dict[str, Any] = {
-    "json": (json_dialect.decode, json_dialect.JsonSplicer),
-    "protobuf": (protobuf_dialect.decode, protobuf_dialect.ProtobufSplicer),
-}
 
 
 class StepTimer:
@@ -116,10 +109,10 @@ def _time_hit(timer: StepTimer, body: bytes, specs: Sequence[InstitutionSpec], k
 
 def _time_dialect(timer: StepTimer, name: str, spec: InstitutionSpec, body: bytes, seed: int) -> None:
     dialect = DIALECTS[name]
-    question = _question(body, spec)
+    question = question_of(body, spec)
     size = len(question.subjects)
     sent = timer.step(f"{name} to {spec.id}: encode", size, lambda: dialect.encode(question))
-    received = _reply(name, spec, sent, seed)
+    received = mock_reply(name, spec, sent, seed)
     timer.step(
         f"{name} to {spec.id}: decode",
         size,
@@ -145,19 +138,8 @@ def _time_store(
 
 def _answers(body: bytes, specs: Sequence[InstitutionSpec], keyer: Keyer, seed: int) -> list[Statements]:
     """The institutions' answers to the lookups of one request, ready for the store."""
-    keys = _columns(contract.read_request(body, max_lookups=_BATCH)[1], keyer).keys
-    return [_statements(spec, keys, _decoded(spec, body, seed)) for spec in specs]
-
-
-def _columns(lookups: Sequence[bytes], keyer: Keyer) -> LookupColumns:
-    return read_lookups(lookups, keyer, today=date.today())  # noqa: DTZ011
-
-
-def _decoded(spec: InstitutionSpec, body: bytes, seed: int) -> Reply:
-    question = _question(body, spec)
-    dialect = DIALECTS["protobuf"]
-    received = _reply("protobuf", spec, dialect.encode(question), seed)
-    return dialect.decode(received, question, kind=spec.kind, now=int(time.time()))
+    keys = columns_of(body, keyer).keys
+    return [_statements(spec, keys, decoded_reply(spec, body, seed)) for spec in specs]
 
 
 def _statements(spec: InstitutionSpec, keys: Sequence[bytes], reply: Reply) -> Statements:
@@ -170,20 +152,6 @@ def _statements(spec: InstitutionSpec, keys: Sequence[bytes], reply: Reply) -> S
         expires=[at + _TTL for at in reply.observed_at],
         segments=encoding.make_segments(spec.id, reply.contents, Source.INSTITUTION),
     ).pick(facts)
-
-
-def _question(body: bytes, spec: InstitutionSpec) -> Question:
-    request, lookups = contract.read_request(body, max_lookups=_BATCH)
-    subjects = list(_columns(lookups, Keyer(b"k")).subjects)
-    return Question("r", spec.id, 1, [request.mandate], [0] * len(subjects), subjects)
-
-
-def _reply(name: str, spec: InstitutionSpec, sent: bytes, seed: int) -> bytes:
-    """A mock's reply to an encoded question."""
-    decode, splicer = _SPLICERS[name]
-    registry = Population(seed).registry(mocks.load().find(spec.id).institution)
-    body: bytes = splicer(registry).reply("r", decode(sent).inquiries, int(time.time())).body
-    return body
 
 
 if __name__ == "__main__":

@@ -38,6 +38,8 @@ from mock_institutions import config
 from mock_institutions.population import Population
 from mock_institutions.protobuf_dialect import fill
 
+FOUND_SHARES = (0.10, 0.35, 0.10, 0.11)
+"""Of `FOUR`, in that order: how many answers of each are FOUND."""
 _SIZES = (1_000_000, 2_000_000, 5_000_000, 10_000_000, 20_000_000, 50_000_000)
 _BATCH = 1_000
 _FLUSH = 50_000
@@ -197,7 +199,7 @@ class GrowthRun:
 @click.option(
     "--found",
     nargs=4,
-    default=(0.10, 0.35, 0.10, 0.11),
+    default=FOUND_SHARES,
     show_default=True,
     help="Shares of FOUND: bank, vehicles, securities, real estate.",
 )

@@ -60,7 +60,7 @@ _FEW = 16
 def read_lookups(lookups: Sequence[bytes], keyer: Keyer, *, today: date) -> LookupColumns:
     """The lookups, normalised, checked one by one, and keyed."""
     if len(lookups) <= _FEW:
-        return _look_closely(lookups, keyer, today)
+        return look_closely(lookups, keyer, today)
     first, *others = _parts(lookups, keyer, today)
     if others:
         return _merged([first, *others])
@@ -98,7 +98,7 @@ def _parts(lookups: Sequence[bytes], keyer: Keyer, today: date) -> Iterator[_Par
             return
         rest = sorted(set(rest).difference(places))
         left = [lookups[place] for place in rest]
-    others = _look_closely(left, keyer, today)
+    others = look_closely(left, keyer, today)
     problems, warnings = others.problems, others.warnings
     yield _Part(rest, others.heads, others.types, others.keys, problems, warnings, lambda: others.subjects)
 
@@ -143,8 +143,8 @@ class _Subjects(Sequence[Subject]):
         return self._made[place]
 
 
-def _look_closely(encoded: Sequence[bytes], keyer: Keyer, today: date) -> LookupColumns:
-    """Looks at lookups one by one."""
+def look_closely(encoded: Sequence[bytes], keyer: Keyer, today: date) -> LookupColumns:
+    """The same as `read_lookups`, but every lookup is parsed and checked one by one."""
     lookups, undecodable = _decoded(encoded)
     problems: dict[int, Problem] = {}
     types, numbers, names = _read_subjects(lookups, problems)

@@ -12,7 +12,7 @@ from broker.core.subjects import plain_lookups
 from broker.core.subjects.key import Keyer
 from broker.core.subjects.plain_lookups import FORMS, Form, find_plain
 from broker.model import Subject, SubjectType
-from broker.serving.lookups import _look_closely, read_lookups
+from broker.serving.lookups import look_closely, read_lookups
 from broker.v1 import asset_pb2
 from broker.v1 import investigation_pb2 as pb
 
@@ -157,7 +157,7 @@ anything = (
 def test_what_is_plain_reads_the_same_looked_at_closely(form: Form, lookups: list[bytes]) -> None:
     found = find_plain(lookups, form, today=TODAY)
     chosen = [lookups[place] for place in found.indices]
-    closely = _look_closely(chosen, KEYER, TODAY)
+    closely = look_closely(chosen, KEYER, TODAY)
     assert closely.problems == {}
     assert found.subjects() == closely.subjects
     assert found.heads == closely.heads
@@ -185,7 +185,7 @@ def test_a_mixed_batch_is_read_in_its_order() -> None:
     assert columns.heads == [b"\x0a\x01a", b"\x0a\x01b", b"\x0a\x01c", b"", b"\x0a\x01e", b"\x0a\x01f"]
     person_type, code_type = asset_pb2.DOCUMENT_TYPE_RESIDENT_ID, asset_pb2.DOCUMENT_TYPE_ORGANIZATION_CODE
     assert columns.types == [person_type, code_type, person_type, person_type, code_type, person_type]
-    assert columns.keys == _look_closely(lookups, KEYER, TODAY).keys
+    assert columns.keys == look_closely(lookups, KEYER, TODAY).keys
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -1,0 +1,1 @@
+"""What is written by hand, compared with libraries that do the same: `python -m benchmarks.alternatives`."""
