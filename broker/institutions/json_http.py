@@ -16,7 +16,6 @@ from broker.institutions.inquiry import Inquiry, inquiries
 from broker.institutions.reply_check import (
     MAX_ASSETS,
     MAX_PER_ASSET,
-    Holder,
     ReplyChecker,
     Statement,
     arrange,
@@ -24,6 +23,7 @@ from broker.institutions.reply_check import (
     unusable,
 )
 from broker.institutions.struct_writer import Word, field_writer
+from broker.institutions.subject_match import Holder
 from broker.model import Kind, Problem, Question, Reply
 from broker.v1 import asset_pb2, inquiry_pb2, institution_pb2
 
@@ -236,9 +236,10 @@ class _ReplyReader:
             if element.problem is None and element.outcome == "NOT_FOUND" and not assets:
                 return self._checker.not_found(observed_at)
             if element.problem is None and element.outcome == "FOUND":
-                if self._checker.concern_subject(element.item, assets, _facts):
+                objection = self._checker.objection(element.item, assets, _facts)
+                if objection is None:
                     self._wait(observed_at, assets, len(element.assets))
-                return unusable()  # a placeholder until the assets are encoded
+                return objection or unusable()  # a placeholder until the assets are encoded
             if assets:
                 return unusable()
             given = element.problem or _Problem()

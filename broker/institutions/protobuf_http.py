@@ -23,7 +23,6 @@ from broker.institutions.inquiry import Inquiry, columns
 from broker.institutions.reply_check import (
     DETAILS,
     MAX_PER_ASSET,
-    Holder,
     ReplyChecker,
     Statement,
     arrange,
@@ -31,6 +30,7 @@ from broker.institutions.reply_check import (
     unusable,
 )
 from broker.institutions.struct_writer import columns_writer
+from broker.institutions.subject_match import Holder
 from broker.model import Kind, Outcome, Problem, Question, Reply, Subject
 from broker.v1 import asset_pb2, inquiry_pb2, institution_pb2
 
@@ -161,8 +161,8 @@ def _statement(element: institution_pb2.InquiryReply, checker: ReplyChecker) -> 
     if element.outcome == inquiry_pb2.OUTCOME_NOT_FOUND and not has_problem and not element.assets:
         return checker.not_found(observed_at)
     if element.outcome == inquiry_pb2.OUTCOME_FOUND and not has_problem:
-        concerned = checker.concern_subject(element.item, element.assets, _facts)
-        return checker.found(observed_at, _assets(element)) if concerned else unusable()
+        objection = checker.objection(element.item, element.assets, _facts)
+        return objection or checker.found(observed_at, _assets(element))
     if element.assets:
         return unusable()
     problem = Problem(element.problem.reason, element.problem.field, element.problem.message)

@@ -7,13 +7,14 @@ another kind of institution, or is about somebody else becomes UNAVAILABLE, with
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import TypeVar
 
-from broker.core.subjects.name_folding import is_same_name
 from broker.core.wire import encoding
 from broker.errors import BadReplyError
-from broker.model import Kind, Outcome, Problem, Question, Reply, Subject, SubjectType
+from broker.institutions.subject_match import Holder, Match, SubjectMatch
+from broker.model import Kind, Outcome, Problem, Question, Reply
 
 DETAILS = {
     Kind.BANK: "account",
@@ -29,7 +30,6 @@ _NUMBERS = {
     Kind.REAL_ESTATE: (attrgetter("real_estate_unit.unit_number"),),
 }
 """The numbers by which a property lookup can ask for an asset of each kind."""
-_UNSPECIFIED = 0  # of DocumentType
 _REFUSALS = frozenset({Outcome.REFUSED, Outcome.INVALID})
 _MAX_ANSWER = 256 * 1024  # bytes; about 1,500 accounts. Bounds the memory and the message size of one answer
 MAX_ASSETS = 4096  # of one answer: as many as fit into it, at 64 bytes for a holder and an account number
@@ -44,9 +44,6 @@ Statement = tuple[int, int, bytes]
 """The checked content of a reply about one item: outcome, `observed_at` in seconds since the epoch, and fields 2 to 5
 of `Answer`, encoded. Equal statements may be shared between items.
 """
-
-Holder = tuple[int, str, str]
-"""`DocumentType`, document number and name, in the order of a `Subject`, as the institution spells them."""
 
 
 def check_request(request_id: str, question: Question, *, replies: int) -> None:
@@ -96,7 +93,7 @@ def shortened(problem: Problem) -> Problem:
 class ReplyChecker:
     """Checks the items of one reply."""
 
-    __slots__ = ("_details", "_found", "_now", "_numbers", "_subjects")
+    __slots__ = ("_details", "_found", "_now", "_numbers", "_subjects", "_today")
 
     def __init__(self, question: Question, *, kind: Kind, now: int) -> None:
         """`now` is when the reply was received, in seconds since the epoch."""
@@ -104,6 +101,7 @@ class ReplyChecker:
         self._details = DETAILS[kind]
         self._numbers = _NUMBERS[kind]
         self._now = now
+        self._today = datetime.fromtimestamp(now, UTC).date()
         self._found: dict[int | None, Statement] = {}
 
     def not_found(self, observed_at: int | None) -> Statement:
@@ -111,7 +109,7 @@ class ReplyChecker:
         return self._bare(Outcome.NOT_FOUND, observed_at)
 
     def found(self, observed_at: int | None, assets: bytes) -> Statement:
-        """A statement FOUND. `assets`: encoded as in `Answer`, and checked with `concern_subject`."""
+        """A statement FOUND. `assets`: encoded as in `Answer`, and checked with `objection`."""
         # Nearly all statements of a reply have the same time.
         if (begun := self._found.get(observed_at)) is None:
             begun = self._found[observed_at] = self._bare(Outcome.FOUND, observed_at)
@@ -128,28 +126,36 @@ class ReplyChecker:
         content = encoding.content(Outcome(outcome), observed_at=moment, problem=shortened(problem))
         return outcome, moment, content
 
-    def concern_subject(
+    def objection(
         self, item: int, assets: Sequence[Asset], read: Callable[[Asset], tuple[str | None, Collection[Holder]]]
-    ) -> bool:
-        """Whether there are assets, not too many, and all of them of the right kind and about the subject of the item.
+    ) -> Statement | None:
+        """The statement to use instead of FOUND, if these assets cannot be the answer about the item; else None.
 
-        An asset is about a person or organisation if one of its holders is the subject, and about a property if it has
-        the subject's number. `read` returns the name of an asset's details (None if it is not usable) and its holders.
+        There have to be assets, not too many, and all of them of the right kind and about the subject of the item. An
+        asset is about a person or organisation if one of its holders is the subject, and about a property if it has the
+        subject's number. `read` returns the name of an asset's details (None if it is not usable) and its holders.
         Assets have the attributes of the contract's `Asset`.
         """
         if not 0 <= item < len(self._subjects) or not 0 < len(assets) <= MAX_ASSETS:
-            return False  # `arrange` refuses the reply if the item was not asked
+            return _UNUSABLE  # `arrange` refuses the reply if the item was not asked
         subject = self._subjects[item]
+        known: SubjectMatch | None = None
+        match = Match.SAME
         for asset in assets:
             details, holders = read(asset)
             if details != self._details:
-                return False
-            if not (_is_among(holders, subject) if subject.name else self._is(asset, subject)):
-                return False
-        return True
+                return _UNUSABLE
+            if subject in holders if subject.name else subject.number in self._numbers_of(asset):
+                continue
+            known = known or SubjectMatch(subject, today=self._today)
+            match = max(match, known.holders(holders) if subject.name else known.numbers(self._numbers_of(asset)))
+            if match is Match.OTHER:
+                return _UNUSABLE
+        return _NAME_DIFFERS if match is Match.NAME_DIFFERS else None
 
-    def _is(self, asset: object, subject: Subject) -> bool:
-        return any(number(asset) == subject.number for number in self._numbers)
+    def _numbers_of(self, asset: object) -> list[str]:
+        """The numbers of an asset."""
+        return [number(asset) for number in self._numbers]
 
     def _bare(self, outcome: Outcome, observed_at: int | None) -> Statement:
         """A statement without assets."""
@@ -161,31 +167,6 @@ class ReplyChecker:
         if observed_at is None:
             return self._now
         return min(observed_at, self._now) if 0 < observed_at <= self._now + _CLOCK_SKEW else None
-
-
-def _is_among(holders: Collection[Holder], subject: Subject) -> bool:
-    """Whether the subject is one of the holders. Nearly always, the spelling is the one that was sent."""
-    return subject in holders or any(_is_subject(holder, subject) for holder in holders)
-
-
-def _is_subject(holder: Holder, subject: Subject) -> bool:
-    """Numbers must be equal. Document types and names must be equal unless the institution left them out.
-
-    The type matters, because two documents of different types can have the same number.
-    """
-    document_type, number, name = holder
-    return (
-        document_type in (subject.type, _UNSPECIFIED)
-        and _is_number(number.upper(), subject)
-        and (not name or is_same_name(name, subject.name))
-    )
-
-
-def _is_number(number: str, subject: Subject) -> bool:
-    """An organisation code (GB 11714) equals characters 9 to 17 of the unified code that replaced it (GB 32100)."""
-    if subject.type is SubjectType.ORGANIZATION_CODE and len(subject.number) == 9 and len(number) == 18:
-        return number[8:17] == subject.number
-    return number == subject.number
 
 
 def _reorder(items: Sequence[int], statements: Sequence[Statement], count: int) -> list[Statement]:
@@ -204,6 +185,14 @@ def _unavailable(problem: Problem) -> Statement:
 
 _UNUSABLE = _unavailable(
     Problem("BAD_REPLY", "", "the institution's reply to this inquiry was not usable; ask again later")
+)
+_NAME_DIFFERS = _unavailable(
+    Problem(
+        "NAME_DIFFERS",
+        "name",
+        "the institution has this number under another name; compare name and number with the document, and find out"
+        " whether the name was changed",
+    )
 )
 _MISSING = _unavailable(
     Problem("NO_ANSWER", "", "the institution's reply does not contain this inquiry; ask again later")
