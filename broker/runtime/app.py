@@ -48,16 +48,14 @@ from broker.runtime.worker import ONLY_SLOT, Addresses, NoSupervisor, Supervisor
 from broker.serving.pipeline import Pipeline
 from broker.serving.server import GrpcServer
 from broker.serving.service import InvestigationService
-from broker.store.base import Store
+from broker.store.base import ProgressCallback, Store, no_progress
 from broker.store.cipher import derive
 from broker.store.lmdb_store import LmdbStore
 from broker.store.memory import MemoryStore
 
 log = logging.getLogger(__name__)
 
-_OPENING_SECONDS = (
-    600.0  # after a power failure the store's log is read once, and workers wait for the one that does it
-)
+_OPENING_SILENCE = 120.0  # s; the longest step is to double an index of many gigabytes
 _COLLECT_AFTER = 100_000  # objects more than were freed; cycles are rare here, and this bounds them to a few MiB
 
 
@@ -75,8 +73,9 @@ async def serve(
     """
     supervisor = supervisor or NoSupervisor()
     async with AsyncExitStack() as stack:
-        supervisor.progress("opening the store", _OPENING_SECONDS)
-        worker, lanes_ended = await _build(_divided(config, slot.ownership), slot, stack)
+        opening = partial(supervisor.progress, "opening the store", _OPENING_SILENCE)
+        opening()
+        worker, lanes_ended = await _build(_divided(config, slot.ownership), slot, stack, opening)
         _calm_collector()
         addresses = await worker.open()
         ready(addresses)
@@ -114,10 +113,12 @@ def _divided(config: Config, ownership: Ownership) -> Config:
     return msgspec.structs.replace(config, server=server, institutions=specs)
 
 
-async def _build(config: Config, slot: WorkerSlot, stack: AsyncExitStack) -> tuple[Worker, "asyncio.Future[None]"]:
-    """The worker, and what tells when its lanes have ended by themselves."""
+async def _build(
+    config: Config, slot: WorkerSlot, stack: AsyncExitStack, opening: ProgressCallback
+) -> tuple[Worker, "asyncio.Future[None]"]:
+    """The worker, and what tells when its lanes have ended by themselves. `opening` is called while the store opens."""
     master_key = load_key(Path(config.store.key_file))
-    store = open_store(config.store, master_key)
+    store = open_store(config.store, master_key, opening)
     stack.callback(store.close)
     bridge = await stack.enter_async_context(open_bridge())
     connections = sum(spec.concurrency for spec in config.institutions)
@@ -223,8 +224,13 @@ async def _running(bridge: Bridge, task: Callable[[], Awaitable[None]]) -> Async
         await asyncio.wait({ended})
 
 
-def open_store(config: StoreConfig, master_key: bytes) -> Store:
-    """The store the configuration names. Raises `StoreError` if it cannot be used."""
+def open_store(config: StoreConfig, master_key: bytes, progress: ProgressCallback = no_progress) -> Store:
+    """The store the configuration names. Raises `StoreError` if it cannot be used.
+
+    `progress` is called while it opens.
+    """
     if not config.path:
         return MemoryStore(time.time)
-    return LmdbStore(Path(config.path), master_key=master_key, map_size=config.map_size, clock=time.time)
+    return LmdbStore(
+        Path(config.path), master_key=master_key, map_size=config.map_size, clock=time.time, progress=progress
+    )

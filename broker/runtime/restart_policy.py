@@ -10,7 +10,7 @@
 import signal
 from dataclasses import dataclass
 
-from broker.store.crash_check import SIGNALS_OF_DAMAGE
+from broker.store.file_check import SIGNALS_OF_DAMAGE
 
 _LIVED = 10.0  # s after which a worker counts as having lived
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # s before a worker follows one that did not live

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import prometheus_client
@@ -22,7 +23,7 @@ from broker.runtime.worker_messages import Ready
 from broker.store.crash_check import check_after_crash
 
 _SWITCH = 0.001  # s the store's writer may keep the loop waiting; Python's default of 5 ms is five steps of bulk work
-_CHECK_SECONDS, _CHECK_PACE = 60.0, 40e6  # s, bytes per second; a little more time than the check takes at most
+_CHECK_SILENCE = 90.0  # s; a check that makes no progress is given up before
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -42,8 +43,9 @@ def run_worker(config: Config, slot: WorkerSlot, link: SupervisorLink, *, after_
     `after_crash`: whether the store's file may have ended the worker before this one.
     """
     if after_crash and config.store.path:
-        link.progress("checking the store's file", _CHECK_SECONDS + config.store.map_size / _CHECK_PACE)
-        check_after_crash(Path(config.store.path))
+        checking = partial(link.progress, "checking the store's file", _CHECK_SILENCE)
+        checking()
+        check_after_crash(Path(config.store.path), checking)
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # a second time series per counter, which nobody reads
     sys.setswitchinterval(_SWITCH)
     _run_as_batch_work()

@@ -10,7 +10,7 @@ writes add single institutions' answers, and the store merges them. Rules of eve
 4. Losing the store loses time, not truth: no error of it ever reaches a caller.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,6 +18,14 @@ from broker.core.wire.record import Entry
 
 CLOSE_TIMEOUT = 10.0
 """Seconds that a store may take to close: less than a worker is given to stop."""
+
+
+ProgressCallback = Callable[[], None]
+"""Is called again and again while something that may take long goes on: every second or so, on a healthy machine."""
+
+
+def no_progress() -> None:
+    """A `ProgressCallback` for whoever does not want to know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from pathlib import Path
 import lmdb
 
 from broker.errors import StoreError, origin
+from broker.store.base import ProgressCallback, no_progress
 from broker.store.fair_lock import FairLock
 from broker.store.folder import LONGEST_PAUSE, PATIENCE, LockWait
 from broker.store.lmdb_check import DAMAGE
@@ -33,18 +34,23 @@ GAP = 2 * LONGEST_PAUSE  # s between two rounds that follow one another: time fo
 class Disk:
     """State: the file, and its log while it can be used; what is wrong with it; origins of errors that were logged."""
 
-    def __init__(self, path: Path, *, master_key: bytes, map_size: int) -> None:
-        """Opens the cache in folder `path`, or begins a new one. Raises `StoreError`."""
+    def __init__(
+        self, path: Path, *, master_key: bytes, map_size: int, progress: ProgressCallback = no_progress
+    ) -> None:
+        """Opens the cache in folder `path`, or begins a new one. Raises `StoreError`.
+
+        `progress` is called while that goes on.
+        """
         self._path = path
         self._open = partial(StoreFile, path, master_key=master_key, map_size=map_size)
         self._fair_lock = FairLock()
-        self._file: StoreFile | None = self._open()
+        self._file: StoreFile | None = self._open(progress=progress)
         self._log: Log | None = Log(self._file, self._fair_lock)
         self._damage: Exception | None = None
         self._damaged = 0  # records of files before this one
         self._reported: set[str] = set()
         self._checked = time.monotonic()
-        self._catch_up()
+        self._catch_up(progress)
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The records of these subjects; None where there is none, or none that can be read."""
@@ -118,13 +124,13 @@ class Disk:
             self._file.close()
             self._file = None
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, progress: ProgressCallback) -> None:
         """Begins with a whole index. Only after the machine was restarted does that mean reading all of the log."""
         file, log_ = self._file, self._log
         try:
             while file is not None and log_ is not None:
                 with file.folder.exclusive(patience=PATIENCE):
-                    if log_.catch_up():
+                    if log_.catch_up(progress):
                         return
                 time.sleep(GAP)
         except Exception as error:  # noqa: BLE001 - the writer will try again

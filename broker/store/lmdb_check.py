@@ -2,7 +2,7 @@
 
 Exits with 0 if they are whole and with 3 if they are damaged. A program of its own because a file that the disk cannot
 read ends the process that has it mapped, and LMDB itself ends the process at some kinds of damage: a death by a signal
-means that the file is damaged, too.
+means that the file is damaged, too. As it comes further, it writes dots to its standard output (store.file_check).
 
 It holds a read transaction, so that others may go on writing: what it reads is not changed meanwhile. It looks at
 
@@ -38,6 +38,8 @@ DAMAGED = 3
 """The exit code for it; 1 is Python's own, for a check that could not be made."""
 _RECORDS = b"records"
 _UNREADABLE = (errno.EIO, errno.EUCLEAN)  # where a file can be read but not mapped, they end the process that maps it
+_DOT = 1 << 24  # bytes
+_ENTRY = 32  # bytes at least that an entry takes besides its value
 _ATTEMPTS = 10  # to read the meta page before two others commit
 
 
@@ -46,21 +48,41 @@ def command(folder: Path) -> list[str]:
     return [sys.executable, "-m", "broker.store.lmdb_check", str(folder)]
 
 
+class _Dots:
+    """Says that the check comes further. State: what has been read since the last dot, in bytes."""
+
+    def __init__(self) -> None:
+        self._read = 0
+
+    def count(self, size: int) -> None:
+        """So many bytes were read."""
+        self._read += size
+        if self._read >= _DOT:
+            self._read = 0
+            print(".", end="", flush=True)  # noqa: T201
+
+
 def check(folder: Path) -> None:
     """Reads the files in this folder. Raises `DamageError`, `lmdb.Error` or `OSError`; may end the process."""
     if not is_begun(folder):
         return
+    dots = _Dots()
+
+    def visit(tree: bytes, key: bytes, value: Buffer) -> None:
+        check_entry(tree, key, value)
+        dots.count(_ENTRY + len(value))
+
     read_metas(folder / "data.mdb")
     with lmdb.open(str(folder), max_dbs=2, max_readers=MAX_READERS, readonly=True, lib_version=ENGINE) as env:
         for _ in range(_ATTEMPTS):
             with env.begin() as txn:
                 meta = read_metas(folder / "data.mdb")[txn.id() % 2]
                 if meta.transaction == txn.id():
-                    Pages(_mapped(folder / "data.mdb"), meta).check(check_entry)
+                    Pages(_mapped(folder / "data.mdb"), meta).check(visit)
                     break
     with suppress(FileNotFoundError), (folder / "index").open("rb", buffering=0) as file:
-        while file.read(1 << 20):
-            pass
+        while part := file.read(1 << 20):
+            dots.count(len(part))
 
 
 def is_begun(folder: Path) -> bool:

@@ -11,17 +11,18 @@ The file holds two databases: `records`, the log (store.log), and `meta` with
 """
 
 import os
-import subprocess
 import time
 from pathlib import Path
 
 import lmdb
 
 from broker.errors import StoreError
+from broker.store.base import ProgressCallback, no_progress
 from broker.store.cipher import Cipher, derive
+from broker.store.file_check import Verdict, check_files
 from broker.store.folder import Folder, LockWait
 from broker.store.index import Index
-from broker.store.lmdb_check import DAMAGE, ENGINE, MAX_READERS, command, is_begun, read_metas
+from broker.store.lmdb_check import DAMAGE, ENGINE, MAX_READERS, is_begun, read_metas
 from broker.store.lmdb_pages import DamageError
 
 _FORMAT = b"2"
@@ -42,15 +43,25 @@ class StoreFile:
     State: the open folder; the environment and what belongs to it, until `close_file`.
     """
 
-    def __init__(self, path: Path, *, master_key: bytes, map_size: int, pause: LockWait = time.sleep) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        master_key: bytes,
+        map_size: int,
+        pause: LockWait = time.sleep,
+        progress: ProgressCallback = no_progress,
+    ) -> None:
         """Opens the cache in folder `path`; begins a new one if there is none, or none that can be used.
 
-        `pause` is for waiting for the folder's lock (`Folder.exclusive`). Raises `LockedError` if it cannot be had, and
-        `StoreError` when the folder cannot be used at all.
+        `pause` is for waiting for the folder's lock (`Folder.exclusive`). `progress` is called while a file that was
+        cut short is checked. Raises `LockedError` if the lock cannot be had, and `StoreError` when the folder cannot
+        be used at all.
         """
         self.path = path
         self._master_key = master_key
         self._map_size = map_size
+        self._progress = progress
         try:
             try:
                 self._enter(pause)
@@ -137,8 +148,9 @@ class StoreFile:
         # LMDB leaves a last page unwritten if it was given up before its commit. Only reading everything can tell; and
         # since LMDB ends the process that stumbles over some kinds of damage, another process does it.
         os.truncate(data, expected)
-        if subprocess.run(command(self.path), capture_output=True, check=False).returncode:  # noqa: S603 - our own module
-            msg = "it was cut short"
+        finding = check_files(self.path, self._progress)
+        if finding.verdict is not Verdict.WHOLE:  # from now on it is long enough, and nobody would look again
+            msg = f"it was cut short, and {finding.reason}"
             raise _UnusableError(msg)
 
     def _open_databases(self) -> None:

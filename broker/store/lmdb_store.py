@@ -7,7 +7,7 @@ Several workers share the file. What one of them has put is seen by the others w
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from broker.store.base import CLOSE_TIMEOUT, Statements, StoreStatistics
+from broker.store.base import CLOSE_TIMEOUT, ProgressCallback, Statements, StoreStatistics, no_progress
 from broker.store.disk import Disk
 from broker.store.writer import StoreWriter
 
@@ -18,14 +18,23 @@ class LmdbStore:
     State: the file, its writer, and totals for `statistics`.
     """
 
-    def __init__(self, path: Path, *, master_key: bytes, map_size: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        master_key: bytes,
+        map_size: int,
+        clock: Callable[[], float],
+        progress: ProgressCallback = no_progress,
+    ) -> None:
         """Opens or begins the cache in folder `path`. `clock` gives seconds since the epoch. Raises `StoreError`.
 
-        `map_size`, in bytes, bounds the file; it takes no room before it is filled.
+        `map_size`, in bytes, bounds the file; it takes no room before it is filled. `progress` is called while the
+        cache is opened: an index that was lost is made again from the log, a million subjects a second.
         """
         self._clock = clock
         self._map_size = map_size
-        self._disk = Disk(path, master_key=master_key, map_size=map_size)
+        self._disk = Disk(path, master_key=master_key, map_size=map_size, progress=progress)
         self._writer = StoreWriter(self._disk, path, clock)
         self._hits = self._misses = 0
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from broker.store import block
+from broker.store.base import ProgressCallback, no_progress
 from broker.store.block import Rows
 from broker.store.cipher import Buffer
 from broker.store.fair_lock import FairLock
@@ -99,10 +100,11 @@ class Log:
         txn.cursor().putmulti(list(zip(names, blocks, strict=True)), append=True)
         return tags, places, len(blocks)
 
-    def catch_up(self) -> bool:
+    def catch_up(self, progress: ProgressCallback = no_progress) -> bool:
         """Takes into the index what was committed since it was last written. Raises `lmdb.Error`, `OSError`.
 
-        Returns whether it has caught up: an index that was lost takes several turns, between which others may write.
+        `progress` is called for every thousand blocks. Returns whether it has caught up: an index that was lost takes
+        several turns, between which others may write.
         """
         index = self._file.index
         with self._reading() as txn:
@@ -119,6 +121,7 @@ class Log:
                 tags, latest = np.unique(rows["tag"][::-1], return_index=True)  # of a subject's records, the last
                 index.point(tags, places[::-1][latest])
                 index.cover(int.from_bytes(part[-1][0], "big"))
+                progress()
         return index.covered == last
 
     def sweep(self, now: int) -> None:

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from broker.errors import StoreError
-from broker.store import crash_check, lmdb_check
-from broker.store.crash_check import SIGNALS_OF_DAMAGE, check_after_crash
+from broker.store import crash_check, file_check, lmdb_check
+from broker.store.base import no_progress
+from broker.store.crash_check import check_after_crash
+from broker.store.file_check import SIGNALS_OF_DAMAGE, Verdict, check_files
 from broker.store.folder import Folder
 from tests.store.test_lmdb_store import Clock, numbered, opened, run, set_aside, statements, write_ours
 from tests.store.test_store_workers import Worker, write_lock_taken
@@ -124,7 +126,7 @@ def test_other_workers_go_on_writing_while_the_file_is_checked(path: Path, monke
                     worker.do("flush")
                 return lmdb_check.command(folder)
 
-            monkeypatch.setattr(crash_check, "command", command)
+            monkeypatch.setattr(file_check, "command", command)
             assert not check_after_crash(path)
             worker.do("put", 6_000, 6_100)
             worker.do("flush")
@@ -137,7 +139,7 @@ def test_other_workers_go_on_in_a_new_file_when_theirs_was_set_aside(path: Path)
     with Worker(path) as worker:
         assert worker.do("get", 0, 4_000) == 4_000
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(crash_check, "command", lambda _: [sys.executable, "-c", "import sys; sys.exit(3)"])
+            patched.setattr(file_check, "command", lambda _: [sys.executable, "-c", "import sys; sys.exit(3)"])
             assert check_after_crash(path)
         worker.do("put", 0, 10)
         worker.do("flush")
@@ -145,16 +147,56 @@ def test_other_workers_go_on_in_a_new_file_when_theirs_was_set_aside(path: Path)
     assert len(set_aside(path)) == 1
 
 
-def test_a_check_that_takes_too_long_condemns_the_file(
+def test_a_check_that_makes_no_progress_is_given_up_and_the_file_kept(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """On an overloaded machine; it was set aside for that."""
     write_ours(path)
-    monkeypatch.setattr(crash_check, "_LEAST", 0.0)
-    monkeypatch.setattr(crash_check, "command", lambda _: [sys.executable, "-c", "import sys; sys.stdin.readline()"])
-    with monkeypatch.context() as patched:
-        patched.setattr(crash_check, "_PACE", 1e12)
-        assert check_after_crash(path)
-    assert "could not be checked within" in caplog.text
+    monkeypatch.setattr(file_check, "_PATIENCE", 0.0)
+    monkeypatch.setattr(file_check, "command", lambda _: [sys.executable, "-c", "import signal; signal.pause()"])
+    assert not check_after_crash(path)
+    assert not set_aside(path)
+    assert "has not come further" in caplog.text
+    assert [each.levelno for each in caplog.records] == [logging.ERROR]
+
+
+def test_a_check_says_that_it_comes_further(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes in all."""
+    signs: list[None] = []
+    code = "for _ in range(20): print('.', end='', flush=True)"
+    monkeypatch.setattr(file_check, "command", lambda _: [sys.executable, "-c", code])
+    assert check_files(path, lambda: signs.append(None)).verdict is Verdict.WHOLE
+    assert signs
+
+
+def test_the_check_writes_a_dot_for_every_so_many_bytes(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_ours(path)
+    monkeypatch.setattr(lmdb_check, "_DOT", 100_000)
+    assert lmdb_check.main(str(path)) == 0
+    read = sum(file.stat().st_size for file in path.iterdir())
+    assert 5 < len(capsys.readouterr().out) <= read / 100_000
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict"),
+    [
+        ("pass", Verdict.WHOLE),
+        ("sys.exit(3)", Verdict.DAMAGED),
+        ("sys.exit(1)", Verdict.UNKNOWN),
+        ("raise MemoryError", Verdict.UNKNOWN),
+        *[(f"os.kill(os.getpid(), {int(number)})", Verdict.DAMAGED) for number in sorted(SIGNALS_OF_DAMAGE)],
+        (f"os.kill(os.getpid(), {int(signal.SIGKILL)})", Verdict.UNKNOWN),
+        (f"os.kill(os.getpid(), {int(signal.SIGTERM)})", Verdict.UNKNOWN),
+    ],
+)
+def test_what_an_ending_of_the_check_says(
+    path: Path, monkeypatch: pytest.MonkeyPatch, code: str, verdict: Verdict
+) -> None:
+    quiet = "import os, resource, sys; resource.setrlimit(resource.RLIMIT_CORE, (0, 0));"
+    monkeypatch.setattr(file_check, "command", lambda _: [sys.executable, "-c", f"{quiet} {code}"])
+    assert check_files(path, no_progress).verdict is verdict
 
 
 @pytest.mark.parametrize("code", ["sys.exit(1)", f"os.kill(os.getpid(), {int(signal.SIGKILL)})"])
@@ -162,7 +204,7 @@ def test_a_check_that_could_not_be_made_says_so_and_keeps_the_file(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: str
 ) -> None:
     write_ours(path)
-    monkeypatch.setattr(crash_check, "command", lambda _: [sys.executable, "-c", f"import os, sys; {code}"])
+    monkeypatch.setattr(file_check, "command", lambda _: [sys.executable, "-c", f"import os, sys; {code}"])
     assert not check_after_crash(path)
     assert not set_aside(path)
     assert [each.levelno for each in caplog.records] == [logging.ERROR]
@@ -172,7 +214,7 @@ def test_a_damaged_file_whose_lock_is_held_for_too_long_is_reported(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_ours(path)
-    monkeypatch.setattr(crash_check, "command", lambda _: [sys.executable, "-c", "import sys; sys.exit(3)"])
+    monkeypatch.setattr(file_check, "command", lambda _: [sys.executable, "-c", "import sys; sys.exit(3)"])
     monkeypatch.setattr(crash_check, "PATIENCE", 0.0)
     with write_lock_taken(path), pytest.raises(StoreError, match="its lock is held by process"):
         check_after_crash(path)
@@ -184,7 +226,7 @@ def test_a_folder_that_cannot_be_renamed_is_reported(path: Path, monkeypatch: py
         raise PermissionError(13, "Permission denied")
 
     write_ours(path)
-    monkeypatch.setattr(crash_check, "command", lambda _: [sys.executable, "-c", "import sys; sys.exit(3)"])
+    monkeypatch.setattr(file_check, "command", lambda _: [sys.executable, "-c", "import sys; sys.exit(3)"])
     monkeypatch.setattr(Folder, "set_aside", refuse)
     with pytest.raises(StoreError, match="rename it, or make its parent writable"):
         check_after_crash(path)
