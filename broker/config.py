@@ -13,12 +13,15 @@ from urllib.parse import urlsplit
 import msgspec
 
 from broker.core.control.share import max_workers
+from broker.core.subjects.case_number import ENFORCEMENT, CaseNumbering
 from broker.core.subjects.court import PROVINCES, XPCC, parse_court
 from broker.errors import ConfigError
 from broker.model import InstitutionSpec, Kind
 
 DEFAULT = Path(__file__).with_name("default.toml")
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_SIGN = re.compile("[\u4e00-\u9fff]{1,8}")
+_CASE_TYPE = re.compile("(?=.*执)[\u4e00-\u9fff]{1,6}")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:]+):(\d{1,5})")
 _LONGEST_LIFETIME = 10 * 365 * 86_400  # s; records keep moments in 32 bits, which suffice until 2106
 _AGE_SPREAD = 1.1  # gRPC closes connections when they are up to a tenth younger or older than their maximum age
@@ -79,6 +82,27 @@ class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         _require_positive(self, "map_size")
 
 
+class CourtsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the broker cannot know of the numbers of cases."""
+
+    signs: dict[str, str | list[str]] = {}
+    case_types: list[str] = []
+
+    def __post_init__(self) -> None:
+        for sign, codes in self.signs.items():
+            if not _SIGN.fullmatch(sign) or "执" in sign:
+                _refuse("signs", "must have as keys 1 to 8 Chinese characters that stand before the type of case")
+            for code in _listed(codes):
+                _require_court("signs", code)
+        if not all(map(_CASE_TYPE.fullmatch, self.case_types)):
+            _refuse("case_types", "must be 1 to 6 Chinese characters with 执 among them")
+
+    def numbering(self) -> CaseNumbering:
+        """The same in the broker's own words."""
+        signs = {sign: frozenset(_listed(codes)) for sign, codes in self.signs.items()}
+        return CaseNumbering(signs, ENFORCEMENT.union(self.case_types))
+
+
 class _InstitutionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One block of the registry, as written."""
 
@@ -123,6 +147,7 @@ class Config(msgspec.Struct, frozen=True):
     server: ServerConfig
     store: StoreConfig
     institutions: tuple[InstitutionSpec, ...]
+    courts: CourtsConfig = CourtsConfig()
 
     def workers(self, cores: int) -> int:
         """How many workers to run on so many cores.
@@ -164,8 +189,8 @@ class _FileReader:
         self._content = content
 
     def config(self, dialects: frozenset[str]) -> Config:
-        if unknown := set(self._content) - {"server", "store", "institution"}:
-            raise self._error(min(unknown), "is no key of this file; known are server, store and [[institution]]")
+        if unknown := set(self._content) - {"server", "store", "courts", "institution"}:
+            raise self._error(min(unknown), "is no key: known are server, store, courts and [[institution]]")
         blocks = self._content.get("institution", [])
         if not isinstance(blocks, list) or not blocks:
             raise self._error("institution", "at least one [[institution]] block is needed")
@@ -176,6 +201,7 @@ class _FileReader:
         return Config(
             server=self._section("server", ServerConfig),
             store=self._section("store", StoreConfig),
+            courts=self._section("courts", CourtsConfig),
             institutions=tuple(institutions),
         )
 
@@ -219,6 +245,19 @@ def _court_region(character: str) -> str | None:
         return parse_court(character).region if len(character) == 1 else None
     except ValueError:
         return None
+
+
+def _listed(codes: str | list[str]) -> list[str]:
+    return [codes] if isinstance(codes, str) else codes
+
+
+def _require_court(field: str, code: str) -> None:
+    try:
+        exact = parse_court(code).code == code
+    except ValueError:
+        exact = False
+    if not exact:
+        _refuse(field, "must have courts' codes as values, such as 皖0111")
 
 
 def _require_url(field: str, text: str) -> None:

@@ -119,7 +119,7 @@ class Court:
     code: str
     level: Level
     region: str | None
-    """The one-character name of the province, such as 京. None for the supreme court."""
+    """The one-character name of the province, such as 京. None for the supreme court and the military courts."""
 
 
 @dataclass(frozen=True, slots=True)

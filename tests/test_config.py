@@ -5,7 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from broker.config import DEFAULT, Config, ServerConfig, StoreConfig, _InstitutionConfig, load
+from broker.config import DEFAULT, Config, CourtsConfig, ServerConfig, StoreConfig, _InstitutionConfig, load
+from broker.core.subjects.case_number import ENFORCEMENT
 from broker.core.subjects.court import parse_court, reaches
 from broker.errors import ConfigError
 from broker.model import InstitutionSpec, Kind
@@ -43,7 +44,7 @@ def test_the_default_loads_and_is_what_holds_without_a_file() -> None:
     assert len(load(dialects=DIALECTS).institutions) == 5
 
 
-@pytest.mark.parametrize("struct", [ServerConfig, StoreConfig, _InstitutionConfig])
+@pytest.mark.parametrize("struct", [ServerConfig, StoreConfig, CourtsConfig, _InstitutionConfig])
 def test_the_default_names_every_key(struct: type[msgspec.Struct]) -> None:
     text = DEFAULT.read_text(encoding="utf-8")
     assert [field for field in struct.__struct_fields__ if f"\n{field} = " not in text] == []
@@ -55,7 +56,9 @@ def test_the_default_explains_every_key_of_an_institution(field: str) -> None:
     assert [line for line in lines if line.startswith(f"#   {field} ")]
 
 
-@pytest.mark.parametrize("field", [*ServerConfig.__struct_fields__, *StoreConfig.__struct_fields__])
+@pytest.mark.parametrize(
+    "field", [key for section in (ServerConfig, StoreConfig, CourtsConfig) for key in section.__struct_fields__]
+)
 def test_the_default_explains_every_other_key(field: str) -> None:
     lines = DEFAULT.read_text(encoding="utf-8").splitlines()
     (line,) = [line for line in lines if line.startswith(f"{field} = ")]
@@ -64,7 +67,7 @@ def test_the_default_explains_every_other_key(field: str) -> None:
 
 def test_the_default_file_says_what_the_code_takes_for_granted(tmp_path: Path) -> None:
     shipped, bare = load(dialects=DIALECTS), read(tmp_path, BANK)
-    assert (shipped.server, shipped.store) == (bare.server, bare.store)
+    assert (shipped.server, shipped.store, shipped.courts) == (bare.server, bare.store, bare.courts)
 
 
 def test_an_institution_needs_no_more_than_five_lines(tmp_path: Path) -> None:
@@ -92,6 +95,13 @@ def test_addresses_that_can_be_listened_on(tmp_path: Path, address: str) -> None
 
 def test_no_path_means_memory(tmp_path: Path) -> None:
     assert read(tmp_path, f'[store]\npath = ""\n{BANK}').store.path == ""
+
+
+def test_signs_and_types_of_cases_are_added_to_the_published_ones(tmp_path: Path) -> None:
+    courts = '[courts]\ncase_types = ["执督"]\n[courts.signs]\n"瑶" = "皖0111"\n"鼓" = ["苏0106", "闽0102"]\n'
+    numbering = read(tmp_path, courts + BANK).courts.numbering()
+    assert numbering.signs == {"瑶": {"皖0111"}, "鼓": {"苏0106", "闽0102"}}
+    assert numbering.types == ENFORCEMENT | {"执督"}
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
@@ -129,6 +139,13 @@ def test_no_path_means_memory(tmp_path: Path) -> None:
         ("store", "map_size = 0", "map_size", "positive"),
         ("store", "map_size = 1e9", "store.map_size", "Expected `int`"),
         ("store", "folder = 1", "store", "folder"),
+        ("courts", 'signs = {"瑶" = 1}', "courts.signs", "Expected"),
+        ("courts", 'signs = {"瑶" = "皖011"}', "signs", "courts' codes"),
+        ("courts", 'signs = {"瑶" = ["皖0111", "皖０１１２"]}', "signs", "courts' codes"),
+        ("courts", 'signs = {"Y" = "皖0111"}', "signs", "Chinese characters"),
+        ("courts", 'signs = {"瑶执" = "皖0111"}', "signs", "Chinese characters"),
+        ("courts", 'case_types = ["民初"]', "case_types", "执"),
+        ("courts", "sign = 1", "courts", "sign"),
     ],
 )
 def test_a_wrong_section_is_refused(tmp_path: Path, section: str, line: str, key: str, reason: str) -> None:

@@ -143,7 +143,7 @@ async def _build(
         meter=meter,
         context=context,
     )
-    service = InvestigationService(pipeline, config.server, meter)
+    service = InvestigationService(pipeline, config.server, meter, numbering=config.courts.numbering())
     server = GrpcServer(config.server, service, shares_port=slot.port_is_reserved)
     worker = Worker(
         admission=admission,

@@ -12,7 +12,8 @@ from google.protobuf.message import DecodeError
 
 from broker.core.planning.selection import Selection
 from broker.core.planning.tally import Tally
-from broker.core.subjects.court import read_mandate
+from broker.core.subjects.case_number import PUBLISHED, CaseNumbering
+from broker.core.subjects.mandate import read_mandate
 from broker.core.wire.outline import with_encoded
 from broker.errors import InvalidRequestError, Violation
 from broker.model import Delivery, Kind, Mandate, Outcome, Priority, Request, Source
@@ -24,12 +25,14 @@ _MAX_KINDS = 64
 _MAX_AGE = 10 * 365 * 86_400  # s; a protobuf Duration can be up to ten thousand years
 
 
-def read_request(body: bytes, *, max_lookups: int) -> tuple[Request, Sequence[bytes]]:
+def read_request(
+    body: bytes, *, max_lookups: int, numbering: CaseNumbering = PUBLISHED
+) -> tuple[Request, Sequence[bytes]]:
     """The request, and its lookups, encoded. Raises `InvalidRequestError` that lists every fault."""
     violations: list[Violation] = []
     message = _parse(body)
     lookups: Sequence[bytes] = message.lookups
-    mandate = _read_mandate(message, violations)
+    mandate = _read_mandate(message, numbering, violations)
     _check_count(len(lookups), max_lookups, violations)
     max_age = _read_max_age(message, violations)
     kinds = _read_kinds(message.kinds, violations)
@@ -70,10 +73,12 @@ def _parse(body: bytes) -> Any:
         ) from None
 
 
-def _read_mandate(message: pb.InvestigateRequest, violations: list[Violation]) -> Mandate | None:
+def _read_mandate(
+    message: pb.InvestigateRequest, numbering: CaseNumbering, violations: list[Violation]
+) -> Mandate | None:
     given = message.mandate
     try:
-        return read_mandate(given.court_code, given.officer, given.case_number, given.legal_document)
+        return read_mandate(given.court_code, given.officer, given.case_number, given.legal_document, numbering)
     except InvalidRequestError as error:
         violations.extend(error.violations)
         return None

@@ -19,6 +19,7 @@ from broker.config import ServerConfig
 from broker.core.control.admission import Holding
 from broker.core.control.breaker import State
 from broker.core.control.stream_limits import ReaderPace, time_limits
+from broker.core.subjects.case_number import PUBLISHED, CaseNumbering
 from broker.core.subjects.court import parse_court, reaches
 from broker.core.subjects.request_id import loggable
 from broker.errors import (
@@ -53,7 +54,16 @@ _DEGRADED_SHARE = 0.5
 class InvestigationService:
     """The RPCs of investigation.proto."""
 
-    def __init__(self, pipeline: Pipeline, config: ServerConfig, meter: RequestMetrics) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        config: ServerConfig,
+        meter: RequestMetrics,
+        *,
+        numbering: CaseNumbering = PUBLISHED,
+    ) -> None:
+        """`numbering`: how the numbers of cases are read."""
+        self._numbering = numbering
         self._pipeline = pipeline
         self._config = config
         self._meter = meter
@@ -97,7 +107,9 @@ class InvestigationService:
         name = "a request that was not read"
         try:
             with self._pipeline.admission.enter(len(body)) as holding:
-                request, lookups = contract.read_request(body, max_lookups=self._config.max_lookups)
+                request, lookups = contract.read_request(
+                    body, max_lookups=self._config.max_lookups, numbering=self._numbering
+                )
                 name = f"request {loggable(request.request_id)}"
                 await self._stream(holding, request, lookups, context, began)
         except CallerError as error:

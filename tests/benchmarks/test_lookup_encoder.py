@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from benchmarks.lookup_encoder import LookupEncoder, courts, request_head
 from benchmarks.workload import ORGANISATION, PERSON, PROPERTY
-from broker.core.subjects.court import parse_court, read_mandate
+from broker.core.subjects.court import parse_court
+from broker.core.subjects.mandate import read_mandate
 from broker.core.subjects.names import read_names
 from broker.core.subjects.numbers import normalise_numbers
 from broker.model import Level, Subject, SubjectType

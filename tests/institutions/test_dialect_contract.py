@@ -17,7 +17,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.core.subjects.court import read_mandate
+from broker.core.subjects.mandate import read_mandate
 from broker.core.wire.encoding import varint
 from broker.errors import BadReplyError
 from broker.institutions import subject_match
