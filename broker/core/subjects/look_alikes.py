@@ -22,8 +22,10 @@ def _read_table() -> dict[int, str]:
 
 
 _TABLE = _read_table()
-_find = re.compile(f"[{''.join(map(chr, _TABLE))}\u2f00-\u2fd5\uf900-\ufaff\U0002f800-\U0002fa1f]")
-"""Also the Kangxi radicals and the two blocks of compatibility ideographs, all of which NFKC replaces one by one."""
+LOOK_ALIKES = f"{''.join(map(chr, _TABLE))}\u2f00-\u2fd5\uf900-\ufaff\U0002f800-\U0002fa1f"
+"""All of them, as the inside of a character class: also the Kangxi radicals and the two blocks of compatibility
+ideographs, which NFKC replaces one by one."""
+_find = re.compile(f"[{LOOK_ALIKES}]")
 
 
 def replace_look_alikes(text: str) -> str:

@@ -19,5 +19,8 @@ HYPHENS = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
 
 QUOTES = '"\u201c\u201d\u201e\u201f\u301d\u301e\uff02'
 
-BLANK = "[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]"
-"""A regular expression: every character of the general category Zs."""
+BLANKS = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+"""Every character of the general category Zs."""
+
+BLANK = f"[{BLANKS}]"
+"""One of them, as a regular expression."""
