@@ -119,6 +119,7 @@ class _InstitutionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     timeout: float = 10.0
     found_ttl: float = 3600.0
     not_found_ttl: float = 900.0
+    names: Literal["exact", "folded"] = "exact"
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):

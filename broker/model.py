@@ -6,7 +6,7 @@ The enumerations have the same numbers as those of the contract (proto/broker/v1
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class Kind(IntEnum):
@@ -185,6 +185,8 @@ class InstitutionSpec:
     timeout: float
     found_ttl: float
     not_found_ttl: float
+    names: Literal["exact", "folded"] = "exact"
+    """How it compares names: by the exact spelling, or whatever the spelling."""
 
 
 @dataclass(frozen=True, slots=True)

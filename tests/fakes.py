@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import pytest
@@ -11,7 +11,7 @@ import trio
 import trio.testing
 from trio.lowlevel import in_trio_run
 
-from broker.core.planning.parcel import Parcel
+from broker.core.planning.parcel import CallBatch, Parcel
 from broker.institutions.interface import Institution
 from broker.institutions.stub import OBSERVED_AT
 from broker.lanes.lane import Lane
@@ -134,6 +134,12 @@ def parcel(
         subjects=[subject(number) for number in numbers],
         rows=list(numbers),
     )
+
+
+def batch_of(waiter: Recorder, subjects: Sequence[Subject], **changes: Any) -> CallBatch:
+    """A batch of one parcel about these subjects; a subject's place is the waiter's row. `changes` are fields of it."""
+    made = parcel(waiter, range(len(subjects)))
+    return CallBatch([replace(made, subjects=subjects, **changes)])
 
 
 @asynccontextmanager

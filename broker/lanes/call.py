@@ -6,7 +6,9 @@ Rules
 2. A batch refused as a whole is bisected until the inquiry that the institution objects to stands alone. An inquiry
    that was sent alone is asked once more, which shows whether the institution answers others meanwhile.
 3. Items that are missing from a reply are asked for again; all others are settled at once.
-4. When the call has ended, every item is settled, or released for those who still wait (`unsettled`).
+4. What an institution that compares names exactly did not find is asked for once more, under the standard spelling of
+   the name, if that is another one. Only then is NOT_FOUND believed.
+5. When the call has ended, every item is settled, or released for those who still wait (`unsettled`).
 """
 
 import logging
@@ -18,6 +20,7 @@ import trio
 
 from broker.core.control.evidence import Mark
 from broker.core.planning.parcel import CallBatch, Parcel
+from broker.core.planning.respelling import doubtful_items, respelled, with_spellings
 from broker.errors import BadReplyError, BreakerOpenError, InstitutionError, RejectedError, origin
 from broker.institutions.interface import Institution
 from broker.lanes.controls import Controls
@@ -54,7 +57,11 @@ class CallContext:
 
 
 class Call:
-    """A batch in flight. State: the keys still to be settled, and single inquiries that were refused."""
+    """A batch in flight.
+
+    State: the keys still to be settled; those asked for under another spelling; single inquiries that were refused; and
+    whether the permit was used.
+    """
 
     def __init__(self, batch: CallBatch, permit: Permit, context: CallContext) -> None:
         """Create it inside trio."""
@@ -68,6 +75,8 @@ class Call:
         self._context = context
         self._refused: list[tuple[CallBatch, Mark]] = []
         """Single inquiries, and when each was refused for the first time."""
+        self._respelled: set[bytes] = set()
+        self._has_sent = False
 
     def waiting(self) -> Iterable[Parcel]:
         """The parcels with something still to be settled."""
@@ -108,7 +117,10 @@ class Call:
         except InstitutionError as failure:
             error = failure
         else:
-            self._settle_contained(batch, reply)
+            doubtful = self._doubtful_items(batch, reply)
+            self._settle_contained(batch, reply, doubtful)
+            if doubtful:
+                await self._ask_respelled(batch.pick(doubtful))
             open_items = reply.missing
             if not open_items:
                 return
@@ -120,11 +132,17 @@ class Call:
         for part in parts:
             await self._ask(part, sent=sent + 1, failed=failed + 1, refused_at=refused_at)
 
+    async def _ask_respelled(self, batch: CallBatch) -> None:
+        """Asks once more, under the standard spellings. Whatever comes of it is settled instead of NOT_FOUND."""
+        self._respelled.update(batch.keys)
+        await self._ask(respelled(batch), sent=0, failed=0)
+
     async def _send(self, batch: CallBatch, attempt: int) -> Reply:
         """Sends a batch once."""
         controls, traffic = self._context.controls, self._context.traffic
-        if attempt > 1:
+        if self._has_sent:
             await controls.acquire_again(self.permit, len(batch), batch.parcels[0].priority)
+        self._has_sent = True
         if not controls.admits:
             msg = "its breaker is open"
             raise BreakerOpenError(msg)
@@ -191,14 +209,21 @@ class Call:
         else:
             self._settle_unusable(batch, reply, items)
 
-    def _settle_contained(self, batch: CallBatch, reply: Reply) -> None:
-        """Settles the items that the reply contains."""
-        if Outcome.UNAVAILABLE not in reply.outcomes:
+    def _doubtful_items(self, batch: CallBatch, reply: Reply) -> Sequence[int]:
+        """The items for which NOT_FOUND is not believed yet."""
+        if self._context.institution.spec.names == "folded":
+            return ()
+        return doubtful_items(batch.subjects, reply.outcomes)
+
+    def _settle_contained(self, batch: CallBatch, reply: Reply, doubtful: Sequence[int]) -> None:
+        """Settles the items that the reply contains, but for the doubtful ones."""
+        if Outcome.UNAVAILABLE not in reply.outcomes and not doubtful:
             self._settle(batch, reply)
             return
-        answered = [i for i, outcome in enumerate(reply.outcomes) if outcome != Outcome.UNAVAILABLE]
+        unanswered = {i for i, outcome in enumerate(reply.outcomes) if outcome == Outcome.UNAVAILABLE}
+        answered = sorted(set(range(len(batch))) - unanswered - set(doubtful))
         self._settle(batch.pick(answered), _pick(reply, answered))
-        settled = {*answered, *reply.missing}
+        settled = {*answered, *doubtful, *reply.missing}
         self._settle_unusable(batch, reply, [i for i in range(len(batch)) if i not in settled])
 
     def _settle_unusable(self, batch: CallBatch, reply: Reply, items: Sequence[int]) -> None:
@@ -210,6 +235,8 @@ class Call:
             self.unsettled.difference_update(rest.keys)
 
     def _settle(self, batch: CallBatch, reply: Reply) -> None:
+        if not self._respelled.isdisjoint(batch.keys):  # then all of them are
+            reply = with_spellings(reply, batch.subjects)
         self._context.settlement.answer(batch, reply)
         self.unsettled.difference_update(batch.keys)  # afterwards: if that fails, they are still to be settled
 

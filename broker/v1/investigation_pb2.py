@@ -28,23 +28,23 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62roker/v1/investigation.proto\x12\tbroker.v1\x1a\x15\x62roker/v1/asset.proto\x1a\x17\x62roker/v1/inquiry.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaf\x02\n\x12InvestigateRequest\x12#\n\x07mandate\x18\x01 \x01(\x0b\x32\x12.broker.v1.Mandate\x12\"\n\x07lookups\x18\x02 \x03(\x0b\x32\x11.broker.v1.Lookup\x12\x17\n\x0finstitution_ids\x18\x03 \x03(\t\x12)\n\x05kinds\x18\x04 \x03(\x0e\x32\x1a.broker.v1.InstitutionKind\x12*\n\x07max_age\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x08priority\x18\x06 \x01(\x0e\x32\x13.broker.v1.Priority\x12%\n\x08\x64\x65livery\x18\x07 \x01(\x0e\x32\x13.broker.v1.Delivery\x12\x12\n\nrequest_id\x18\x08 \x01(\t\"\x9f\x01\n\x06Lookup\x12\x0b\n\x03ref\x18\x01 \x01(\t\x12#\n\x06person\x18\x02 \x01(\x0b\x32\x11.broker.v1.PersonH\x00\x12/\n\x0corganization\x18\x03 \x01(\x0b\x32\x17.broker.v1.OrganizationH\x00\x12\'\n\x08property\x18\x04 \x01(\x0b\x32\x13.broker.v1.PropertyH\x00\x42\t\n\x07subject\"_\n\x06Person\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\rdocument_type\x18\x02 \x01(\x0e\x32\x17.broker.v1.DocumentType\x12\x17\n\x0f\x64ocument_number\x18\x03 \x01(\t\"*\n\x0cOrganization\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\"\x96\x01\n\x08Property\x12\x17\n\rvehicle_plate\x18\x01 \x01(\tH\x00\x12\x15\n\x0bvehicle_vin\x18\x02 \x01(\tH\x00\x12\x1a\n\x10real_estate_unit\x18\x03 \x01(\tH\x00\x12\x16\n\x0c\x62\x61nk_account\x18\x04 \x01(\tH\x00\x12\x1c\n\x12securities_account\x18\x05 \x01(\tH\x00\x42\x08\n\x06number\"^\n\x13InvestigateResponse\x12\"\n\x07reports\x18\x01 \x03(\x0b\x32\x11.broker.v1.Report\x12#\n\x07summary\x18\x02 \x01(\x0b\x32\x12.broker.v1.Summary\"\x92\x01\n\x06Report\x12\x0b\n\x03ref\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\r\x12\r\n\x05\x66inal\x18\x03 \x01(\x08\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\x12\"\n\x07\x61nswers\x18\x05 \x03(\x0b\x32\x11.broker.v1.Answer\x12$\n\x08warnings\x18\x06 \x03(\x0b\x32\x12.broker.v1.Problem\"\xe0\x01\n\x06\x41nswer\x12\x16\n\x0einstitution_id\x18\x01 \x01(\t\x12#\n\x07outcome\x18\x02 \x01(\x0e\x32\x12.broker.v1.Outcome\x12/\n\x0bobserved_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x07problem\x18\x04 \x01(\x0b\x32\x12.broker.v1.Problem\x12 \n\x06\x61ssets\x18\x05 \x03(\x0b\x32\x10.broker.v1.Asset\x12!\n\x06source\x18\x06 \x01(\x0e\x32\x11.broker.v1.Source\"\xf8\x01\n\x07Summary\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07lookups\x18\x02 \x01(\r\x12\x11\n\tinquiries\x18\x03 \x01(\r\x12)\n\x08outcomes\x18\x04 \x03(\x0b\x32\x17.broker.v1.OutcomeCount\x12\'\n\x07sources\x18\x05 \x03(\x0b\x32\x16.broker.v1.SourceCount\x12#\n\x1bunavailable_institution_ids\x18\x06 \x03(\t\x12\x10\n\x08\x63omplete\x18\x07 \x01(\x08\x12*\n\x07\x65lapsed\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\"B\n\x0cOutcomeCount\x12#\n\x07outcome\x18\x01 \x01(\x0e\x32\x12.broker.v1.Outcome\x12\r\n\x05\x63ount\x18\x02 \x01(\r\"?\n\x0bSourceCount\x12!\n\x06source\x18\x01 \x01(\x0e\x32\x11.broker.v1.Source\x12\r\n\x05\x63ount\x18\x02 \x01(\r\"-\n\x17ListInstitutionsRequest\x12\x12\n\ncourt_code\x18\x01 \x01(\t\"H\n\x18ListInstitutionsResponse\x12,\n\x0cinstitutions\x18\x01 \x03(\x0b\x32\x16.broker.v1.Institution\"\x81\x02\n\x0bInstitution\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12(\n\x04kind\x18\x03 \x01(\x0e\x32\x1a.broker.v1.InstitutionKind\x12\x0e\n\x06region\x18\x04 \x01(\t\x12,\n\x06health\x18\x05 \x01(\x0e\x32\x1c.broker.v1.InstitutionHealth\x12\x31\n\x0e\x66ound_lifetime\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12not_found_lifetime\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration*\xaf\x01\n\x0fInstitutionKind\x12 \n\x1cINSTITUTION_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15INSTITUTION_KIND_BANK\x10\x01\x12\x1c\n\x18INSTITUTION_KIND_VEHICLE\x10\x02\x12\x1f\n\x1bINSTITUTION_KIND_SECURITIES\x10\x03\x12 \n\x1cINSTITUTION_KIND_REAL_ESTATE\x10\x04*Q\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14PRIORITY_INTERACTIVE\x10\x01\x12\x11\n\rPRIORITY_BULK\x10\x02*U\n\x08\x44\x65livery\x12\x18\n\x14\x44\x45LIVERY_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x45LIVERY_COMPLETE\x10\x01\x12\x18\n\x14\x44\x45LIVERY_INCREMENTAL\x10\x02*p\n\x06Source\x12\x16\n\x12SOURCE_UNSPECIFIED\x10\x00\x12\x16\n\x12SOURCE_INSTITUTION\x10\x01\x12\x10\n\x0cSOURCE_CACHE\x10\x02\x12\x11\n\rSOURCE_FLIGHT\x10\x03\x12\x11\n\rSOURCE_BROKER\x10\x04*\x9c\x01\n\x11InstitutionHealth\x12\"\n\x1eINSTITUTION_HEALTH_UNSPECIFIED\x10\x00\x12\x1e\n\x1aINSTITUTION_HEALTH_SERVING\x10\x01\x12\x1f\n\x1bINSTITUTION_HEALTH_DEGRADED\x10\x02\x12\"\n\x1eINSTITUTION_HEALTH_UNREACHABLE\x10\x03\x32\xc3\x01\n\x14InvestigationService\x12N\n\x0bInvestigate\x12\x1d.broker.v1.InvestigateRequest\x1a\x1e.broker.v1.InvestigateResponse0\x01\x12[\n\x10ListInstitutions\x12\".broker.v1.ListInstitutionsRequest\x1a#.broker.v1.ListInstitutionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62roker/v1/investigation.proto\x12\tbroker.v1\x1a\x15\x62roker/v1/asset.proto\x1a\x17\x62roker/v1/inquiry.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaf\x02\n\x12InvestigateRequest\x12#\n\x07mandate\x18\x01 \x01(\x0b\x32\x12.broker.v1.Mandate\x12\"\n\x07lookups\x18\x02 \x03(\x0b\x32\x11.broker.v1.Lookup\x12\x17\n\x0finstitution_ids\x18\x03 \x03(\t\x12)\n\x05kinds\x18\x04 \x03(\x0e\x32\x1a.broker.v1.InstitutionKind\x12*\n\x07max_age\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x08priority\x18\x06 \x01(\x0e\x32\x13.broker.v1.Priority\x12%\n\x08\x64\x65livery\x18\x07 \x01(\x0e\x32\x13.broker.v1.Delivery\x12\x12\n\nrequest_id\x18\x08 \x01(\t\"\x9f\x01\n\x06Lookup\x12\x0b\n\x03ref\x18\x01 \x01(\t\x12#\n\x06person\x18\x02 \x01(\x0b\x32\x11.broker.v1.PersonH\x00\x12/\n\x0corganization\x18\x03 \x01(\x0b\x32\x17.broker.v1.OrganizationH\x00\x12\'\n\x08property\x18\x04 \x01(\x0b\x32\x13.broker.v1.PropertyH\x00\x42\t\n\x07subject\"_\n\x06Person\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\rdocument_type\x18\x02 \x01(\x0e\x32\x17.broker.v1.DocumentType\x12\x17\n\x0f\x64ocument_number\x18\x03 \x01(\t\"*\n\x0cOrganization\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\"\x96\x01\n\x08Property\x12\x17\n\rvehicle_plate\x18\x01 \x01(\tH\x00\x12\x15\n\x0bvehicle_vin\x18\x02 \x01(\tH\x00\x12\x1a\n\x10real_estate_unit\x18\x03 \x01(\tH\x00\x12\x16\n\x0c\x62\x61nk_account\x18\x04 \x01(\tH\x00\x12\x1c\n\x12securities_account\x18\x05 \x01(\tH\x00\x42\x08\n\x06number\"^\n\x13InvestigateResponse\x12\"\n\x07reports\x18\x01 \x03(\x0b\x32\x11.broker.v1.Report\x12#\n\x07summary\x18\x02 \x01(\x0b\x32\x12.broker.v1.Summary\"\x92\x01\n\x06Report\x12\x0b\n\x03ref\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\r\x12\r\n\x05\x66inal\x18\x03 \x01(\x08\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\x12\"\n\x07\x61nswers\x18\x05 \x03(\x0b\x32\x11.broker.v1.Answer\x12$\n\x08warnings\x18\x06 \x03(\x0b\x32\x12.broker.v1.Problem\"\xf2\x01\n\x06\x41nswer\x12\x16\n\x0einstitution_id\x18\x01 \x01(\t\x12#\n\x07outcome\x18\x02 \x01(\x0e\x32\x12.broker.v1.Outcome\x12/\n\x0bobserved_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x07problem\x18\x04 \x01(\x0b\x32\x12.broker.v1.Problem\x12 \n\x06\x61ssets\x18\x05 \x03(\x0b\x32\x10.broker.v1.Asset\x12!\n\x06source\x18\x06 \x01(\x0e\x32\x11.broker.v1.Source\x12\x10\n\x08\x66ound_as\x18\x07 \x01(\t\"\xf8\x01\n\x07Summary\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07lookups\x18\x02 \x01(\r\x12\x11\n\tinquiries\x18\x03 \x01(\r\x12)\n\x08outcomes\x18\x04 \x03(\x0b\x32\x17.broker.v1.OutcomeCount\x12\'\n\x07sources\x18\x05 \x03(\x0b\x32\x16.broker.v1.SourceCount\x12#\n\x1bunavailable_institution_ids\x18\x06 \x03(\t\x12\x10\n\x08\x63omplete\x18\x07 \x01(\x08\x12*\n\x07\x65lapsed\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\"B\n\x0cOutcomeCount\x12#\n\x07outcome\x18\x01 \x01(\x0e\x32\x12.broker.v1.Outcome\x12\r\n\x05\x63ount\x18\x02 \x01(\r\"?\n\x0bSourceCount\x12!\n\x06source\x18\x01 \x01(\x0e\x32\x11.broker.v1.Source\x12\r\n\x05\x63ount\x18\x02 \x01(\r\"-\n\x17ListInstitutionsRequest\x12\x12\n\ncourt_code\x18\x01 \x01(\t\"H\n\x18ListInstitutionsResponse\x12,\n\x0cinstitutions\x18\x01 \x03(\x0b\x32\x16.broker.v1.Institution\"\x81\x02\n\x0bInstitution\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12(\n\x04kind\x18\x03 \x01(\x0e\x32\x1a.broker.v1.InstitutionKind\x12\x0e\n\x06region\x18\x04 \x01(\t\x12,\n\x06health\x18\x05 \x01(\x0e\x32\x1c.broker.v1.InstitutionHealth\x12\x31\n\x0e\x66ound_lifetime\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12not_found_lifetime\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration*\xaf\x01\n\x0fInstitutionKind\x12 \n\x1cINSTITUTION_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15INSTITUTION_KIND_BANK\x10\x01\x12\x1c\n\x18INSTITUTION_KIND_VEHICLE\x10\x02\x12\x1f\n\x1bINSTITUTION_KIND_SECURITIES\x10\x03\x12 \n\x1cINSTITUTION_KIND_REAL_ESTATE\x10\x04*Q\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14PRIORITY_INTERACTIVE\x10\x01\x12\x11\n\rPRIORITY_BULK\x10\x02*U\n\x08\x44\x65livery\x12\x18\n\x14\x44\x45LIVERY_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x45LIVERY_COMPLETE\x10\x01\x12\x18\n\x14\x44\x45LIVERY_INCREMENTAL\x10\x02*p\n\x06Source\x12\x16\n\x12SOURCE_UNSPECIFIED\x10\x00\x12\x16\n\x12SOURCE_INSTITUTION\x10\x01\x12\x10\n\x0cSOURCE_CACHE\x10\x02\x12\x11\n\rSOURCE_FLIGHT\x10\x03\x12\x11\n\rSOURCE_BROKER\x10\x04*\x9c\x01\n\x11InstitutionHealth\x12\"\n\x1eINSTITUTION_HEALTH_UNSPECIFIED\x10\x00\x12\x1e\n\x1aINSTITUTION_HEALTH_SERVING\x10\x01\x12\x1f\n\x1bINSTITUTION_HEALTH_DEGRADED\x10\x02\x12\"\n\x1eINSTITUTION_HEALTH_UNREACHABLE\x10\x03\x32\xc3\x01\n\x14InvestigationService\x12N\n\x0bInvestigate\x12\x1d.broker.v1.InvestigateRequest\x1a\x1e.broker.v1.InvestigateResponse0\x01\x12[\n\x10ListInstitutions\x12\".broker.v1.ListInstitutionsRequest\x1a#.broker.v1.ListInstitutionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'broker.v1.investigation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_INSTITUTIONKIND']._serialized_start=2157
-  _globals['_INSTITUTIONKIND']._serialized_end=2332
-  _globals['_PRIORITY']._serialized_start=2334
-  _globals['_PRIORITY']._serialized_end=2415
-  _globals['_DELIVERY']._serialized_start=2417
-  _globals['_DELIVERY']._serialized_end=2502
-  _globals['_SOURCE']._serialized_start=2504
-  _globals['_SOURCE']._serialized_end=2616
-  _globals['_INSTITUTIONHEALTH']._serialized_start=2619
-  _globals['_INSTITUTIONHEALTH']._serialized_end=2775
+  _globals['_INSTITUTIONKIND']._serialized_start=2175
+  _globals['_INSTITUTIONKIND']._serialized_end=2350
+  _globals['_PRIORITY']._serialized_start=2352
+  _globals['_PRIORITY']._serialized_end=2433
+  _globals['_DELIVERY']._serialized_start=2435
+  _globals['_DELIVERY']._serialized_end=2520
+  _globals['_SOURCE']._serialized_start=2522
+  _globals['_SOURCE']._serialized_end=2634
+  _globals['_INSTITUTIONHEALTH']._serialized_start=2637
+  _globals['_INSTITUTIONHEALTH']._serialized_end=2793
   _globals['_INVESTIGATEREQUEST']._serialized_start=158
   _globals['_INVESTIGATEREQUEST']._serialized_end=461
   _globals['_LOOKUP']._serialized_start=464
@@ -60,19 +60,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPORT']._serialized_start=1016
   _globals['_REPORT']._serialized_end=1162
   _globals['_ANSWER']._serialized_start=1165
-  _globals['_ANSWER']._serialized_end=1389
-  _globals['_SUMMARY']._serialized_start=1392
-  _globals['_SUMMARY']._serialized_end=1640
-  _globals['_OUTCOMECOUNT']._serialized_start=1642
-  _globals['_OUTCOMECOUNT']._serialized_end=1708
-  _globals['_SOURCECOUNT']._serialized_start=1710
-  _globals['_SOURCECOUNT']._serialized_end=1773
-  _globals['_LISTINSTITUTIONSREQUEST']._serialized_start=1775
-  _globals['_LISTINSTITUTIONSREQUEST']._serialized_end=1820
-  _globals['_LISTINSTITUTIONSRESPONSE']._serialized_start=1822
-  _globals['_LISTINSTITUTIONSRESPONSE']._serialized_end=1894
-  _globals['_INSTITUTION']._serialized_start=1897
-  _globals['_INSTITUTION']._serialized_end=2154
-  _globals['_INVESTIGATIONSERVICE']._serialized_start=2778
-  _globals['_INVESTIGATIONSERVICE']._serialized_end=2973
+  _globals['_ANSWER']._serialized_end=1407
+  _globals['_SUMMARY']._serialized_start=1410
+  _globals['_SUMMARY']._serialized_end=1658
+  _globals['_OUTCOMECOUNT']._serialized_start=1660
+  _globals['_OUTCOMECOUNT']._serialized_end=1726
+  _globals['_SOURCECOUNT']._serialized_start=1728
+  _globals['_SOURCECOUNT']._serialized_end=1791
+  _globals['_LISTINSTITUTIONSREQUEST']._serialized_start=1793
+  _globals['_LISTINSTITUTIONSREQUEST']._serialized_end=1838
+  _globals['_LISTINSTITUTIONSRESPONSE']._serialized_start=1840
+  _globals['_LISTINSTITUTIONSRESPONSE']._serialized_end=1912
+  _globals['_INSTITUTION']._serialized_start=1915
+  _globals['_INSTITUTION']._serialized_end=2172
+  _globals['_INVESTIGATIONSERVICE']._serialized_start=2796
+  _globals['_INVESTIGATIONSERVICE']._serialized_end=2991
 # @@protoc_insertion_point(module_scope)

@@ -157,20 +157,22 @@ class Report(_message.Message):
     def __init__(self, ref: _Optional[str] = ..., position: _Optional[int] = ..., final: _Optional[bool] = ..., complete: _Optional[bool] = ..., answers: _Optional[_Iterable[_Union[Answer, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[_inquiry_pb2.Problem, _Mapping]]] = ...) -> None: ...
 
 class Answer(_message.Message):
-    __slots__ = ("institution_id", "outcome", "observed_at", "problem", "assets", "source")
+    __slots__ = ("institution_id", "outcome", "observed_at", "problem", "assets", "source", "found_as")
     INSTITUTION_ID_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     OBSERVED_AT_FIELD_NUMBER: _ClassVar[int]
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
     ASSETS_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
+    FOUND_AS_FIELD_NUMBER: _ClassVar[int]
     institution_id: str
     outcome: _inquiry_pb2.Outcome
     observed_at: _timestamp_pb2.Timestamp
     problem: _inquiry_pb2.Problem
     assets: _containers.RepeatedCompositeFieldContainer[_asset_pb2.Asset]
     source: Source
-    def __init__(self, institution_id: _Optional[str] = ..., outcome: _Optional[_Union[_inquiry_pb2.Outcome, str]] = ..., observed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., problem: _Optional[_Union[_inquiry_pb2.Problem, _Mapping]] = ..., assets: _Optional[_Iterable[_Union[_asset_pb2.Asset, _Mapping]]] = ..., source: _Optional[_Union[Source, str]] = ...) -> None: ...
+    found_as: str
+    def __init__(self, institution_id: _Optional[str] = ..., outcome: _Optional[_Union[_inquiry_pb2.Outcome, str]] = ..., observed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., problem: _Optional[_Union[_inquiry_pb2.Problem, _Mapping]] = ..., assets: _Optional[_Iterable[_Union[_asset_pb2.Asset, _Mapping]]] = ..., source: _Optional[_Union[Source, str]] = ..., found_as: _Optional[str] = ...) -> None: ...
 
 class Summary(_message.Message):
     __slots__ = ("request_id", "lookups", "inquiries", "outcomes", "sources", "unavailable_institution_ids", "complete", "elapsed")

@@ -8,7 +8,7 @@ parse to the same message as one that protobuf built.
 An encoded `Answer` is kept as a *segment*, which is a complete field of a `Report`:
 
     0x2a length  0x0a length institution_id  content            0x30 source
-    └ Report.answers └ Answer.institution_id └ fields 2 to 5    └ Answer.source, one byte, always last
+    └ Report.answers └ Answer.institution_id └ fields 2 to 5, 7 └ Answer.source, one byte, always last
 
 The source comes last so that marking an answer as "from the cache" only replaces its last byte. For example, the bank
 "b1" has nothing about a subject, as of 2023-11-14:
@@ -102,6 +102,11 @@ def warning(problem: Problem) -> bytes:
     """A warning, as a field of a `Report`."""
     body = _problem(problem)
     return b"".join((_WARNINGS, varint(len(body)), body))
+
+
+def found_as(name: str) -> bytes:
+    """`Answer.found_as`, to be added to a content."""
+    return text_field(7, name)
 
 
 def make_segments(institution_id: str, contents: Sequence[bytes], source: Source) -> list[bytes]:
