@@ -50,6 +50,8 @@ class Terms:
     limits each batch."""
     max_outage: float = 120.0
     """Without a timeout: how long calls may fail, with no report in between, before the investigation is given up."""
+    retry: bool = True
+    """Repeat failed calls. If not, the first failure is raised."""
     batch_size: int = 1000
     """Lookups per call, at most 10,000. The broker answers a thousand from its cache in a few milliseconds."""
     concurrency: int = 4
@@ -181,7 +183,7 @@ class Investigation:
         progress.last_failure = failure
         pause = attempts.pause_after(failure)
         now = self._clock()
-        if pause is None or progress.is_stalled(now):
+        if pause is None or not self._terms.retry or progress.is_stalled(now):
             raise failure
         left = progress.time_left(now)
         await self._pause(pause if left is None else max(0.0, min(pause, left)))

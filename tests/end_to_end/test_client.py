@@ -371,6 +371,13 @@ def test_without_a_time_limit_an_investigation_goes_on_as_long_as_it_progresses(
     assert broker.now > 300
 
 
+def test_calls_need_not_be_repeated() -> None:
+    broker = ScriptedBroker(BREAKING)
+    with pytest.raises(BrokerUnavailableError):
+        investigated(broker, people(1), Terms(retry=False))
+    assert len(broker.requests) == 1
+
+
 def test_a_failure_that_looks_permanent_is_not_repeated_for_ever() -> None:
     broker = ScriptedBroker(ending(status=grpc.StatusCode.INTERNAL))
     with pytest.raises(BrokerUnavailableError):

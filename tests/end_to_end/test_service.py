@@ -962,7 +962,7 @@ def test_connections_age_without_a_failed_call(tmp_path: Path) -> None:
         async def through_the_client() -> None:
             async with Client(opened.addresses.grpc) as client:
                 while not aged.is_set():
-                    terms = Terms(batch_size=5, attempts=1)
+                    terms = Terms(batch_size=5, retry=False)
                     async with client.investigate(mandate(), map(as_message, lookups), terms) as investigation:
                         assert len([report async for report in investigation]) == 20
 

@@ -255,7 +255,7 @@ async def keep_listing(pool: WorkerPool, *, until: asyncio.Event) -> int:
 
 async def keep_investigating(pool: WorkerPool, *, until: asyncio.Event) -> int:
     """How many investigations of several batches were answered."""
-    lookups, terms, answered = list(map(as_message, sample(40, rng_seed=9))), Terms(batch_size=10, attempts=1), 0
+    lookups, terms, answered = list(map(as_message, sample(40, rng_seed=9))), Terms(batch_size=10, retry=False), 0
     async with Client(pool.program.said["grpc"], channels=3) as client:
         while not (answered and until.is_set()):
             async with client.investigate(mandate(), lookups, terms) as investigation:
