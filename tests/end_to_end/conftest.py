@@ -137,7 +137,9 @@ def _broker(folder: Path, mocks: Mocks, **settings: float) -> Iterator[Broker]:
     for key, value in settings.items():
         text, count = re.subn(rf"^{key} = \S+", f"{key} = {value}", text, flags=re.MULTILINE)
         assert count == 1, key
-    (folder / "broker.toml").write_text(text, encoding="utf-8")
+    without, signs = "\nsigns = {}", '\nsigns = {"瑶" = "皖0111"}'
+    assert text.count(without) == 1
+    (folder / "broker.toml").write_text(text.replace(without, signs), encoding="utf-8")
     with _running("broker", "serve", "--config", "broker.toml", folder=folder) as program:
         yield Broker(program)
 

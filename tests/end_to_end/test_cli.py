@@ -172,6 +172,15 @@ def test_a_refused_request(broker: Broker, people: Lines) -> None:
     assert result.stdout == ""
 
 
+def test_a_case_from_before_2016_is_known_by_its_courts_sign(broker: Broker, people: Lines) -> None:
+    court = ("--court", "皖0111")
+    known = investigate(broker, *court, "--case", "(2015)瑶执字第02181号", "-", stdin=as_csv(people))
+    assert known.exit_code == 0
+    unknown = investigate(broker, *court, "--case", "(2015)朝执字第02181号", "-", stdin=as_csv(people))
+    assert unknown.exit_code == 3
+    assert "courts.signs" in unknown.stderr
+
+
 def test_an_institution_out_of_reach_is_named(broker: Broker, people: Lines) -> None:
     outside = ("--court", "沪01", "--case", "（2026）沪01执1号", "--institution", "mock-bank-jing")
     result = investigate(broker, *outside, "-", stdin=as_csv(people))

@@ -142,7 +142,12 @@ def _vins(numbers: list[str], _today: date) -> Verdicts:
 
 
 def _bank_accounts(numbers: list[str], _today: date) -> Verdicts:
-    """Numbers of 16 to 19 digits are mostly cards with a Luhn check digit, but some accounts and cards have none."""
+    """Numbers of 16 to 19 digits are mostly cards with a Luhn check digit, but some accounts and cards have none.
+
+    Letters in front mark accounts of non-residents and of free-trade zones; their digits are an account's.
+    """
+    if not "".join(numbers).isdigit():
+        numbers = [_account_mark("", number) for number in numbers]
     widths = check.lengths(numbers)
     width = min(max(8, int(widths.max())), 32)
     _, codes = check.characters([number.rjust(width, "0") for number in numbers], width)
@@ -150,6 +155,11 @@ def _bank_accounts(numbers: list[str], _today: date) -> Verdicts:
         BAD_LENGTH=(widths >= 8) & (widths <= 32), BAD_CHARACTER=check.known(check.read(check.DIGITS, codes))
     )
     return _with_warnings(faults, BAD_CHECK_DIGIT=(widths < 16) | (widths > 19) | check.luhn_checks(codes))
+
+
+_account_mark = re.compile("^(?:NRA|OSA|FT[EFINU])").sub
+"""NRA: non-residents' accounts at banks in the mainland; OSA: offshore accounts; FT: accounts of the free-trade zones'
+separate accounting units."""
 
 
 def _shape(pattern: str) -> Rule:
@@ -210,7 +220,8 @@ MESSAGES: dict[SubjectType, dict[str, str]] = {
     },
     SubjectType.BANK_ACCOUNT: {
         "BAD_LENGTH": f"must have 8 to 32 digits: {_COUNT}",
-        "BAD_CHARACTER": "must be digits only: give one account, without letters, line breaks or the bank's name",
+        "BAD_CHARACTER": "must be digits, after NRA, OSA or FT with a letter for accounts so marked: give one account, "
+        "without the bank's name",
         "BAD_CHECK_DIGIT": f"is as long as a card's number but fails the check that most cards pass: {_AS_PRINTED}",
     },
     SubjectType.PASSPORT: {"BAD_SHAPE": f"must be 5 to 20 digits and letters: {_AS_PRINTED}"},
@@ -219,10 +230,12 @@ MESSAGES: dict[SubjectType, dict[str, str]] = {
         f"{_AS_PRINTED}"
     },
     SubjectType.HK_MACAO_PERMIT: {
-        "BAD_SHAPE": f"must be H or M and then 8 digits, or 10 with the issue number: {_AS_PRINTED}"
+        "BAD_SHAPE": "must be H or M and then 8 digits, or 10 with the issue number (identity cards have other types): "
+        f"{_AS_PRINTED}"
     },
     SubjectType.TAIWAN_PERMIT: {
-        "BAD_SHAPE": f"must be 8 digits, or 10 with the issue number and the issuing office's letter: {_AS_PRINTED}"
+        "BAD_SHAPE": "must be 8 digits, or 10 with the issue number and the issuing office's letter (identity cards "
+        f"have another type): {_AS_PRINTED}"
     },
     SubjectType.FOREIGN_PERMANENT_RESIDENT: {
         "BAD_SHAPE": f"must be 18 characters beginning with 9, or 3 letters and 12 digits: {_AS_PRINTED}",
