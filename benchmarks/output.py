@@ -11,7 +11,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 _FILE_WIDTH = 160  # columns of a table that is written to a file or a pipe
-_PACKAGES = ("grpcio", "protobuf", "lmdb", "trio", "aiohttp", "uvloop")
+_PACKAGES = ("grpcio", "protobuf", "lmdb", "trio", "aiohttp", "h11", "uvloop")
 
 
 def progress() -> Progress:

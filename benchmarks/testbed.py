@@ -53,11 +53,12 @@ def open_testbed(
     dialect: str = "json",
     national: int | None = None,
     program: Sequence[str] = ("broker", "serve"),
+    extra_blocks: str = "",
 ) -> Iterator[Testbed]:
     """Runs mocks and a broker for as long as the context lasts.
 
     The broker knows those of the default institutions that are named, or `national` national ones instead. All speak
-    one dialect.
+    one dialect. `extra_blocks`: configuration of others, which run already.
     """
     with tempfile.TemporaryDirectory(prefix="broker-benchmark-") as name:
         folder = Path(name)
@@ -67,7 +68,7 @@ def open_testbed(
         try:
             urls = mocks.announced["institutions"]
             text = _configuration(folder, urls, dialect, institutions if national is None else ())
-            (folder / "broker.toml").write_text(text, encoding="utf-8")
+            (folder / "broker.toml").write_text(text + extra_blocks, encoding="utf-8")
             broker = ServerProcess(*program, "--config", "broker.toml", log=folder / "broker.log")
             try:
                 yield Testbed(folder, mocks, broker)

@@ -17,6 +17,7 @@ import uvloop
 
 from mock_institutions import config as configuration
 from mock_institutions.config import Config, ConfigError
+from mock_institutions.hostile import hostile_institution
 from mock_institutions.logs import log_to_stderr
 from mock_institutions.population import Lookup, Mix, Population
 from mock_institutions.records import SUBJECT_TYPES, SubjectType
@@ -60,16 +61,42 @@ def serve(*, path: Path | None, seed: int | None, port_base: int | None, banks: 
         raise click.ClickException(f"cannot listen: {error}") from error
 
 
-async def _serve(config: Config) -> None:
+def _stop_signal() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _serve(config: Config) -> None:
+    stop = _stop_signal()
     async with running(config) as urls:
         # Objects that exist now live as long as the process, and hardly any later ones are part of reference cycles.
         # Collecting garbage at the usual rate would cost a few per cent of the time.
         gc.freeze()
         gc.set_threshold(100_000)
         click.echo(json.dumps({"ready": True, "institutions": urls}))
+        sys.stdout.flush()
+        await stop.wait()
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="0, the default: any free port.")
+def hostile(*, port: int) -> None:
+    """Serve replies that are meant to harm their reader, until SIGTERM or SIGINT. Print one line of JSON when ready.
+
+    The path of a call selects the kind of reply: /one-byte-chunks/v1/inquiries. They are listed in
+    mock_institutions/hostile.py.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve_hostile(port))
+
+
+async def _serve_hostile(port: int) -> None:
+    stop = _stop_signal()
+    async with hostile_institution(port) as url:
+        click.echo(json.dumps({"ready": True, "url": url}))
         sys.stdout.flush()
         await stop.wait()
 
