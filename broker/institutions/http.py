@@ -1,23 +1,32 @@
-"""An institution reached over HTTP, in any dialect."""
+"""Institutions reached over HTTP, in any dialect."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Protocol
 
-from broker.institutions.interface import Dialect
+from broker.institutions.decoding import DecodingProcess, Job
+from broker.institutions.dialects import DIALECTS
+from broker.institutions.http_connection import Turn
+from broker.institutions.reply_memory import LARGE, ReplyMemory, ReplyRooms, Room
+from broker.institutions.transport import HttpTransport
 from broker.model import InstitutionSpec, Question, Reply
 
-# A reply is decoded on the event loop's thread. These limits bound the time that a malicious reply can take: a fraction
-# of a second if few inquiries were sent, and a second or two at most.
+# No plausible reply is larger. One that is large all the same is decoded in another process.
 _MAX_REPLY = 16 * 1024 * 1024  # bytes, for any number of inquiries
 _BASE = 1024 * 1024  # bytes; the largest answer that is passed on (256 KiB of protobuf) is four times as large in JSON
 _PER_INQUIRY = 16 * 1024  # bytes; about 20 accounts in JSON, as the average of a batch
+_PLAIN_ANSWER = 256  # bytes; a reply takes as long to decode as one to so many inquiries, if they are answered plainly
 
 
 class Post(Protocol):
-    """Posts a body to a URL and returns the body of the reply, of at most `max_bytes`. Raises `InstitutionError`."""
+    """Posts a body to an institution and returns the body of the reply. Raises `InstitutionError`."""
 
-    async def __call__(self, url: str, body: bytes, *, content_type: str, max_bytes: int) -> bytes:
-        """Runs in the event loop in which the institution is asked."""
+    async def __call__(self, body: bytes, *, content_type: str, room: Room) -> bytes:
+        """`room`: what the reply has room in. Runs in the event loop in which the institution is asked."""
+
+
+Decode = Callable[[Job], Awaitable[Reply]]
+"""Decodes a large reply outside the event loop. Raises `BadReplyError`."""
 
 
 class HttpInstitution:
@@ -26,16 +35,19 @@ class HttpInstitution:
     def __init__(
         self,
         spec: InstitutionSpec,
-        dialect: Dialect,
         *,
         post: Post,
-        turn: Callable[[int], Awaitable[None]],
+        rooms: ReplyRooms,
+        decode_large: Decode,
+        turn: Turn,
         clock: Callable[[], float],
     ) -> None:
         """`turn` waits until work on this many inquiries may begin. `clock` returns seconds since the epoch."""
         self.spec = spec
-        self._dialect = dialect
+        self._dialect = DIALECTS[spec.dialect]
         self._post = post
+        self._rooms = rooms
+        self._decode_large = decode_large
         self._turn = turn
         self._clock = clock
 
@@ -43,16 +55,42 @@ class HttpInstitution:
         """See `Institution`."""
         size = len(question.subjects)
         await self._turn(size)
-        body = await self._post(
-            self.spec.url,
-            self._dialect.encode(question),
-            content_type=self._dialect.content_type,
-            max_bytes=_max_reply(size),
-        )
-        await self._turn(size)
-        return self._dialect.decode(body, question, kind=self.spec.kind, now=int(self._clock()))
+        with self._rooms.room(_max_reply(size)) as room:
+            request = self._dialect.encode(question)
+            body = await self._post(request, content_type=self._dialect.content_type, room=room)
+            now = int(self._clock())
+            if len(body) > LARGE:
+                return await self._decode_large(Job(self.spec.dialect, self.spec.kind, now, question, body))
+            await self._turn(max(size, len(body) // _PLAIN_ANSWER))
+            return self._dialect.decode(body, question, kind=self.spec.kind, now=now)
 
 
 def _max_reply(inquiries: int) -> int:
     """The limit of a reply in bytes, which grows with the number of inquiries."""
     return min(_BASE + inquiries * _PER_INQUIRY, _MAX_REPLY)
+
+
+@asynccontextmanager
+async def open_institutions(
+    specs: Sequence[InstitutionSpec], *, turn: Turn, clock: Callable[[], float]
+) -> AsyncIterator[list[HttpInstitution]]:
+    """The institutions over their own connections, which are closed when the context ends. Asyncio only."""
+    memory = ReplyMemory()
+    decoding = DecodingProcess()
+    transports = [HttpTransport(spec.url, connections=spec.concurrency, turn=turn) for spec in specs]
+    try:
+        yield [
+            HttpInstitution(
+                spec,
+                post=transport.post,
+                rooms=ReplyRooms(memory),
+                decode_large=decoding.decode,
+                turn=turn,
+                clock=clock,
+            )
+            for spec, transport in zip(specs, transports, strict=True)
+        ]
+    finally:
+        for transport in transports:
+            transport.close()
+        await decoding.close()

@@ -1,20 +1,24 @@
-"""HTTP client for institutions: one POST per call, and a reply of limited size. Runs on asyncio.
+"""HTTP client for institutions: one POST per call, and a reply within limits. Runs on asyncio.
 
 A call that is cancelled or fails closes its connection. If the connection were used again, the late reply of the first
-call could be read as the reply to the second, and one court would receive another's answers. Redirects are not
-followed, because they would send a subject's data to an address that nobody configured. The size of a reply is limited
-both before and after decompression.
+call could be read as the reply to the second, and one court would receive another's answers. For the same reason every
+institution has connections of its own, even if several are at one address. Redirects are not followed, because they
+would send a subject's data to an address that nobody configured.
 """
 
 import asyncio
-import zlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from base64 import b64encode
 from http import HTTPStatus
 
-import aiohttp
+import h11
+from yarl import URL
 
-from broker.errors import BadReplyError, FailedError, OverloadedError, RejectedError, UnreachableError
+from broker.errors import BadReplyError, FailedError, InstitutionError, OverloadedError, RejectedError, UnreachableError
+from broker.institutions.content_coding import decoder
+from broker.institutions.http_connection import BULK, HttpConnection, Turn
+from broker.institutions.reply_limits import ReplyLimits
+from broker.institutions.reply_memory import Room
+from broker.institutions.wire import connect
 
 # Below the keep-alive of common servers (nginx 75 s, aiohttp 75 s), so that the client closes idle connections first.
 # Otherwise a request could be sent on a connection that the server is just closing.
@@ -25,82 +29,105 @@ _DIVISIBLE = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LA
 
 
 class HttpTransport:
-    """A connection pool for all institutions."""
+    """The way to one institution. State: its idle connections, each with the timer that will close it."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self._session = session
+    def __init__(self, url: str, *, connections: int, turn: Turn) -> None:
+        """At most `connections` are open at a time."""
+        self._url = URL(url)
+        self._turn = turn
+        self._permits = asyncio.Semaphore(connections)
+        self._idle: list[tuple[HttpConnection, asyncio.TimerHandle]] = []
+        self._head = _head(self._url)
 
-    async def post(self, url: str, body: bytes, *, content_type: str, max_bytes: int) -> bytes:
-        """Returns the body of the reply. Raises `InstitutionError` if there is none.
+    async def post(self, body: bytes, *, content_type: str, room: Room) -> bytes:
+        """Returns the content of the reply, for as much of which there is room. Raises `InstitutionError`."""
+        async with self._permits:
+            try:
+                connection = self._take() or await self._connect()
+                try:
+                    connection.send(self._head % (content_type.encode(), len(body)), body)
+                    reply = await _read(connection, room, self._turn)
+                except BaseException:
+                    connection.close()
+                    raise
+            except (h11.RemoteProtocolError, OSError) as error:  # time-outs are OSErrors, too
+                # Only the name of the error is logged: its text may contain an address or a part of the reply.
+                raise UnreachableError(type(error).__name__) from None
+            if connection.finish():
+                self._put_back(connection)
+            return reply
 
-        `max_bytes` limits the reply, both as received and after decompression.
-        """
-        try:
-            async with self._session.post(
-                url, data=body, headers={"Content-Type": content_type}, allow_redirects=False
-            ) as response:
-                if response.status != HTTPStatus.OK:
-                    response.close()
-                    raise _refusal(response)
-                return await _read(response, max_bytes)
-        except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
-            # Only the name of the error is logged: its text may contain an address.
-            raise UnreachableError(type(error).__name__) from error
+    def close(self) -> None:
+        """Closes the idle connections."""
+        while self._idle:
+            connection, timer = self._idle.pop()
+            timer.cancel()
+            connection.close()
+
+    def _take(self) -> HttpConnection | None:
+        """The connection that was used last, if there is one."""
+        while self._idle:
+            connection, timer = self._idle.pop()
+            timer.cancel()
+            if connection.is_usable:
+                return connection
+            connection.close()
+        return None
+
+    def _put_back(self, connection: HttpConnection) -> None:
+        timer = asyncio.get_running_loop().call_later(_KEEP_ALIVE, self._close_oldest)
+        self._idle.append((connection, timer))
+
+    def _close_oldest(self) -> None:
+        """The one whose timer has ended: all have the same time, and the one used last is taken first."""
+        self._idle.pop(0)[0].close()
+
+    async def _connect(self) -> HttpConnection:
+        url = self._url
+        async with asyncio.timeout(_CONNECT_TIMEOUT):
+            wire = await connect(url.raw_host or "", url.port or 0, is_encrypted=url.scheme == "https")
+        return HttpConnection(wire, self._turn)
 
 
-@asynccontextmanager
-async def open_transport(*, connections: int) -> AsyncIterator[HttpTransport]:
-    """Opens a transport with at most `connections` connections in total. Lanes limit them per institution."""
-    connector = aiohttp.TCPConnector(limit=connections, keepalive_timeout=_KEEP_ALIVE, ttl_dns_cache=60)
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT)
-    async with aiohttp.ClientSession(
-        connector=connector,
-        timeout=timeout,
-        auto_decompress=False,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"Accept-Encoding": "gzip"},
-        skip_auto_headers={"User-Agent"},
-    ) as session:
-        yield HttpTransport(session)
-    await asyncio.sleep(0)  # lets the transports of closed connections end before the loop does
-
-
-async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
-    chunks: list[bytes] = []
+async def _read(connection: HttpConnection, room: Room, turn: Turn) -> bytes:
+    """The content of the reply to the call that has begun."""
+    limits = ReplyLimits()
+    response = await connection.response(limits)
+    if response.status_code != HTTPStatus.OK:
+        raise _refusal(response)
+    decoding = decoder([value.decode("latin-1") for value in _values(response, b"content-encoding")])
+    pieces: list[bytes] = []
     size = 0
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > max_bytes:
-            response.close()
-            msg = f"the reply exceeds {max_bytes} bytes"
-            raise BadReplyError(msg)
-        chunks.append(chunk)
-    raw = b"".join(chunks)
-    match response.headers.get("Content-Encoding", "identity"):
-        case "identity":
-            return raw
-        case "gzip" | "deflate":
-            return _decompress(raw, max_bytes)
-        case _:  # not quoted: errors are logged, and a header may contain anything
-            msg = "the reply has a content encoding that was not requested"
-            raise BadReplyError(msg)
+    async for data in connection.content(limits):
+        for piece in decoding.feed(data):
+            size += len(piece)
+            await room.hold(size)
+            pieces.append(piece)
+            limits.step()
+            if limits.turn_is_due:
+                await turn(BULK)
+    decoding.end()
+    return b"".join(pieces)
 
 
-def _decompress(raw: bytes, max_bytes: int) -> bytes:
-    engine = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # 32: detect gzip or zlib
-    try:
-        plain = engine.decompress(raw, max_bytes)
-    except zlib.error:
-        msg = "the compressed reply is corrupt"
-        raise BadReplyError(msg) from None
-    if engine.unconsumed_tail or not engine.eof:
-        msg = f"the reply is truncated, or exceeds {max_bytes} bytes after decompression"
-        raise BadReplyError(msg)
-    return plain
+def _head(url: URL) -> bytes:
+    """The head of all requests, in which the type and the length of the content are left out."""
+    headers = [("Host", url.host_port_subcomponent or ""), ("Accept", "*/*"), ("Accept-Encoding", "gzip")]
+    if url.user is not None:
+        credentials = f"{url.user}:{url.password or ''}".encode()
+        headers.append(("Authorization", f"Basic {b64encode(credentials).decode()}"))
+    lines = [f"POST {url.raw_path_qs} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+    fixed = "".join(f"{line}\r\n" for line in lines).encode().replace(b"%", b"%%")
+    return fixed + b"Content-Type: %b\r\nContent-Length: %d\r\n\r\n"
 
 
-def _refusal(response: aiohttp.ClientResponse) -> Exception:
-    status = response.status
+def _values(response: h11.Response, header: bytes) -> list[bytes]:
+    """The values of a header, which may occur several times. h11 gives names in lower case."""
+    return [value for name, value in response.headers if name == header]
+
+
+def _refusal(response: h11.Response) -> InstitutionError:
+    status = response.status_code
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return OverloadedError("HTTP 429", _retry_after(response))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -110,11 +137,10 @@ def _refusal(response: aiohttp.ClientResponse) -> Exception:
     return BadReplyError(f"HTTP {status} instead of a reply; redirects are not followed")
 
 
-def _retry_after(response: aiohttp.ClientResponse) -> float | None:
+def _retry_after(response: h11.Response) -> float | None:
     """The Retry-After header in seconds. Its date form is rare, and treated as absent."""
-    value = response.headers.get("Retry-After", "")
     try:
-        seconds = float(value)
+        seconds = float(next(iter(_values(response, b"retry-after")), b""))
     except ValueError:
         return None
     return seconds if 0 <= seconds < float("inf") else None

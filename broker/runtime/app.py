@@ -12,7 +12,7 @@ import gc
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -27,9 +27,7 @@ from broker.core.control.share import share_of
 from broker.core.planning.ownership import Ownership
 from broker.core.planning.selection import Selector
 from broker.core.subjects.key import Keyer
-from broker.institutions.dialects import DIALECTS
-from broker.institutions.http import HttpInstitution
-from broker.institutions.transport import HttpTransport, open_transport
+from broker.institutions.http import HttpInstitution, open_institutions
 from broker.investigation.context import ExecutionContext
 from broker.investigation.forwarded import ForwardedAnswers
 from broker.lanes.fan_out import FanOut
@@ -38,7 +36,7 @@ from broker.loops.bridge import Bridge, in_asyncio, open_bridge
 from broker.loops.fair_scheduler import FairScheduler
 from broker.metrics.components import ComponentCollector
 from broker.metrics.requests import RequestMetrics
-from broker.model import InstitutionSpec, Question, Reply
+from broker.model import Question, Reply
 from broker.peers.client import open_peers, socket_of
 from broker.peers.server import PeerService
 from broker.runtime.key_file import load_key
@@ -121,10 +119,11 @@ async def _build(
     store = open_store(config.store, master_key, opening)
     stack.callback(store.close)
     bridge = await stack.enter_async_context(open_bridge())
-    connections = sum(spec.concurrency for spec in config.institutions)
-    transport = await stack.enter_async_context(open_transport(connections=connections))
     scheduler = FairScheduler()
-    fanout = await bridge.run(partial(_open_lanes, config, store, transport, scheduler))
+    institutions = await stack.enter_async_context(
+        open_institutions(config.institutions, turn=scheduler.turn, clock=time.time)
+    )
+    fanout = await bridge.run(partial(_open_lanes, institutions, store))
     lanes_ended = await stack.enter_async_context(_running(bridge, fanout.run))
     registry = CollectorRegistry()
     admission = Admission(
@@ -184,23 +183,11 @@ class _BridgedInstitution:
         return await in_asyncio(self._institution.ask(question))
 
 
-async def _open_lanes(config: Config, store: Store, transport: HttpTransport, scheduler: FairScheduler) -> FanOut:
+async def _open_lanes(institutions: Sequence[HttpInstitution], store: Store) -> FanOut:
     """On the trio side: one lane per institution."""
-
-    def reach(spec: InstitutionSpec) -> _BridgedInstitution:
-        dialect = DIALECTS[spec.dialect]
-        return _BridgedInstitution(
-            HttpInstitution(spec, dialect, post=transport.post, turn=scheduler.turn, clock=time.time)
-        )
-
     lanes = [
-        Lane(
-            reach(spec),
-            store,
-            clock=time.time,
-            random=random.random,
-        )
-        for spec in config.institutions
+        Lane(_BridgedInstitution(institution), store, clock=time.time, random=random.random)
+        for institution in institutions
     ]
     return FanOut(lanes, store, clock=time.time)
 

@@ -22,14 +22,15 @@ from broker.core.wire.encoding import varint
 from broker.errors import BadReplyError
 from broker.institutions import subject_match
 from broker.institutions.dialects import DIALECTS
-from broker.institutions.http import HttpInstitution
-from broker.institutions.interface import Dialect, Institution
+from broker.institutions.interface import Dialect
 from broker.institutions.reply_check import MAX_PER_ASSET, ReplyChecker, Statement
 from broker.institutions.stub import StubInstitution, content, holds, stub_spec
 from broker.model import Kind, Outcome, Question, Reply, Subject, SubjectType
 from broker.v1 import asset_pb2, institution_pb2, investigation_pb2
+from tests.institutions.over_http import Posted, ask, over_http
 
 NOW = 1_800_000_000
+MIB = 1 << 20
 ALICE = Subject(SubjectType.RESIDENT_ID, "11010519491231002X", "张三")
 FIRM = Subject(SubjectType.ORGANIZATION_CODE, "91350100M000100Y43", "某某有限公司")
 BOB = Subject(SubjectType.PASSPORT, "E12345678", "BOB")
@@ -294,7 +295,7 @@ def test_the_stub_says_what_an_institution_over_http_says() -> None:
     moment = NOW - 60
     assets = [account(), account(number="2")]
     stub = StubInstitution(stub_spec(), holds({ALICE.number: assets}, observed_at=moment))
-    replies = [_ask(stub)]
+    replies = [ask(stub, PEOPLE)]
     for name, dialect in DIALECTS.items():
         message = institution_pb2.InquiryBatchReply(
             request_id="request-1",
@@ -306,64 +307,13 @@ def test_the_stub_says_what_an_institution_over_http_says() -> None:
         )
         body = WRITERS[name](message)
 
-        post = _Posted(body)
-        replies.append(_ask(HttpInstitution(stub_spec(), dialect, post=post, turn=_at_once, clock=lambda: NOW + 0.9)))
-        assert (post.url, bool(post.body), post.content_type) == ("stub:", True, dialect.content_type)
+        post = Posted(body)
+        replies.append(ask(over_http(name, post, now=NOW + 0.9), PEOPLE))
+        assert (bool(post.body), post.content_type) == (True, dialect.content_type)
     for reply in replies[1:]:
         assert reply.outcomes == replies[0].outcomes
         assert [answer(reply, item) for item in range(3)] == [answer(replies[0], item) for item in range(3)]
         assert list(reply.observed_at) == list(replies[0].observed_at)
-
-
-class _Posted:
-    """A transport that always has this reply, and remembers the last call."""
-
-    def __init__(self, reply: bytes) -> None:
-        self._reply = reply
-        self.url = self.content_type = ""
-        self.body = b""
-        self.max_bytes = 0
-
-    async def __call__(self, url: str, body: bytes, *, content_type: str, max_bytes: int) -> bytes:
-        self.url, self.body, self.content_type, self.max_bytes = url, body, content_type, max_bytes
-        return self._reply
-
-
-@pytest.mark.parametrize("dialect", DIALECTS.values())
-def test_encoding_and_decoding_each_wait_for_their_turn(dialect: Dialect) -> None:
-    post = _Posted(b"no reply")
-    turns: list[tuple[int, bool]] = []
-
-    async def turn(size: int) -> None:
-        turns.append((size, bool(post.body)))
-
-    with pytest.raises(BadReplyError):
-        _ask(HttpInstitution(stub_spec(), dialect, post=post, turn=turn, clock=lambda: NOW))
-    assert turns == [(3, False), (3, True)]  # before the question is sent, and after
-
-
-async def _at_once(_: int) -> None:
-    """Nobody has to wait."""
-
-
-def _ask(institution: Institution, question: Question = PEOPLE) -> Reply:
-    import trio  # noqa: PLC0415 - the tests that run anything are few
-
-    return trio.run(institution.ask, question)
-
-
-MIB = 1 << 20
-
-
-@pytest.mark.parametrize(
-    ("items", "max_bytes"),
-    [(1, MIB + MIB // 64), (64, 2 * MIB), (500, MIB + 500 * MIB // 64), (960, 16 * MIB), (5_000, 16 * MIB)],
-)
-def test_how_long_a_reply_may_be_follows_from_how_much_was_asked(items: int, max_bytes: int) -> None:
-    question = Question("request-1", "mock-bank", 1, MANDATES, [0] * items, [ALICE] * items)
-    post = _Posted(b"\x0a\x09request-1")
-    _ask(HttpInstitution(stub_spec(), DIALECTS["protobuf"], post=post, turn=_at_once, clock=lambda: NOW), question)
-    assert post.max_bytes == max_bytes
 
 
 def test_an_empty_question_may_get_an_empty_reply(read: Callable[..., Reply]) -> None:

@@ -4,11 +4,12 @@ import asyncio
 import gzip
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeVar
 
 import pytest
+import uvloop
 from aiohttp import web
 
 from broker.errors import (
@@ -19,7 +20,9 @@ from broker.errors import (
     RejectedError,
     UnreachableError,
 )
-from broker.institutions.transport import HttpTransport, open_transport
+from broker.institutions.reply_memory import ReplyMemory, ReplyRooms
+from broker.institutions.transport import HttpTransport
+from mock_institutions.hostile import KINDS, hostile_institution
 
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -63,16 +66,31 @@ def run(main: Callable[[], Awaitable[T]]) -> T:
         async with asyncio.timeout(10):
             return await main()
 
-    return asyncio.run(bounded())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(bounded())
 
 
 async def post(url: str, body: bytes = b"{}") -> bytes:
-    async with open_transport(connections=4) as opened:
-        return await ask(opened, url, body)
+    with open_transport(url) as opened:
+        return await ask(opened, body)
 
 
-async def ask(opened: HttpTransport, url: str, body: bytes = b"{}", *, longest: int = SHORT) -> bytes:
-    return await opened.post(url, body, content_type="application/json", max_bytes=longest)
+async def at_once(_: int) -> None:
+    """Nobody has to wait."""
+
+
+@contextmanager
+def open_transport(url: str, *, connections: int = 4) -> Iterator[HttpTransport]:
+    opened = HttpTransport(url, connections=connections, turn=at_once)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+async def ask(opened: HttpTransport, body: bytes = b"{}", *, longest: int = SHORT) -> bytes:
+    with ReplyRooms(ReplyMemory()).room(longest) as room:
+        return await opened.post(body, content_type="application/json", room=room)
 
 
 def answer_of(handler: Handler) -> bytes:
@@ -132,9 +150,10 @@ def test_cookies_are_not_kept() -> None:
         return response
 
     async def main() -> None:
-        async with institution(handler) as url, open_transport(connections=4) as opened:
-            await ask(opened, url)
-            await ask(opened, url)
+        async with institution(handler) as url:
+            with open_transport(url, connections=4) as opened:
+                await ask(opened)
+                await ask(opened)
 
     run(main)
     assert seen == [0, 0]
@@ -238,11 +257,12 @@ def test_each_call_says_how_long_its_reply_may_be(compressed: bool) -> None:
     handler = says(body=body, headers={"Content-Encoding": "gzip"} if compressed else {})
 
     async def main() -> list[bytes]:
-        async with institution(handler) as url, open_transport(connections=1) as opened:
-            taken = [await ask(opened, url, longest=len(body))]
-            with pytest.raises(BadReplyError, match=str(len(reply) - 1)):
-                await ask(opened, url, longest=len(reply) - 1)
-            return [*taken, await ask(opened, url, longest=len(body))]
+        async with institution(handler) as url:
+            with open_transport(url, connections=1) as opened:
+                taken = [await ask(opened, longest=len(body))]
+                with pytest.raises(BadReplyError, match=str(len(reply) - 1)):
+                    await ask(opened, longest=len(reply) - 1)
+                return [*taken, await ask(opened, longest=len(body))]
 
     assert run(main) == [reply, reply]
 
@@ -301,11 +321,10 @@ def test_an_institutions_header_is_never_quoted(header: str) -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhalf ",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot a size\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000,
         b"HTTP/1.1 200 OK\r\nContent",
         b"\x16\x03\x01\x02\x00",
     ],
-    ids=["nothing", "ssh", "half", "half a chunk", "bad chunk", "bad length", "long header", "half a header", "tls"],
+    ids=["nothing", "ssh", "half", "half a chunk", "bad chunk", "bad length", "half a header", "tls"],
 )
 def test_what_is_not_http_or_not_whole_is_unreachable(spoken: bytes) -> None:
     async def speak(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -369,14 +388,15 @@ def test_a_call_given_up_closes_its_connection_and_its_late_reply_reaches_nobody
                     raise
             return web.Response(body=b"to call %d" % len(connections))
 
-        async with institution(handler) as url, open_transport(connections=1) as opened:
-            call = asyncio.create_task(ask(opened, url))
-            await asked.wait()
-            call.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await call
-            await left.wait()
-            replies += [await ask(opened, url) for _ in range(2)]
+        async with institution(handler) as url:
+            with open_transport(url, connections=1) as opened:
+                call = asyncio.create_task(ask(opened))
+                await asked.wait()
+                call.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await call
+                await left.wait()
+                replies += [await ask(opened) for _ in range(2)]
         assert connections[0] is not connections[1]
         assert connections[1] is connections[2]  # a call that went well leaves its connection to the next
         return replies
@@ -404,13 +424,14 @@ def test_a_reply_already_on_its_way_when_the_call_is_given_up_reaches_nobody() -
                 more.set()
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nto call 2")
 
-        async with wire(speak) as url, open_transport(connections=1) as opened:
-            call = asyncio.create_task(ask(opened, url))
-            await half.wait()
-            call.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await call
-            return await ask(opened, url)
+        async with wire(speak) as url:
+            with open_transport(url, connections=1) as opened:
+                call = asyncio.create_task(ask(opened))
+                await half.wait()
+                call.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await call
+                return await ask(opened)
 
     assert run(main) == b"to call 2"
 
@@ -424,10 +445,11 @@ def test_a_reply_that_was_not_read_to_its_end_leaves_no_connection_behind(status
             connections.add(request.transport)
             return await endless([0], status)(request) if len(connections) == 1 else web.Response(body=b"fresh")
 
-        async with institution(handler) as url, open_transport(connections=4) as opened:
-            with pytest.raises(InstitutionError):
-                await ask(opened, url)
-            return await ask(opened, url)
+        async with institution(handler) as url:
+            with open_transport(url, connections=4) as opened:
+                with pytest.raises(InstitutionError):
+                    await ask(opened)
+                return await ask(opened)
 
     assert run(main) == b"fresh"
 
@@ -444,8 +466,171 @@ def test_no_more_connections_than_allowed_are_opened() -> None:
             busy -= 1
             return web.Response()
 
-        async with institution(handler) as url, open_transport(connections=3) as opened:
-            await asyncio.gather(*[ask(opened, url) for _ in range(30)])
+        async with institution(handler) as url:
+            with open_transport(url, connections=3) as opened:
+                await asyncio.gather(*[ask(opened) for _ in range(30)])
         return most
 
     assert run(main) <= 3
+
+
+# --- replies that are meant to harm -----------------------------------------------------------------------------------
+
+WHOLE = ("small-objects", "small-items", "deep", "holders", "surplus")
+"""Kinds whose replies are in order as far as HTTP is concerned."""
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"trickle", *WHOLE}))
+def test_a_reply_meant_to_harm_is_given_up_early_with_a_turn_for_others_between_steps(kind: str) -> None:
+    turns: list[int] = []
+
+    async def turn(size: int) -> None:
+        turns.append(size)
+
+    async def main() -> None:
+        async with hostile_institution() as url:
+            opened = HttpTransport(f"{url}/{kind}/v1/inquiries", connections=1, turn=turn)
+            with pytest.raises(BadReplyError):
+                await ask(opened, longest=4 << 20)
+
+    run(main)
+    assert len(turns) < 300
+    if kind in ("one-byte-chunks", "gzip-members"):
+        assert len(turns) > 30
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_a_reply_that_harms_only_whoever_decodes_it_is_read(kind: str) -> None:
+    async def main() -> bytes:
+        async with hostile_institution() as url:
+            return await ask(HttpTransport(f"{url}/{kind}/x", connections=1, turn=at_once), longest=16 << 20)
+
+    assert run(main).startswith(b'{"request_id":')
+
+
+@pytest.mark.parametrize(
+    ("spoken", "is_read"),
+    [
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 8 + b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nreply", True),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 9 + b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nreply", False),
+        (b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 127 + b"Content-Length: 5\r\n\r\nreply", True),
+        (b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 128 + b"Content-Length: 5\r\n\r\nreply", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\na:" + b"b" * 16_000 + b"\r\n\r\nreply", True),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\na:" + b"b" * 16_400 + b"\r\n\r\nreply", False),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000, False),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nreply\r\n0\r\nx: y\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\nContent-Length: 5\n\nreply", True),
+        (b"HTTP/1.0 200 OK\r\n\r\nreply", True),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\nContent-Encoding: \r\nContent-Length: 5\r\n\r\nreply",
+            True,
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\nContent-Encoding: br\r\nContent-Length: 5\r\n\r\nreply",
+            False,
+        ),
+    ],
+)
+def test_what_a_reply_may_consist_of(spoken: bytes, is_read: bool) -> None:
+    async def speak(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(spoken)
+        await writer.drain()
+
+    async def main() -> bytes:
+        async with wire(speak) as url:
+            return await post(url)
+
+    if is_read:
+        assert run(main) == b"reply"
+    else:
+        with pytest.raises(BadReplyError):
+            run(main)
+
+
+@pytest.mark.parametrize("with_the_reply", [True, False])
+def test_a_reply_nobody_has_asked_for_is_not_the_reply_to_the_next_call(with_the_reply: bool) -> None:
+    """It comes with the one before, or while nobody is waiting."""
+    surplus = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfrom hell"
+
+    async def main() -> list[bytes]:
+        calls, taken, closed = 0, asyncio.Event(), asyncio.Event()
+
+        async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal calls
+            calls += 1
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nto call %d" % calls)
+            if calls == 1 and with_the_reply:
+                writer.write(surplus)
+            elif calls == 1:
+                await taken.wait()
+                writer.write(surplus)
+                with suppress(ConnectionError):
+                    await reader.read()  # until the client has closed the connection
+                closed.set()
+            await writer.drain()
+
+        async with wire(speak) as url:
+            with open_transport(url, connections=1) as opened:
+                replies = [await ask(opened)]
+                taken.set()
+                if not with_the_reply:
+                    await closed.wait()
+                return [*replies, await ask(opened)]
+
+    assert run(main) == [b"to call 1", b"to call 2"]
+
+
+def test_institutions_at_one_address_share_no_connection() -> None:
+    async def main() -> int:
+        connections: set[object] = set()
+
+        async def handler(request: web.Request) -> web.Response:
+            connections.add(request.transport)
+            return web.Response()
+
+        async with institution(handler) as url:
+            with open_transport(url) as one, open_transport(url) as other:
+                for opened in (one, other, one, other):
+                    await ask(opened)
+        return len(connections)
+
+    assert run(main) == 2
+
+
+def test_a_reply_that_comes_before_the_request_was_read_is_taken_and_its_connection_closed() -> None:
+    async def speak(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    async def main() -> bytes:
+        async with wire(speak) as url:
+            return await post(url, bytes(1 << 20))
+
+    with pytest.raises((RejectedError, UnreachableError)):  # the reset may overtake the reply
+        run(main)
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "headers"),
+    [
+        ("/a?b=c%20d", b"POST /a?b=c%20d HTTP/1.1", [b"Host: 127.0.0.1:"]),
+        ("", b"POST / HTTP/1.1", [b"Accept-Encoding: gzip", b"Content-Type: application/json", b"Content-Length: 2"]),
+        ("/查询", b"POST /%E6%9F%A5%E8%AF%A2 HTTP/1.1", []),
+    ],
+)
+def test_what_is_sent(path: str, line: bytes, headers: list[bytes]) -> None:
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async def main() -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            await post(f"http://user:secret@127.0.0.1:{server.sockets[0].getsockname()[1]}{path}")
+
+    run(main)
+    assert heads[0].startswith(line + b"\r\n")
+    assert b"Authorization: Basic dXNlcjpzZWNyZXQ=\r\n" in heads[0]
+    assert all(header in heads[0] for header in headers)
