@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from mock_institutions.dialect import ITEMS_PREPARED
 from mock_institutions.faults import Faults
 from mock_institutions.records import Kind
-from mock_institutions.registry import Institution
+from mock_institutions.registry import Institution, NameRule
 
 LAST_PORT = 65535
 
@@ -33,6 +33,7 @@ class InstitutionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=LAST_PORT)] = 0
     hit_rate: Annotated[float, Meta(ge=0, le=1)] = 0.30
+    names: NameRule = "refuse"
     batch_size: Annotated[int, Meta(ge=1, le=ITEMS_PREPARED)] = 500
     concurrency: Annotated[int, Meta(ge=1)] = 16
     rate: Annotated[float, Meta(gt=0)] = 1_000_000.0
@@ -44,7 +45,7 @@ class InstitutionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     @property
     def institution(self) -> Institution:
         """The institution as the population knows it."""
-        return Institution(self.id, self.kind, self.hit_rate)
+        return Institution(self.id, self.kind, self.hit_rate, self.names)
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

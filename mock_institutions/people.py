@@ -43,8 +43,11 @@ class People:
     def name(self, index: int) -> str:
         """The name of the person or organisation with this ordinal."""
         drawn = mixed(index ^ self._key)
-        first, second = (names.SURNAMES, names.GIVEN_NAMES) if index < PERSONS else (names.PLACES, names.FIRMS)
-        return first[drawn % len(first)] + second[(drawn >> _SECOND_PART) % len(second)]
+        if index < PERSONS:
+            given = names.GIVEN_NAMES[(drawn >> _SECOND_PART) % len(names.GIVEN_NAMES)]
+            return names.SURNAMES[drawn % len(names.SURNAMES)] + given
+        before, after = names.FIRMS[(drawn >> _SECOND_PART) % len(names.FIRMS)]
+        return before + names.PLACES[drawn % len(names.PLACES)] + after
 
     def person_names(self, indices: NDArray[np.int64]) -> list[str]:
         """The names of many persons."""

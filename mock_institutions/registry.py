@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,11 @@ FEW = 24
 """Up to this many resident identities are found one by one: numpy's fixed cost is about 100 microseconds."""
 
 
+NameRule = Literal["refuse", "exact"]
+"""What an institution says about a number under another name than the registered one: that it refuses, or NOT_FOUND, as
+one does that searches for number and name. Both compare character by character."""
+
+
 @dataclass(frozen=True, slots=True)
 class Institution:
     """An institution. `hit_rate`: the proportion of all people about whom it has records, 0 to 1."""
@@ -64,6 +70,7 @@ class Institution:
     id: str
     kind: Kind
     hit_rate: float
+    names: NameRule = "refuse"
 
 
 class Registry:
@@ -99,7 +106,7 @@ class Registry:
         if index is None:
             return () if is_valid(number) else INVALID_NUMBER
         if self._people.name(index) != name:
-            return NAME_MISMATCH
+            return () if self.institution.names == "exact" else NAME_MISMATCH
         return tuple(self._owned(index))
 
     def _owned(self, index: int) -> Iterator[Holding]:

@@ -22,6 +22,8 @@ _COURTS = ("最高法", "京", "沪01", "京0101")
 """One court of each level. Only 沪01 is outside the region of the regional bank."""
 _OUTSIDE = "沪01"
 _REGIONAL = "mock-bank-jing"
+_EXACT = _REGIONAL
+"""It compares names character by character."""
 _FAILING = "mock-vehicle"
 _OPEN = (Outcome.UNAVAILABLE, Outcome.TIMED_OUT, Outcome.PENDING)
 # Latencies in the first step, in seconds, so that answers visibly arrive one by one. Real institutions are slower.
@@ -34,6 +36,7 @@ _LATENCIES = {
 }
 _DEBTORS = 3  # in the first step: they fit on a screen
 _THINGS = 20  # with probability 0.999, at least one of them is a vehicle
+_FIRMS = 40  # half of them have brackets in their names, and the bank knows a third of those
 _FAILED = 200  # lookups in the last step
 
 
@@ -98,8 +101,11 @@ class Demo:
 
     async def run(self, count: int) -> None:
         """Runs all steps, with `count` lookups in the main one."""
-        debtors, things, everybody = await asyncio.gather(
-            self._draw("persons", _DEBTORS), self._draw("properties", _THINGS), self._draw("all", count)
+        debtors, things, firms, everybody = await asyncio.gather(
+            self._draw("persons", _DEBTORS),
+            self._draw("properties", _THINGS),
+            self._draw("organisations", _FIRMS),
+            self._draw("all", count),
         )
         self._lookups = {court: everybody[index :: len(_COURTS)] for index, court in enumerate(_COURTS)}
         await self._introduce()
@@ -107,6 +113,7 @@ class Demo:
         await self._four_levels()
         await self._property_lookup(things)
         await self._regional_bank(debtors)
+        await self._names(firms)
         await self._from_cache()
         await self._failing(everybody[:_FAILED])
 
@@ -175,6 +182,23 @@ class Demo:
             raise DemoFailedError("an institution was reached by a court outside its region")
         inside = await self._ask("京", lookups, Terms(institutions=(_REGIONAL,)))
         self._screen.print(f"the high court 京 may ask it: {totals_line(inside.totals)}")
+
+    async def _names(self, firms: Sequence[Lookup]) -> None:
+        self._heading(f"{_EXACT} compares names exactly; a court writes (北京) for （北京）")
+        registered = [firm for firm in firms if "（" in firm.organization.name]
+        typed = [_with_half_width_brackets(firm) for firm in registered]
+        only = Terms(institutions=(_EXACT,))
+        asked, direct = await self._ask("京", typed, only), await self._ask("京", registered, only)
+        _require(asked.outcomes == direct.outcomes, "the two spellings of a firm's name have different answers")
+        _require(asked.outcomes[_EXACT, Outcome.FOUND], "no firm was found under its registered name")
+        for report, firm in zip(asked.reports, registered, strict=True):
+            (answer,) = report.answers
+            _require(answer.found_as == (firm.organization.name if answer.assets else ""), "a spelling is wrong")
+        first = next(index for index, report in enumerate(asked.reports) if report.answers[0].assets)
+        self._screen.print(reports_table([asked.reports[first]]))
+        self._screen.print("\nunder its registered name it is found at once:\n")
+        self._screen.print(reports_table([direct.reports[first]]))
+        await verify(typed, asked.reports, seed=self._seed)
 
     async def _from_cache(self) -> None:
         self._heading("The same lookups again: every answer comes from the cache")
@@ -247,6 +271,13 @@ class Demo:
     def _heading(self, text: str) -> None:
         self._screen.print()
         self._screen.rule(Text(text, "bold"), align="left", style="cyan")
+
+
+def _with_half_width_brackets(firm: Lookup) -> Lookup:
+    copy = Lookup()
+    copy.CopyFrom(firm)
+    copy.organization.name = copy.organization.name.replace("（", "(").replace("）", ")")
+    return copy
 
 
 def _require(condition: object, otherwise: str) -> None:

@@ -75,7 +75,8 @@ def answer_cells(answer: pb.Answer, *, holders: bool = False) -> list[Text]:
 def _lines(answer: pb.Answer, *, holders: bool) -> Sequence[str]:
     if answer.HasField("problem"):
         return [_problem_line(answer.problem)]
-    lines = [asset_line(asset, holders=holders) for asset in answer.assets[:_MAX_ASSETS]]
+    lines = [f"found as {answer.found_as}"] if answer.found_as else []
+    lines += [asset_line(asset, holders=holders) for asset in answer.assets[:_MAX_ASSETS]]
     more = len(answer.assets) - _MAX_ASSETS
     return [*lines, f"and {more} more"] if more > 0 else lines
 

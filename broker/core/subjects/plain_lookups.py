@@ -1,8 +1,8 @@
 """Parses the common kinds of lookup from their bytes with numpy, a whole batch at a time.
 
 A lookup is *plain* if it asks about a person or organisation by a valid number of 18 characters and a name of Chinese
-characters, and is encoded the way every protobuf library encodes it. There are two *forms*: persons with a resident
-identity, and organisations with a unified social credit code.
+characters and full-width brackets, and is encoded the way every protobuf library encodes it. There are two *forms*:
+persons with a resident identity, and organisations with a unified social credit code.
 
     0x0a length ref   0x12 length ( 0x0a length name   0x10 1   0x1a 18 number )
     0x0a length ref   0x1a length ( 0x0a length name            0x12 18 number )
@@ -34,8 +34,10 @@ _MAX_REF = 64  # characters for all lookups; bytes for plain ones
 _HEAD = 1 + _NUMBER + 1  # of a message to hash (`key.Material`): type, number, separator
 _PADDING = bytes(1024)  # after the last lookup: three lengths of one byte each can point 800 bytes beyond it
 
-# In UTF-8, U+4E00 to U+9FFF: the ideographs that NFKC leaves unchanged.
+# In UTF-8, U+4E00 to U+9FFF: ideographs.
 _FIRST, _LAST, _FIRST_AFTER = 0xE4, 0xE9, 0xB8
+# U+FF08 and U+FF09, the brackets of firms' names.
+_BRACKET, _BRACKET_AFTER, _OPENING, _CLOSING = 0xEF, 0xBC, 0x88, 0x89
 
 Integers = NDArray[np.int64]
 
@@ -164,13 +166,16 @@ def _texts(data: NDArray[np.uint8], at: Integers, lengths: Integers) -> NDArray[
 
 
 def _are_chinese(names: NDArray[np.uint8], lengths: Integers) -> check.Mask:
-    """Whether names consist of ideographs only, of three bytes each."""
+    """Whether names consist of ideographs and full-width brackets only, of three bytes each."""
     width = names.shape[1] // _IDEOGRAPH * _IDEOGRAPH
     first, second, third = (names[:, offset:width:_IDEOGRAPH] for offset in range(_IDEOGRAPH))
     ideograph = (first >= _FIRST) & (first <= _LAST) & ((first > _FIRST) | (second >= _FIRST_AFTER))
     ideograph &= (second >= 0x80) & (second < 0xC0) & (third >= 0x80) & (third < 0xC0)
     beyond = np.arange(0, width, _IDEOGRAPH) >= lengths[:, None]
-    mask: check.Mask = (lengths % _IDEOGRAPH == 0) & (ideograph | beyond).all(axis=1)
+    accepted = ideograph | beyond
+    if not accepted.all():
+        accepted |= (first == _BRACKET) & (second == _BRACKET_AFTER) & ((third == _OPENING) | (third == _CLOSING))
+    mask: check.Mask = (lengths % _IDEOGRAPH == 0) & accepted.all(axis=1)
     return mask
 
 

@@ -71,6 +71,7 @@ def test_a_usual_person_is_plain(lookup: bytes) -> None:
         *(organization(code=code) for code in CODES),
         organization(ref="x" * 64, name="一" * 12),
         organization(name="一" * 30),
+        organization(name="一二（三四）有限公司"),
     ],
 )
 def test_a_usual_organisation_is_plain(lookup: bytes) -> None:
@@ -102,7 +103,9 @@ def test_a_usual_organisation_is_plain(lookup: bytes) -> None:
         pytest.param(person()[2:], id="cut at the front"),
         pytest.param(b"", id="nothing"),
         pytest.param(organization(name="一" * 31), id="an organisation's long name"),
-        pytest.param(organization(name="一（二）"), id="parentheses, which have another spelling"),
+        pytest.param(organization(name="一(二)"), id="half-width brackets, of one byte each"),
+        pytest.param(organization(name="一！"), id="another full-width mark"),
+        pytest.param(organization(name="一［二］"), id="other full-width brackets"),
         pytest.param(organization(code=CODES[0].lower()), id="a code in small letters"),
         pytest.param(organization(code=CODES[0][8:17]), id="a code of 9 characters"),
         pytest.param(organization(code=RIGHT), id="a person's number"),
@@ -123,7 +126,7 @@ def test_no_piece_of_a_lookup_is_plain(form: Form, whole: bytes) -> None:
         assert find_plain([whole[cut:], whole[:cut]], form, today=TODAY).indices == []
 
 
-names = st.text(st.sampled_from("张三一龥鿿㐀䷿\uf900·A a\u200b é"), max_size=20)
+names = st.text(st.sampled_from("张三一龥鿿㐀䷿\uf900·A a\u200b é（）(！＊"), max_size=20)
 persons = st.builds(
     person,
     st.text("ab1第 ", max_size=70),
