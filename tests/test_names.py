@@ -44,6 +44,8 @@ REPLACED = (
     Word(r"logbooks?", "checkpoint"),
     Word(r"sittings?", "replay session, or run"),
     Word(r"stages?|scenes?", "testbed"),
+    Word(r"sweeps?|swept|sweeping", "compaction"),
+    Word(r"places?", "location", within=("broker/store/block", "broker/store/log", "broker/store/index")),
     Word(r"layers?", "memtable", within=("broker/store/",)),
     Word(r"posts?", "worker slot", within=("broker/runtime/supervis", "broker/runtime/worker")),
 )

@@ -103,7 +103,7 @@ class Disk:
             with file.folder.exclusive(patience=PATIENCE, pause=pause):
                 if not log_.catch_up():
                     return None
-                log_.sweep(now)  # comes first: it makes room
+                log_.compact(now)  # comes first: it makes room
                 began = time.perf_counter()
                 if memtable is not None:
                     log_.commit(memtable, now)

@@ -4,7 +4,7 @@
     covered    u64        the last block of the log that has been taken in
     subjects   u64        how many slots are taken
     checksum   8 bytes    of the three above
-    retired    8 bytes    _RETIRED once another table has taken this one's place
+    retired    8 bytes    _RETIRED once this table has been replaced by another one
     (empty)               up to one page
     tags       u64 each, 16 to a bucket
     locations  u64 each, aligned with them; 0 in a free slot
@@ -13,12 +13,20 @@ The writer replaces covered, subjects and checksum in one step, and nobody else 
 reader looks at `retired` alone, one word, which no single wrong bit turns into `_RETIRED`.
 
 A subject's *tag* names two buckets, its *homes*: the leading bits of the tag, and those of another hash of it. In a
-table of 8 buckets those are 3 bits each:
+table of 8 buckets those are 3 bits each. This tag begins with 1011, and its other hash with 0110:
 
-    tag 1011...   other hash 0110...   first home 101 = 5, second home 011 = 3
+    >>> tag = np.array([0xB000A00000000000], np.uint64)
+    >>> first_home(tag, 64 - 3).tolist(), second_home(tag, 64 - 3).tolist()  # 101 and 011
+    ([5], [3])
 
-A table of twice as many buckets takes one bit more of each: this tag's homes are then 1011 = 11 and 0110 = 6. So what
-was in bucket b goes to bucket 2b or 2b + 1 of the new table (5 to 10 or 11, 3 to 6 or 7), and keeps its slot of the 16.
+A table of twice as many buckets takes one bit more of each:
+
+    >>> first_home(tag, 64 - 4).tolist(), second_home(tag, 64 - 4).tolist()  # 1011 and 0110
+    ([11], [6])
+
+So when the table grows, what was in bucket b goes to bucket 2b or 2b + 1 of the new table, as the next bit says, and
+keeps its slot of the 16: a subject that was in its first home, 5, goes to 11, and one in its second home, 3, goes to 6.
+No bucket of the new table can overflow, and each half of the old table is copied in one step (`Table.split`).
 """
 
 import mmap
@@ -195,10 +203,20 @@ class Table:
             into._tags_by_bucket[target] = np.where(goes_right == side, tags, 0)  # noqa: SLF001
 
     def _first(self, tags: Tags) -> Slots:
-        return (tags >> self._shift).view(np.intp)
+        return first_home(tags, self._shift)
 
     def _second(self, tags: Tags) -> Slots:
-        return (tags * _OTHER >> self._shift).view(np.intp)
+        return second_home(tags, self._shift)
+
+
+def first_home(tags: Tags, shift: np.uint64 | int) -> Slots:
+    """The bucket that the leading bits of each tag name; `shift` is 64 less the number of those bits."""
+    return (tags >> np.uint64(shift)).view(np.intp)
+
+
+def second_home(tags: Tags, shift: np.uint64 | int) -> Slots:
+    """The bucket that the leading bits of another hash of each tag name."""
+    return (tags * _OTHER >> np.uint64(shift)).view(np.intp)
 
 
 def _count(free: NDArray[np.bool]) -> NDArray[np.uint8]:

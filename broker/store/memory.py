@@ -7,11 +7,13 @@ from broker.core.wire import encoding, record
 from broker.model import Source
 from broker.store.base import CLOSE_TIMEOUT, Statements, StoreStatistics
 
-_SWEEP = 2  # records looked at for each one put: more than one, so that a store that grows is gone round as well
+_COMPACTION_PACE = (
+    2  # records looked at for each one put: more than one, so that a store that grows is gone round as well
+)
 
 
 class MemoryStore:
-    """A `Store` that is a dictionary, in the order in which its records were last looked at by a sweep."""
+    """A `Store` that is a dictionary, in the order in which its records were last looked at by compaction."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock` gives seconds since the epoch."""
@@ -30,7 +32,7 @@ class MemoryStore:
     def put_many(self, statements: Statements) -> None:
         """See `Store`."""
         now = int(self._clock())
-        self._sweep(_SWEEP * len(statements.keys), now)
+        self._compact(_COMPACTION_PACE * len(statements.keys), now)
         cached = encoding.with_source(statements.segments, Source.CACHE)
         for key, entry, segment in zip(statements.keys, statements.entries(), cached, strict=True):
             self._records[key] = record.merge(self._records.get(key), [entry._replace(segment=segment)], now)
@@ -60,7 +62,7 @@ class MemoryStore:
         """See `Store`."""
         self._records.clear()
 
-    def _sweep(self, count: int, now: int) -> None:
+    def _compact(self, count: int, now: int) -> None:
         """Removes expired records among the next few; in time, this goes round the whole store."""
         for _ in range(min(count, len(self._records))):
             key, held = self._records.popitem(last=False)

@@ -1,4 +1,4 @@
-"""Blocks: what was built is found again in the places told, and a block fills its page and no more."""
+"""Blocks: what was built is found again in the locations told, and a block fills its page and no more."""
 
 import numpy as np
 from hypothesis import given
@@ -15,12 +15,12 @@ records = st.lists(st.one_of(st.binary(min_size=1, max_size=60), st.integers(1, 
 def build(sealed: list[bytes], first: int = 1) -> tuple[list[bytes], list[tuple[int, int, int | None]]]:
     """The blocks, and of each record the number of its block, and its span."""
     tags = np.arange(1, len(sealed) + 1, dtype=np.uint64)
-    blocks, places = block.build(first, tags, range(100, 100 + len(sealed)), sealed)
-    return blocks, list(zip(block.numbers_of(places).tolist(), *block.spans_of(places), strict=True))
+    blocks, locations = block.build(first, tags, range(100, 100 + len(sealed)), sealed)
+    return blocks, list(zip(block.numbers_of(locations).tolist(), *block.spans_of(locations), strict=True))
 
 
 @given(records, st.integers(1, 2**40 - 100))
-def test_what_was_built_is_found_in_its_place(sealed: list[bytes], first: int) -> None:
+def test_what_was_built_is_found_at_its_location(sealed: list[bytes], first: int) -> None:
     blocks, spans = build(sealed, first)
     assert [blocks[number - first][start:end] for number, start, end in spans] == sealed
 
@@ -28,9 +28,9 @@ def test_what_was_built_is_found_in_its_place(sealed: list[bytes], first: int) -
 @given(records)
 def test_a_look_along_the_log_tells_the_same(sealed: list[bytes]) -> None:
     tags = np.arange(1, len(sealed) + 1, dtype=np.uint64)
-    blocks, places = block.build(7, tags, range(100, 100 + len(sealed)), sealed)
+    blocks, locations = block.build(7, tags, range(100, 100 + len(sealed)), sealed)
     rows, again = block.rows_of(range(7, 7 + len(blocks)), blocks)
-    assert again.tolist() == places.tolist()
+    assert again.tolist() == locations.tolist()
     assert rows["tag"].tolist() == tags.tolist()
     assert rows["expires"].tolist() == list(range(100, 100 + len(sealed)))
     assert sum(map(block.count_of, blocks)) == len(sealed)
@@ -49,5 +49,5 @@ def test_pages_are_filled() -> None:
 
 @given(st.lists(st.binary(max_size=200), max_size=20))
 def test_noise_tells_nothing_and_raises_nothing(noise: list[bytes]) -> None:
-    rows, places = block.rows_of(range(len(noise)), noise)
-    assert len(rows) == len(places)
+    rows, locations = block.rows_of(range(len(noise)), noise)
+    assert len(rows) == len(locations)

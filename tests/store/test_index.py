@@ -28,14 +28,14 @@ def tags(numbers: Sequence[int]) -> Tags:
     return tags_of(b"".join(blake2b(str(number).encode(), digest_size=16).digest() for number in numbers))
 
 
-def places(numbers: Sequence[int]) -> Locations:
+def locations(numbers: Sequence[int]) -> Locations:
     return np.array(numbers, np.uint64)
 
 
 def point(index: Index, numbers: Sequence[int], *, at: int = 1) -> None:
-    """Points subjects to places that tell who they are."""
+    """Points subjects to locations that tell who they are."""
     index.ensure(EVER)
-    index.point(tags(numbers), places([number + at for number in numbers]))
+    index.point(tags(numbers), locations([number + at for number in numbers]))
 
 
 def find(index: Index, numbers: Sequence[int]) -> list[int]:
@@ -75,7 +75,7 @@ def test_all_are_found_however_they_came_and_however_it_grew(path: Path, at_once
 def test_keys_that_are_no_hashes_do_as_well(path: Path, keys: list[bytes]) -> None:
     index = Index(path, store=STORE)
     those = tags_of(b"".join(keys))
-    index.point(those, places(range(1, len(keys) + 1)))
+    index.point(those, locations(range(1, len(keys) + 1)))
     assert index.find(those).tolist() == list(range(1, len(keys) + 1))
     assert index.size < 68 * 1024 + 64 * len(keys)
 
@@ -106,7 +106,7 @@ def test_a_subject_is_forgotten_unless_it_has_moved_on(path: Path) -> None:
     index = Index(path, store=STORE)
     point(index, range(10))
     point(index, [3], at=100)
-    index.clear(tags(range(5)), places(range(1, 6)))
+    index.clear(tags(range(5)), locations(range(1, 6)))
     assert find(index, range(10)) == [0, 0, 0, 103, 0, 6, 7, 8, 9, 10]
     assert index.subjects == 6
 
@@ -115,7 +115,7 @@ def test_room_is_used_again(path: Path) -> None:
     index = Index(path, store=STORE)
     for start in range(0, 200_000, 1_000):
         point(index, range(start, start + 1_000))
-        index.clear(tags(range(start, start + 1_000)), places(range(start + 1, start + 1_001)))
+        index.clear(tags(range(start, start + 1_000)), locations(range(start + 1, start + 1_001)))
     assert index.subjects == 0
     assert index.size == Index(path.with_name("another"), store=STORE).size
 
@@ -208,7 +208,7 @@ def test_any_sequence_of_changes_by_two_workers_reads_like_a_dictionary(
             else:
                 known = [number for number in numbers if number in model]
                 workers[worker].ensure(EVER)
-                workers[worker].clear(tags(known), places([model.pop(number) for number in known]))
+                workers[worker].clear(tags(known), locations([model.pop(number) for number in known]))
         for index in workers:
             assert find(index, range(9_001)) == [model.get(number, 0) for number in range(9_001)]
             assert index.subjects == len(model)

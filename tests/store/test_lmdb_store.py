@@ -345,13 +345,13 @@ def test_a_full_store_recovers_under_steady_load_once_answers_expire(
     assert "kept again" in caplog.text
 
 
-def test_expired_records_are_swept_though_nobody_asks_for_them(path: Path, clock: Clock) -> None:
+def test_expired_records_are_compacted_though_nobody_asks_for_them(path: Path, clock: Clock) -> None:
     with opened(path, clock) as store:
         store.put_many(statements(numbered(range(12_000)), expires=NOW + 10))
         store.put_many(statements(numbered(range(3)), institution="land", expires=NOW + 1_000))
         store.flush()
         clock.now += 100
-        for number in range(6):  # a sweep looks at a part of the file before each commit
+        for number in range(6):  # compaction looks at a part of the file before each commit
             store.put_many(statements(numbered([-1 - number])))
             store.flush()
         assert store.statistics().records == 3 + 6
@@ -655,8 +655,8 @@ def blocks(txn: lmdb.Transaction) -> list[tuple[bytes, bytes, list[tuple[int, sl
     """Every block in the file: its name, its content, and per record the subject's tag and where in it it is."""
     found = []
     for name, content in txn.cursor():
-        rows, places = block.rows_of([0], [content])
-        spans = [slice(*span) for span in zip(*block.spans_of(places), strict=True)]
+        rows, locations = block.rows_of([0], [content])
+        spans = [slice(*span) for span in zip(*block.spans_of(locations), strict=True)]
         found.append((bytes(name), bytes(content), list(zip(rows["tag"].tolist(), spans, strict=True))))
     return found
 

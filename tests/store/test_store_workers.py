@@ -220,7 +220,7 @@ def test_a_lost_index_is_made_again_from_the_log(path: Path, spoil: object) -> N
 
 
 def test_a_record_that_moves_while_it_is_looked_for_is_found(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The hint is read, then the record is replaced and the old one swept, then the log is read."""
+    """The hint is read, then the record is replaced and the old one removed by compaction, then the log is read."""
     with opened(path, Clock()) as store:
         put(store, range(10))
         store.flush()
@@ -228,7 +228,7 @@ def test_a_record_that_moves_while_it_is_looked_for_is_found(path: Path, monkeyp
 
         def move_first() -> lmdb.Transaction:
             monkeypatch.undo()
-            for _ in range(3):  # to be replaced, to be swept, and once more
+            for _ in range(3):  # to be replaced, to be removed, and once more
                 put(store, range(10), institution="land")
                 store.flush()
             return reading()
