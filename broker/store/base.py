@@ -1,13 +1,13 @@
-"""What the broker needs of a place to keep answers. Nothing above a store knows which one it is.
+"""The interface of a cache of answers. No module outside the store depends on which implementation it uses.
 
-A *record* (core.record) holds all that is known of one subject, under the subject's key. Reads return whole records;
-writes add single institutions' answers, and the store merges them. Rules of every store, checked by one contract suite
-(tests/contract):
+A *record* (core.wire.record) holds all answers about one subject, under the subject's key. Reads return whole records;
+writes add answers of single institutions, and the store merges them. Rules of every store, checked by one contract
+suite (tests/store/test_store_contract.py):
 
 1. What was put can be read at once by the same process, whether or not it is on disk yet.
-2. A read returns only what was put under that key; anything unreadable is absent, never somebody else's.
-3. Expired answers may be returned (the reader checks), and leave the store in time.
-4. Losing the store loses time, not truth: no error of it ever reaches a caller.
+2. A read returns only what was put under that key. A record that cannot be read is reported as absent.
+3. Expired answers may be returned (the reader checks), and are removed in time.
+4. A caller never gets an error of the store: without it, more inquiries have to be made, and all answers stay right.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,11 +21,11 @@ CLOSE_TIMEOUT = 10.0
 
 
 ProgressCallback = Callable[[], None]
-"""Is called again and again while something that may take long goes on: every second or so, on a healthy machine."""
+"""Called repeatedly while a long operation makes progress: every second or so, on a machine that is not busy."""
 
 
 def no_progress() -> None:
-    """A `ProgressCallback` for whoever does not want to know."""
+    """A `ProgressCallback` that does nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,10 +102,10 @@ class Store(Protocol):
         """
 
     def statistics(self) -> StoreStatistics:
-        """What a metric or a test wants to know."""
+        """The figures for metrics and tests."""
 
     def close(self, timeout: float = CLOSE_TIMEOUT) -> None:
-        """Commits what is pending, for `timeout` seconds at most, and lets go of everything. Further calls are errors.
+        """Commits what is pending, for `timeout` seconds at most, and releases all files. Further calls are errors.
 
-        How many answers were left is logged.
+        The number of answers that were not committed is logged.
         """

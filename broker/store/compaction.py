@@ -1,19 +1,19 @@
 """Decides when which part of the log is compacted, and what is deleted there. Pure: store.log carries it out.
 
-The log is divided into *segments* of 1,024 blocks, some 10,000 records. Compaction visits them in order, from the
-oldest to the newest, and then begins again. One step examines the next segments that are due: about three records for
+The log is divided into *extents* of 1,024 blocks, some 10,000 records. Compaction visits them in order, from the
+oldest to the newest, and then begins again. One step examines the next extents that are due: about three records for
 each record appended since the step before. So the whole log is examined while a third of its size is appended.
 
-    segment                   due
+    extent                   due
     the newest                always: it still grows
     never examined            now
     examined                  when half of its blocks will have expired, or as soon as half of the records that were
                               needed in it have been replaced by newer ones
     without blocks            never: blocks are only appended at the end
 
-Segments that are not due are not read: otherwise the whole log would be read from disk again and again.
+Extents that are not due are not read: otherwise the whole log would be read from disk again and again.
 
-In the segments examined,
+In the extents examined,
 
     an expired record         is removed from the index
     a needed record           stays where it is: the index points to it, and it has not expired
@@ -28,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-_SEGMENT = 10  # bits of a block's number below that of its segment
+_EXTENT = 10  # bits of a block's number below that of its extent
 _MIN_RECORDS = 5_000  # examined in a step, if so many are due: some 2 ms
 _PACE = 3  # records examined for each one appended: what other workers have left undone is soon made up for
 _NEVER = 2**63 - 1
@@ -36,14 +36,14 @@ _NEVER = 2**63 - 1
 Numbers = NDArray[np.int64]
 
 
-def segment_of(block: int) -> int:
-    """The segment that a block of this number belongs to."""
-    return block >> _SEGMENT
+def extent_of(block: int) -> int:
+    """The extent that a block of this number belongs to."""
+    return block >> _EXTENT
 
 
-def numbers_in(segment: int) -> range:
-    """The numbers of the blocks that belong to a segment."""
-    return range(segment << _SEGMENT, (segment + 1) << _SEGMENT)
+def numbers_in(extent: int) -> range:
+    """The numbers of the blocks that belong to an extent."""
+    return range(extent << _EXTENT, (extent + 1) << _EXTENT)
 
 
 class Verdict(NamedTuple):
@@ -99,9 +99,9 @@ def half_expired(block_of: Numbers, expires: Numbers) -> int:
 
 
 class CompactionSchedule:
-    """When to examine which segment.
+    """When to examine which extent.
 
-    State: the segment examined last, and how many records were appended since; the oldest segment; for each segment,
+    State: the extent examined last, and how many records were appended since; the oldest extent; for each extent,
     when it is due, and how many of its needed records may be replaced before that.
     """
 
@@ -114,7 +114,7 @@ class CompactionSchedule:
 
     @property
     def quota(self) -> int:
-        """How many records the next step examines at least, if so many are due. Segments are examined as a whole."""
+        """How many records the next step examines at least, if so many are due. Extents are examined as a whole."""
         return max(_MIN_RECORDS, _PACE * self._appended)
 
     def note_appended(self, count: int) -> None:
@@ -123,36 +123,36 @@ class CompactionSchedule:
 
     def note_replaced(self, blocks: Numbers) -> None:
         """Records were replaced by newer ones; `blocks` has the number of the block of each."""
-        segments, counts = np.unique(blocks >> _SEGMENT, return_counts=True)
-        for segment, count in zip(segments.tolist(), counts.tolist(), strict=True):
-            if segment in self._replaceable:
-                self._replaceable[segment] -= count
-                if self._replaceable[segment] <= 0:
-                    self._due[segment] = 0
+        extents, counts = np.unique(blocks >> _EXTENT, return_counts=True)
+        for extent, count in zip(extents.tolist(), counts.tolist(), strict=True):
+            if extent in self._replaceable:
+                self._replaceable[extent] -= count
+                if self._replaceable[extent] <= 0:
+                    self._due[extent] = 0
 
     def due(self, first: int, last: int, now: int) -> Iterator[int]:
-        """The segments to examine next, in order. `first`, `last`: the numbers of the log's first and last block."""
-        oldest, newest = segment_of(first), segment_of(last)
+        """The extents to examine next, in order. `first`, `last`: the numbers of the log's first and last block."""
+        oldest, newest = extent_of(first), extent_of(last)
         self._forget_before(oldest)
         start = self._latest + 1 if oldest <= self._latest < newest else oldest
         for part in (range(start, newest + 1), range(oldest, start)):
-            yield from (segment for segment in part if self._due.get(segment, 0) <= now)
+            yield from (extent for extent in part if self._due.get(extent, 0) <= now)
 
-    def note_step(self, segments: Sequence[int], block_of: Numbers, expires: Numbers, last: int) -> None:
-        """A step has examined these segments, in this order.
+    def note_step(self, extents: Sequence[int], block_of: Numbers, expires: Numbers, last: int) -> None:
+        """A step has examined these extents, in this order.
 
         `block_of` and `expires` are of the needed records in all of them (see `half_expired`).
         """
         self._appended = 0
-        for segment in segments:
-            self._latest = segment
-            if segment < segment_of(last):
-                within = block_of >> _SEGMENT == segment
-                self._due[segment] = half_expired(block_of[within], expires[within])
-                self._replaceable[segment] = int(np.count_nonzero(within)) // 2
+        for extent in extents:
+            self._latest = extent
+            if extent < extent_of(last):
+                within = block_of >> _EXTENT == extent
+                self._due[extent] = half_expired(block_of[within], expires[within])
+                self._replaceable[extent] = int(np.count_nonzero(within)) // 2
 
     def _forget_before(self, oldest: int) -> None:
         if oldest > self._oldest:
             self._oldest = oldest
-            for segment in [segment for segment in self._due if segment < oldest]:
-                del self._due[segment], self._replaceable[segment]
+            for extent in [extent for extent in self._due if extent < oldest]:
+                del self._due[extent], self._replaceable[extent]

@@ -1,8 +1,8 @@
-"""Whether a store's file may have ended the process that had it open, and what is done about that.
+"""Checks a store's file after a worker has crashed, and sets it aside if it is damaged.
 
 Some kinds of damage (one wrong bit in the size of an entry is enough) end every process that touches them, by SIGBUS,
-SIGSEGV or a failed assertion of LMDB's: a worker that died so would be followed by one that dies the same way. So the
-successor has the file checked before it opens it, and sets it aside if it is damaged.
+SIGSEGV or a failed assertion of LMDB's: every successor of a worker that was
+ended in this way would be ended in the same way. So the successor has the file checked before it opens it.
 """
 
 import logging

@@ -1,10 +1,10 @@
-"""The file of a store as it is at present: read by whoever asks, written and replaced by the writer thread.
+"""The current file of a store: read by any thread, written and replaced by the writer thread.
 
-Whatever a reader comes upon is a miss. A damaged file is set aside by the writer, which opens a new one; until then
-there is no log, and all reads are misses.
+Any error while reading is a miss. The writer sets a damaged file aside and opens a new one; until then there is no log,
+and all reads are misses.
 
 Two locks, always taken in this order: the folder's (store.folder), which is waited for at length, and the fair lock
-between this worker's threads, for which a reader never waits longer than for one step of the writer's.
+between this worker's threads, for which a reader never waits longer than one step of the writer.
 """
 
 import logging
@@ -32,7 +32,7 @@ GAP = 2 * LONGEST_PAUSE  # s between two rounds that follow one another: time fo
 
 
 class Disk:
-    """State: the file, and its log while it can be used; what is wrong with it; origins of errors that were logged."""
+    """State: the file, and its log while it can be used; the damage found in it; the origins of errors logged."""
 
     def __init__(
         self, path: Path, *, master_key: bytes, map_size: int, progress: ProgressCallback = no_progress
@@ -63,13 +63,13 @@ class Disk:
             return [None] * len(keys)
 
     def measure(self) -> tuple[int, int]:
-        """Records held and bytes used; nothing while that cannot be told."""
+        """Records held and bytes used; zeros while that cannot be determined."""
         with self._fair_lock:
             if self._log is not None and self._file is not None:
                 try:
                     with self._file.env.begin():
                         return self._file.index.subjects, self._file.bytes_used()
-                except Exception as error:  # noqa: BLE001 - a metric is no reason to end a worker
+                except Exception as error:  # noqa: BLE001 - a metric must not end a worker
                     self.report(error)
             return 0, 0
 
@@ -80,9 +80,9 @@ class Disk:
         return self._damaged + (log_.damaged if log_ is not None else 0)
 
     def report(self, error: Exception) -> None:
-        """Has the writer set a damaged file aside. Of other errors, each origin is logged once.
+        """Makes the writer set a damaged file aside. Of other errors, each origin is logged once.
 
-        The writer looks after the index in its next round; until then, reads may come upon the same many times.
+        The writer repairs the index in its next round; until then, many reads may fail for the same reason.
         """
         if isinstance(error, DAMAGE):
             self._damage = error
@@ -93,10 +93,10 @@ class Disk:
     # For the writer thread.
 
     def work(self, memtable: FrozenMemtable | None, now: int, *, pause: LockWait) -> float | None:
-        """One round: makes sure there is a file, removes what has expired, adds a memtable's answers.
+        """One round: makes sure that there is a file, compacts the log, adds a memtable's answers.
 
-        Returns the seconds that adding took; None if the index has first to catch up with the log: try again. Raises
-        `LockedError`, `StoreError`, `lmdb.MapFullError` if there is no room, and whatever else goes wrong.
+        Returns the seconds that adding took; None if the index is still catching up with the log: try again. Raises
+        `LockedError`, `StoreError`, `lmdb.MapFullError` if there is no room, and any other error of the file.
         """
         file, log_ = self._mend(pause)
         try:
@@ -117,7 +117,7 @@ class Disk:
         return seconds
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Closes the file."""
         with self._fair_lock:
             self._let_go()
         if self._file is not None:
@@ -125,7 +125,7 @@ class Disk:
             self._file = None
 
     def _catch_up(self, progress: ProgressCallback) -> None:
-        """Begins with a whole index. Only after the machine was restarted does that mean reading all of the log."""
+        """Completes the index. All of the log is read only if the machine was restarted since it was written."""
         file, log_ = self._file, self._log
         try:
             while file is not None and log_ is not None:
@@ -137,7 +137,7 @@ class Disk:
             self.report(error)
 
     def _mend(self, pause: LockWait) -> tuple[StoreFile, Log]:
-        """The file and its log. Begins a new one in place of one that is damaged, or was moved away."""
+        """The file and its log. Replaces a file that is damaged, or was moved away, by a new one."""
         file, log_ = self._file, self._log
         if file is not None and log_ is not None and not self._damage and file.folder.is_current():
             return file, log_
@@ -173,7 +173,7 @@ class Disk:
 
 
 def describe(error: Exception) -> str:
-    """What went wrong. The text of an error nobody foresaw could hold what it stumbled over."""
+    """What went wrong, for the log. The text of an unforeseen error is left out: it could contain a subject's data."""
     if isinstance(error, lmdb.Error):
         return str(error)
     if isinstance(error, OSError) and error.errno:

@@ -1,21 +1,21 @@
-"""FairLock of two threads at one interpreter.
+"""A lock that readers and the writer of a store take in turns.
 
-LMDB's binding lets go of the interpreter around every record it reads, and a thread that has work to do in Python takes
-it each time, for at least a switch interval: a batch of reads would take hundreds of those. So the writer works in
-slices, and whoever reads waits for one to end and then has no rival.
+LMDB's Python binding releases the interpreter lock around every record it reads. A thread that is busy in Python takes
+the lock each time, and keeps it for at least a switch interval, so a batch of reads would be delayed by hundreds of
+intervals. Therefore the writer works in short slices under this lock, and a reader holds it for a whole batch.
 """
 
 import threading
 
 
 class FairLock:
-    """Mutual exclusion in which nobody is overtaken: whoever ends a turn and wants another goes behind who waits.
+    """A mutex that is granted in the order of requests: a thread that releases it cannot take it before one that waits.
 
-    A plain lock would go to the thread that has just released it, which is running, before the other one wakes.
+    A `threading.Lock` is usually taken again by the thread that has just released it, since that one is running.
     """
 
     def __init__(self) -> None:
-        self._next = threading.Lock()  # held by whoever waits
+        self._next = threading.Lock()  # held by the thread that is next
         self._current = threading.Lock()
 
     def __enter__(self) -> None:

@@ -1,8 +1,8 @@
-"""Has a store's files checked by a process of its own (store.lmdb_check), and says what came of it.
+"""Runs the check of a store's files (store.lmdb_check) in a separate process, and interprets the result.
 
-Damage found and a check that could not be finished are different things: a machine that is overloaded says nothing
-about the file. So there is no limit on the time that a check takes; it is given up when it has made no progress for
-`_PATIENCE`.
+"Damage was found" and "the check could not be finished" are different results: on an overloaded machine a check may
+take very long, whatever the state of the file. So the time of a check is not limited; it is given up only when it has
+made no progress for `_PATIENCE`.
 """
 
 import os
@@ -18,12 +18,14 @@ from broker.store.base import ProgressCallback
 from broker.store.lmdb_check import DAMAGED, command
 
 SIGNALS_OF_DAMAGE = frozenset({signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE})
-"""Those a damaged file may end a process by. SIGKILL and SIGTERM are somebody's wish, and tell nothing of the file."""
+"""The signals by which a damaged file may end a process. SIGKILL and SIGTERM are sent on purpose, and say nothing about
+the file.
+"""
 _PATIENCE = 60.0  # s without progress; the check reports every 16 MiB, which a slow disk reads in a second
 
 
 class Verdict(Enum):
-    """What is known of the files after a check."""
+    """The result of a check."""
 
     WHOLE = "whole"
     DAMAGED = "damaged"
@@ -33,7 +35,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of a check."""
+    """The result of a check, with its reason."""
 
     verdict: Verdict
     reason: str = ""
@@ -45,14 +47,14 @@ def check_files(folder: Path, progress: ProgressCallback) -> Finding:
 
     Takes 1 s for each gigabyte that is in memory. `progress` is called each time the check has come further.
     """
-    with TemporaryFile() as complaint:
-        process = subprocess.Popen(command(folder), stdout=subprocess.PIPE, stderr=complaint)  # noqa: S603 - our own
+    with TemporaryFile() as stderr:
+        process = subprocess.Popen(command(folder), stdout=subprocess.PIPE, stderr=stderr)  # noqa: S603 - our own
         with process:
             if process.stdout is None or not _attend(process.stdout.fileno(), progress):
                 process.kill()
                 return Finding(Verdict.UNKNOWN, f"the check has not come further for {_PATIENCE:g} s")
-        complaint.seek(0)
-        return _judge(process.returncode, complaint.read().decode(errors="replace").strip())
+        stderr.seek(0)
+        return _judge(process.returncode, stderr.read().decode(errors="replace").strip())
 
 
 def _attend(output: int, progress: ProgressCallback) -> bool:
@@ -64,11 +66,11 @@ def _attend(output: int, progress: ProgressCallback) -> bool:
     return False
 
 
-def _judge(code: int, complaint: str) -> Finding:
+def _judge(code: int, message: str) -> Finding:
     if code == 0:
         return Finding(Verdict.WHOLE)
     if code == DAMAGED:
-        return Finding(Verdict.DAMAGED, f"the file is damaged: {complaint}")
+        return Finding(Verdict.DAMAGED, f"the file is damaged: {message}")
     if -code in SIGNALS_OF_DAMAGE:
         return Finding(Verdict.DAMAGED, f"reading the file ends the process ({signal.Signals(-code).name})")
     return Finding(Verdict.UNKNOWN, f"the check ended with exit code {code}")

@@ -1,8 +1,8 @@
 """The folder a store lies in, the lock on it, and how it is set aside.
 
 Several workers may have the folder open. Its lock (flock on the folder itself) is the right to write, to begin a file
-in it, and to set it aside. A cache that cannot be used is renamed, never deleted: somebody may want to know what
-happened. Whoever holds the lock therefore asks whether the folder it opened is still the one of that name.
+in it, and to set it aside. A cache that cannot be used is renamed, never deleted, so that the operator can find out
+what happened. Therefore the holder of the lock checks whether the folder it opened still has its name.
 
 No wait for the lock is without bound: the worker that holds it may be stopped. The lock is polled, because a wait for
 flock cannot be ended from outside.
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 5.0  # s to wait for the lock: it is held for a round of writing, which takes half a second at most
 _FIRST_PAUSE = 0.0002  # s between the first two attempts to take the lock, doubled each time
-LONGEST_PAUSE = 0.004  # s; whoever takes the lock again and again leaves it alone for longer than this in between
+LONGEST_PAUSE = 0.004  # s; a process that takes the lock repeatedly leaves it free for longer than this in between
 _LOCKS = Path("/proc/locks")
 
 LockWait = Callable[[float], object]
@@ -43,7 +43,7 @@ class Folder:
         self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
 
     def close(self) -> None:
-        """Lets go of the folder."""
+        """Closes the folder."""
         os.close(self._descriptor)
 
     @contextmanager
@@ -77,7 +77,7 @@ class Folder:
 
     def set_aside(self, reason: object) -> bool:
         """Renames the folder, for the holder of its lock. Returns whether this was still needed. Raises `OSError`."""
-        if not self.is_current():  # somebody was faster
+        if not self.is_current():  # another process has done it
             return False
         stem = f"{self.path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
         names = (self.path.with_name(f"{stem}-{number}") for number in count(1))

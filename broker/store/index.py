@@ -1,24 +1,24 @@
 """Where in the log each subject's record lies: a table of hints in memory that all workers share.
 
 It is a file of fixed-size slots, mapped by every worker (store.index_table). A subject is in a slot of one of two
-buckets: of the first, unless that was nearly full and the second emptier when it came. So no bucket overflows before
-four slots in five are taken, nine lookups in ten end at the first, and none goes further than the second, however large
-the table.
+buckets: in the first, unless that was nearly full and the second emptier when the subject was added. So no bucket
+overflows before four slots in five are taken, nine lookups in ten end at the first bucket, and none needs more than
+two, however large the table.
 
 Rules
 
 1. A slot is a hint. Workers read while another one writes, without a lock, so what they read may be old, torn, or of
    another subject: the record found through it opens only under its own subject's key, and a wrong hint is a miss.
 2. Only the holder of the store's write lock writes, and only of records that are committed.
-3. The table says which blocks of the log it covers. What came after is added by whoever writes next, so a writer may
-   die between committing records and pointing to them.
+3. The table says which blocks of the log it covers. Later blocks are added by the next writer, so a writer may die
+   between committing records and pointing to them.
 4. The table is made from the log and can be made again. It is trusted only if it was written since the machine was
    started, for this very store, and if its head is sound: only the holder of the write lock judges that, before each
    round of writing (`ensure`), and begins a new table when in doubt.
-5. A table grows by what is in it, not by what its head says; one that is nearly empty has no reason to.
+5. A table grows when many slots are taken, counted in the table itself; what its head says does not suffice.
 
-A table too small is replaced by one of twice as many buckets, under the same name; whoever has mapped the old one finds
-it marked as retired.
+A table too small is replaced by one of twice as many buckets, under the same name; the old one is
+marked as retired, for the workers that have mapped it.
 """
 
 import os
@@ -89,10 +89,10 @@ class Index:
     # For the holder of the write lock.
 
     def ensure(self, last: int) -> bool:
-        """Makes sure that the table about to be changed is the one of that name and can be trusted, or begins anew.
+        """Makes sure that the table to be changed is the one of that name and can be trusted, or begins a new one.
 
         Comes before anything below. `last` is the log's last block: a table cannot cover more. Returns whether it had
-        to begin anew. Raises `OSError` if that fails.
+        to begin a new one. Raises `OSError` if that fails.
         """
         if not self._own.is_at(self._path):
             try:

@@ -9,7 +9,7 @@
     tags       u64 each, 16 to a bucket
     locations  u64 each, aligned with them; 0 in a free slot
 
-The writer replaces covered, subjects and checksum in one step, and nobody else reads them but to show a metric. A
+The writer replaces covered, subjects and checksum in one step, and other workers read them only for a metric. A
 reader looks at `retired` alone, one word, which no single wrong bit turns into `_RETIRED`.
 
 A subject's *tag* names two buckets, its *homes*: the leading bits of the tag, and those of another hash of it. In a
@@ -127,7 +127,7 @@ class Table:
         return int(np.count_nonzero(self.locations))
 
     def retire(self) -> None:
-        """Tells whoever has mapped this table that there is another one."""
+        """Tells the workers that have mapped this table that there is another one."""
         self._retired[0] = _RETIRED
 
     def is_retired(self) -> bool:
@@ -142,7 +142,7 @@ class Table:
             return False
 
     def look_up(self, tags: Tags) -> Locations:
-        """Where these subjects' records are said to be; 0 for subjects unknown."""
+        """The hints where these subjects' records are; 0 for subjects unknown."""
         locations = np.zeros(len(tags), np.uint64)
         rows, slots = self.find(tags)
         locations[rows] = self.locations[slots]

@@ -1,13 +1,13 @@
-"""The LMDB file under the store: opening it, making sure it is ours and whole, setting it aside if it is not.
+"""Opens the LMDB file of a store, checks that it is undamaged and belongs to it, and sets it aside otherwise.
 
-A file that cannot be used is set aside with its folder (store.folder), and a new one begun. Only what is wrong with the
-file itself leads there; a folder that cannot be written is a matter for the operator.
+A file that cannot be used is set aside with its folder (store.folder), and a new one created. That is done only if
+something is wrong with the file itself; a folder that cannot be written to is reported to the operator.
 
 The file holds two databases: `records`, the log (store.log), and `meta` with
 
     format   this module's number
     salt     16 random bytes; the file's encryption key is derived from them and the master key
-    check    a known text, sealed: opens only under the right master key
+    check    a known text, sealed: it can be opened only with the right master key
 """
 
 import os
@@ -30,15 +30,17 @@ _CHECK = b"property investigation broker: answers"
 # Room kept for deleting, which copies the pages of the tree it takes something from.
 _KEPT_SHARE = 1 / 32
 _KEPT_LEAST = 1 << 20  # bytes
-_OPEN_PATIENCE = 30.0  # s to wait for the lock: somebody may be reading a file that was cut short, or growing the index
+_OPEN_PATIENCE = (
+    30.0  # s to wait for the lock: another worker may be checking a file that was cut short, or growing the index
+)
 
 
 class _UnusableError(Exception):
-    """The file is readable for LMDB but not for us."""
+    """LMDB can read the file, but it is not a file of this store."""
 
 
 class StoreFile:
-    """An open LMDB environment that is known to be ours, and the index beside it.
+    """An open LMDB environment that was checked to be this store's, and the index beside it.
 
     State: the open folder; the environment and what belongs to it, until `close_file`.
     """
@@ -52,7 +54,7 @@ class StoreFile:
         pause: LockWait = time.sleep,
         progress: ProgressCallback = no_progress,
     ) -> None:
-        """Opens the cache in folder `path`; begins a new one if there is none, or none that can be used.
+        """Opens the cache in folder `path`; creates a new one if there is none, or none that can be used.
 
         `pause` is for waiting for the folder's lock (`Folder.exclusive`). `progress` is called while a file that was
         cut short is checked. Raises `LockedError` if the lock cannot be had, and `StoreError` when the folder cannot
@@ -72,12 +74,12 @@ class StoreFile:
             raise StoreError(msg) from error
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Closes the file and the folder."""
         self.close_file()
         self.folder.close()
 
     def close_file(self) -> None:
-        """Lets go of the file, and keeps the folder. May be called again."""
+        """Closes the file and keeps the folder open. May be called again."""
         self.env.close()
 
     def bytes_used(self) -> int:
@@ -85,7 +87,7 @@ class StoreFile:
         return int(self.env.info()["last_pgno"] + 1) * int(self.env.stat()["psize"])
 
     def is_full(self, txn: lmdb.Transaction) -> bool:
-        """Whether no more may be added. Deleting takes pages too: a file without any left would be full for ever."""
+        """Whether no more may be added. Deleting needs pages too: a file without free pages could never be emptied."""
         pages = txn.stat(self.records)
         used = (pages["leaf_pages"] + pages["branch_pages"] + pages["overflow_pages"]) * pages["psize"]
         return bool(used > self._map_size - max(self._map_size * _KEPT_SHARE, _KEPT_LEAST))
@@ -146,15 +148,15 @@ class StoreFile:
         if data.stat().st_size >= expected:
             return
         # LMDB leaves a last page unwritten if it was given up before its commit. Only reading everything can tell; and
-        # since LMDB ends the process that stumbles over some kinds of damage, another process does it.
+        # since LMDB ends a process that reads some kinds of damage, another process does it.
         os.truncate(data, expected)
         finding = check_files(self.path, self._progress)
-        if finding.verdict is not Verdict.WHOLE:  # from now on it is long enough, and nobody would look again
+        if finding.verdict is not Verdict.WHOLE:  # the file has its full length now, and would not be checked again
             msg = f"it was cut short, and {finding.reason}"
             raise _UnusableError(msg)
 
     def _open_databases(self) -> None:
-        # One transaction: what is begun only in part would be taken for somebody else's by the next attempt.
+        # One transaction: a file that was created only in part would be rejected by the next attempt.
         with self.env.begin(write=True) as txn:
             is_new = self.env.stat()["entries"] == 0  # within: another worker may be beginning the same file
             meta = self.env.open_db(b"meta", txn=txn)

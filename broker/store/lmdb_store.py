@@ -1,7 +1,7 @@
 """The embedded store: one LMDB file, one writer thread in each worker, group commits.
 
-A put goes into memory and returns (store.writer); a read lays what is in memory over what is on disk (store.disk).
-Several workers share the file. What one of them has put is seen by the others when it is committed.
+A put adds to a memtable and returns (store.writer); a read merges what is on disk (store.disk) with the memtables.
+Several workers share the file. An answer that one of them has put is visible to the others once it is committed.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,10 +27,10 @@ class LmdbStore:
         clock: Callable[[], float],
         progress: ProgressCallback = no_progress,
     ) -> None:
-        """Opens or begins the cache in folder `path`. `clock` gives seconds since the epoch. Raises `StoreError`.
+        """Opens or creates the cache in folder `path`. `clock` gives seconds since the epoch. Raises `StoreError`.
 
-        `map_size`, in bytes, bounds the file; it takes no room before it is filled. `progress` is called while the
-        cache is opened: an index that was lost is made again from the log, a million subjects a second.
+        `map_size`, in bytes, bounds the file; it occupies no disk space before it is filled. `progress` is called while
+        the cache is opened: an index that was lost is made again from the log, a million subjects a second.
         """
         self._clock = clock
         self._map_size = map_size
@@ -60,7 +60,7 @@ class LmdbStore:
         return self._writer.flush()
 
     def statistics(self) -> StoreStatistics:
-        """What a metric or a test wants to know."""
+        """See `Store`."""
         records, bytes_used = self._disk.measure()
         totals = self._writer.totals
         return StoreStatistics(

@@ -45,7 +45,7 @@ class Log:
     """
 
     def __init__(self, file: StoreFile, turns: FairLock) -> None:
-        """`turns`: taken by whoever reads, and here for each step of a commit."""
+        """`turns`: held while records are read, and during each step of a commit."""
         self._file = file
         self._fair_lock = turns
         self._schedule = CompactionSchedule()
@@ -121,14 +121,14 @@ class Log:
         return index.covered == last
 
     def compact(self, now: int) -> None:
-        """One step of compaction: removes what has expired or been replaced in the segments that are due.
+        """One step of compaction: removes what has expired or been replaced in the extents that are due.
 
         `now` in seconds since the epoch. Raises `lmdb.Error`.
         """
         index, schedule = self._file.index, self._schedule
         with self._reading() as txn:
             last = _last(txn)
-            segments, blocks = self._read_due(txn, last, now)
+            extents, blocks = self._read_due(txn, last, now)
             rows, locations = _rows(blocks)
         tags, expires = rows["tag"].astype(np.uint64), rows["expires"].astype(np.int64)
         block_of = block.numbers_of(locations)
@@ -139,23 +139,23 @@ class Log:
             with self._writing() as txn:
                 for name in _names(verdict.dead):
                     txn.delete(name)
-        schedule.note_step(segments, block_of[verdict.needed], expires[verdict.needed], last)
+        schedule.note_step(extents, block_of[verdict.needed], expires[verdict.needed], last)
 
     def _read_due(self, txn: lmdb.Transaction, last: int, now: int) -> tuple[list[int], list[tuple[bytes, Buffer]]]:
-        """The segments to examine in this step, and their blocks."""
+        """The extents to examine in this step, and their blocks."""
         cursor = txn.cursor()
-        segments: list[int] = []
+        extents: list[int] = []
         blocks: list[tuple[bytes, Buffer]] = []
         seen = 0
         if cursor.first():
-            for segment in self._schedule.due(_number(cursor.key()), last, now):
-                segments.append(segment)
-                for name, held in _blocks_of(cursor, segment):
+            for extent in self._schedule.due(_number(cursor.key()), last, now):
+                extents.append(extent)
+                for name, held in _blocks_of(cursor, extent):
                     seen += block.count_of(held)
                     blocks.append((name, held))
                 if seen >= self._schedule.quota:
                     break
-        return segments, blocks
+        return extents, blocks
 
     def _held(self, txn: lmdb.Transaction, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """What is on disk of these subjects."""
@@ -197,8 +197,8 @@ class Log:
         return self._file.env.begin(db=self._file.records, buffers=True, write=True)
 
 
-def _blocks_of(cursor: lmdb.Cursor, segment: int) -> list[tuple[bytes, Buffer]]:
-    numbers = numbers_in(segment)
+def _blocks_of(cursor: lmdb.Cursor, extent: int) -> list[tuple[bytes, Buffer]]:
+    numbers = numbers_in(extent)
     names = _names(np.array([numbers.start, numbers.stop]))
     if not cursor.set_range(names[0]):
         return []

@@ -3,8 +3,8 @@
 One memtable holds what was put in one stretch of time: for each institution its columns, as they came, and where in
 them each subject is. Putting costs a dictionary's update, and whole subjects are made into records column by column.
 
-Answers are put into one `Memtable`. When another takes its place, what is left of it is its view, a `FrozenMemtable`,
-which several threads may read, since nobody changes it any more.
+Answers are put into one `Memtable`. When it is replaced by another one, its view remains, a `FrozenMemtable`,
+which several threads may read, since it does not change any more.
 """
 
 from array import array
@@ -25,7 +25,7 @@ from broker.store.base import Statements
 from broker.store.cipher import Buffer
 
 _ABSENT = -1
-_LATEST = 2**32 - 1  # the last second a record can name; whoever configures longer lifetimes means "for ever"
+_LATEST = 2**32 - 1  # the last second a record can name; longer TTLs are cut to it
 
 _Numbers = NDArray[np.intp]
 
@@ -55,7 +55,7 @@ class _InstitutionColumns:
         """Adds answers; of two about one subject, the newer counts (`record.supersedes`)."""
         start = len(self.segments)
         rows: Iterable[tuple[bytes, int]] = zip(new.keys, range(start, start + len(new.keys)), strict=True)
-        if not self.rows.keys().isdisjoint(new.keys):  # hardly ever
+        if not self.rows.keys().isdisjoint(new.keys):  # rare
             rows = [(key, row) for key, row in rows if self._is_newer(key, new.observed[row - start], now)]
         self.outcomes += new.outcomes
         self.observed.extend(new.observed)

@@ -4,13 +4,13 @@
     it is rotated      → it joins the end of those waiting, a new one is pending
     a round begins     → the oldest of those waiting becomes committing, and absorbs what the others hold about its
                          subjects
-    it ends            → committing is let go of, or goes back to the front of those waiting
+    it ends            → committing is released, or goes back to the front of those waiting
 
 A memtable is rotated when a round begins, and earlier if it has as many subjects as a round may write. What was rotated
 for a round waits for the next one: so the answers of a subject's institutions, which come within moments of each other,
 come together in one write.
 
-Not safe for several threads at once: whoever has several locks.
+Not thread-safe: the caller holds a lock.
 """
 
 from collections import deque

@@ -1,12 +1,12 @@
 """The writer of a store: a thread that commits what was put, in rounds.
 
-Each round writes the oldest memtable that waits (store.memtables), and so at most a bounded number of subjects, however
-much was put meanwhile. Reads see memory over disk: a reader takes hold of all memtables before it begins to read the
-disk. Were it the other way round, a commit between the two steps would hide its records from both. An answer seen
-twice, in two memtables, is the same answer.
+Each round writes the oldest waiting memtable (store.memtables), so the number of subjects in a round is bounded,
+however much was put meanwhile. A reader takes references to all memtables before it reads the disk. In the other order,
+a commit between the two steps would hide its records from both. An answer may be found twice, in memory and on disk;
+the merge of the two is the same answer.
 
-What cannot be written because another process holds the folder's lock goes on waiting, up to a limit; what cannot be
-written for any other reason is dropped. Either is logged when it begins, and shown by the statistics until a commit
+Answers that cannot be written because another process holds the folder's lock wait, up to a limit; answers that cannot
+be written for any other reason are dropped. Either is logged when it begins, and shown by the statistics until a commit
 succeeds.
 """
 
@@ -169,7 +169,7 @@ class StoreWriter:
             committing = self._memtables.committing
         if committing is None or not waiting:
             return committing
-        committing, rests = committing.absorb(waiting, int(self._clock()))  # takes time, for which nobody need wait
+        committing, rests = committing.absorb(waiting, int(self._clock()))  # takes long: without the lock
         with self._wake:
             self._memtables.absorb(committing, rests)
         return committing

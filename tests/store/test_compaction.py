@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.store import compaction as module
-from broker.store.compaction import CompactionSchedule, half_expired, judge, numbers_in, segment_of
+from broker.store.compaction import CompactionSchedule, extent_of, half_expired, judge, numbers_in
 
-SIZE = 1024  # blocks of a segment
+SIZE = 1024  # blocks of an extent
 NOW = 1_000
 NEVER = 2**63 - 1
 
@@ -59,7 +59,7 @@ def columns(blocks: dict[int, list[tuple[bool, int]]]) -> tuple[module.Numbers, 
     )
 
 
-# When a segment is due.
+# When an extent is due.
 
 
 @pytest.mark.parametrize(
@@ -78,21 +78,21 @@ def test_when_half_of_the_blocks_have_expired(blocks: dict[int, list[int]], due:
     assert half_expired(numbers(*[n for n, _ in records]), numbers(*[e for _, e in records])) == due
 
 
-def schedule_of(*segments: int, expires: int = NOW + 100, last: int = 10 * SIZE) -> CompactionSchedule:
-    """A schedule after a step that has examined these segments: four needed records in each."""
+def schedule_of(*extents: int, expires: int = NOW + 100, last: int = 10 * SIZE) -> CompactionSchedule:
+    """A schedule after a step that has examined these extents: four needed records in each."""
     schedule = CompactionSchedule()
-    block_of = [segment * SIZE + at for segment in segments for at in range(4)]
-    schedule.note_step(segments, numbers(*block_of), numbers(*[expires] * len(block_of)), last)
+    block_of = [extent * SIZE + at for extent in extents for at in range(4)]
+    schedule.note_step(extents, numbers(*block_of), numbers(*[expires] * len(block_of)), last)
     return schedule
 
 
 def due(schedule: CompactionSchedule, first: int = 0, last: int = 3, now: int = NOW) -> list[int]:
-    """The segments that are due in a log of the segments from `first` to `last`."""
+    """The extents that are due in a log of the extents from `first` to `last`."""
     return list(schedule.due(first * SIZE, last * SIZE + 5, now))
 
 
 @pytest.mark.parametrize(
-    ("examined", "first", "now", "segments"),
+    ("examined", "first", "now", "extents"),
     [
         pytest.param((), 0, NOW, [0, 1, 2, 3], id="a new schedule: all"),
         pytest.param((0,), 0, NOW, [1, 2, 3], id="not what was just examined"),
@@ -105,27 +105,27 @@ def due(schedule: CompactionSchedule, first: int = 0, last: int = 3, now: int = 
         pytest.param((5,), 0, NOW, [0, 1, 2, 3], id="the log is a new one, and shorter"),
     ],
 )
-def test_which_segments_are_due(examined: Sequence[int], first: int, now: int, segments: list[int]) -> None:
+def test_which_extents_are_due(examined: Sequence[int], first: int, now: int, extents: list[int]) -> None:
     schedule = schedule_of(*examined, last=3 * SIZE)
-    assert due(schedule, first=first, now=now) == segments
+    assert due(schedule, first=first, now=now) == extents
 
 
-def test_a_segment_without_blocks_is_never_due_again() -> None:
+def test_a_extent_without_blocks_is_never_due_again() -> None:
     schedule = CompactionSchedule()
     schedule.note_step([0, 1], numbers(), numbers(), 3 * SIZE)
     assert due(schedule, now=2**32) == [2, 3]
 
 
-@pytest.mark.parametrize(("replaced", "segments"), [([0], [3]), ([0, 1], [0, 3]), ([0, 0], [0, 3]), ([9_000], [3])])
-def test_a_segment_is_due_as_soon_as_half_of_what_was_needed_is_replaced(
-    replaced: list[int], segments: list[int]
+@pytest.mark.parametrize(("replaced", "extents"), [([0], [3]), ([0, 1], [0, 3]), ([0, 0], [0, 3]), ([9_000], [3])])
+def test_a_extent_is_due_as_soon_as_half_of_what_was_needed_is_replaced(
+    replaced: list[int], extents: list[int]
 ) -> None:
     schedule = schedule_of(0, 1, 2)
     schedule.note_replaced(numbers(*replaced))
-    assert sorted(due(schedule)) == segments
+    assert sorted(due(schedule)) == extents
 
 
-def test_replacements_add_up_until_the_segment_is_examined_again() -> None:
+def test_replacements_add_up_until_the_extent_is_examined_again() -> None:
     schedule = schedule_of(0, 1, 2)
     schedule.note_replaced(numbers(1))
     schedule.note_step([0], numbers(0, 1, 2, 3), numbers(*[NOW + 100] * 4), 3 * SIZE)
@@ -146,15 +146,15 @@ def test_a_step_examines_three_records_for_each_one_appended_since_the_step_befo
     assert schedule.quota == 5_000
 
 
-def test_what_is_known_of_segments_that_are_gone_is_forgotten() -> None:
+def test_what_is_known_of_extents_that_are_gone_is_forgotten() -> None:
     schedule = schedule_of(*range(9))
     due(schedule, first=7, last=9)
     assert set(schedule._due) == set(schedule._replaceable) == {7, 8}
 
 
-def test_a_block_belongs_to_one_segment() -> None:
-    assert [segment_of(number) for number in (0, 1023, 1024, 2**40 - 1)] == [0, 0, 1, 2**30 - 1]
-    assert all(segment_of(number) == 5 for number in (numbers_in(5)[0], numbers_in(5)[-1]))
+def test_a_block_belongs_to_one_extent() -> None:
+    assert [extent_of(number) for number in (0, 1023, 1024, 2**40 - 1)] == [0, 0, 1, 2**30 - 1]
+    assert all(extent_of(number) == 5 for number in (numbers_in(5)[0], numbers_in(5)[-1]))
     assert numbers_in(6).start == numbers_in(5).stop
 
 
@@ -189,13 +189,13 @@ class ModelLog:
         self.schedule.note_appended(len(subjects))
 
     def compact(self) -> list[int]:
-        """One step. Returns how many records each segment had that it has examined."""
+        """One step. Returns how many records each extent had that it has examined."""
         if not self.blocks:
             return []
-        segments, examined, sizes = [], [], []
-        for segment in self.schedule.due(min(self.blocks), self.last, self.now):
-            held = [number for number in numbers_in(segment) if number in self.blocks]
-            segments.append(segment)
+        extents, examined, sizes = [], [], []
+        for extent in self.schedule.due(min(self.blocks), self.last, self.now):
+            held = [number for number in numbers_in(extent) if number in self.blocks]
+            extents.append(extent)
             examined += held
             sizes.append(sum(len(self.blocks[number]) for number in held))
             if sum(sizes) >= self.schedule.quota:
@@ -213,7 +213,7 @@ class ModelLog:
         for number in verdict.dead.tolist():
             del self.blocks[number]
         mask = verdict.needed
-        self.schedule.note_step(segments, block_of[mask], expires[mask], self.last)
+        self.schedule.note_step(extents, block_of[mask], expires[mask], self.last)
         return sizes
 
     def needed(self) -> set[int]:
@@ -227,10 +227,10 @@ class ModelLog:
 
 @pytest.fixture(autouse=True)
 def constants(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Segments of four blocks where a log is modelled, so that there are many of them."""
+    """Extents of four blocks where a log is modelled, so that there are many of them."""
     with pytest.MonkeyPatch.context() as patched:
         if "model" in request.node.name:
-            patched.setattr(module, "_SEGMENT", 2)
+            patched.setattr(module, "_EXTENT", 2)
             patched.setattr(module, "_MIN_RECORDS", 6)
         yield
 
@@ -285,7 +285,7 @@ def test_in_a_model_the_log_stays_within_a_multiple_of_what_is_needed(subjects: 
     assert max(ratios) <= most
 
 
-def test_in_a_model_segments_in_which_nothing_can_have_expired_are_not_read() -> None:
+def test_in_a_model_extents_in_which_nothing_can_have_expired_are_not_read() -> None:
     log = ModelLog(ttl=10_000)
     for tick in range(100):
         log.append(range(100 * tick, 100 * tick + 12))
