@@ -48,7 +48,7 @@ STEPS: list[tuple[str, Any, tuple[str, ...]]] = [
     *(("decode replies", type(dialect), ("decode",)) for dialect in DIALECTS.values()),
     ("HTTP", HttpTransport, ("post",)),
     ("HTTP", HttpInstitution, ("ask",)),
-    ("lanes: form batches, join flights, deliver", Lane, ("submit", "_run_call")),
+    ("lanes: form batches, join flights, deliver", Lane, ("reserve", "ask", "_run_call")),
     ("lanes: form batches, join flights, deliver", Call, ("run", "_settle")),
     ("lanes: form batches, join flights, deliver", Settlement, ("_finish",)),
     ("put into the store", Settlement, ("_remember",)),

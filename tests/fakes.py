@@ -1,5 +1,6 @@
 """What tests of the core and of the lanes share: subjects, a waiter that remembers, and virtual time."""
 
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from broker.core.planning.parcel import CallBatch, Parcel
 from broker.institutions.interface import Institution
 from broker.institutions.stub import OBSERVED_AT
 from broker.lanes.lane import Lane
+from broker.loops.step_budget import StepBudget
 from broker.model import Court, Level, Mandate, Outcome, Priority, Question, Source, Subject, SubjectType
 from broker.store.base import Store
 from broker.store.memory import MemoryStore
@@ -142,13 +144,19 @@ def batch_of(waiter: Recorder, subjects: Sequence[Subject], **changes: Any) -> C
     return CallBatch([replace(made, subjects=subjects, **changes)])
 
 
+def submit(lane: Lane, asked: Parcel, *, joins_calls_after: float = -math.inf) -> None:
+    """Has a lane asked, of whose answers none has landed meanwhile."""
+    if (fresh := lane.reserve(asked, joins_calls_after=joins_calls_after)) is not None:
+        lane.ask(fresh)
+
+
 @asynccontextmanager
 async def open_lane(
     institution: Institution, store: Store | None = None, *, random: Callable[[], float] = lambda: 0.5
 ) -> AsyncIterator[Lane]:
     """A lane that runs for as long as the context lasts, and must be idle at its end."""
     async with trio.open_nursery() as nursery:
-        lane = Lane(institution, store or MemoryStore(lambda: NOW), clock=lambda: NOW, random=random)
+        lane = Lane(institution, store or MemoryStore(lambda: NOW), StepBudget(), clock=lambda: NOW, random=random)
         nursery.start_soon(lane.run)
         yield lane
         await trio.testing.wait_all_tasks_blocked()

@@ -1,7 +1,11 @@
-"""What this worker asks for a request: the lookups it owns and misses, one parcel per institution."""
+"""What this worker asks for a request: the lookups it owns and misses.
+
+A chunk of lookups is what one step of the loop can plan; a submission is what is worth a call to an institution. With
+many institutions, the misses of several chunks make one submission.
+"""
 
 from broker.core.planning.chunk import Chunk
-from broker.core.planning.parcel import Parcel
+from broker.core.planning.gathered_misses import GatheredMisses
 from broker.core.planning.plan import Plan
 from broker.core.subjects.request_id import loggable
 from broker.core.wire import encoding
@@ -13,13 +17,15 @@ from broker.loops.bridge import TaskHandle
 from broker.loops.report_queue import ReportQueue
 from broker.model import Delivery
 
+_BATCH = 500  # lookups missed that make a submission: as many inquiries as institutions mostly take in a call
+
 
 class LostReportsError(BrokerError):
     """Not every lookup has been reported on: a fault of the broker, which must not look like an answer."""
 
 
 class LocalInquiries:
-    """State: once something was missed, the aggregator on the trio side and the task that attends to it."""
+    """State: what was missed and not submitted; the aggregator on the trio side and the task that attends to it."""
 
     def __init__(
         self,
@@ -36,6 +42,7 @@ class LocalInquiries:
         self._queue = queue
         self._aggregator: Aggregator | None = None
         self._task: TaskHandle | None = None
+        self._gathered = GatheredMisses()
 
     @property
     def complete(self) -> bool:
@@ -43,31 +50,34 @@ class LocalInquiries:
         return self._aggregator is None or self._aggregator.table.all_complete
 
     def ask(self, planned: Plan, chunk: Chunk, *, first_row: int) -> None:
-        """Submits what a chunk has missed; the plan's rows are numbered from `first_row`.
-
-        After the deadline nobody is asked; the aggregator answers TIMED_OUT.
-        """
+        """Has asked what a chunk has missed, perhaps together with later chunks; the rows count from `first_row`."""
         aggregator = self._aggregator or self._open()
-        parcels: dict[str, Parcel] = {}
-        if self._order.time_left > 0:
-            parcels = self._parcels(planned, chunk, aggregator, first_row)
         missed = [chunk.positions[index] for index in planned.misses]
-        keys = [chunk.columns.keys[index] for index in planned.misses]
         repeated = [(row, chunk.positions[index]) for row, index in planned.repeats]
 
-        def submit() -> None:
+        def add() -> None:
             aggregator.add(planned.rows, missed)
             for row, position in repeated:
                 aggregator.repeat(row, position)
-            if parcels:
-                self._context.fanout.submit(parcels, keys, max_age=self._order.request.max_age)
 
-        self._context.bridge.call_soon(submit, aggregator.fail)
+        self._context.bridge.call_soon(add, aggregator.fail)
+        self._gathered.add(planned, chunk, first_row=first_row)
+        if len(self._gathered) >= _BATCH:
+            self._submit(aggregator)
 
     def seal(self) -> None:
         """Nothing more will be asked."""
         if self._aggregator is not None:
+            self._submit(self._aggregator)
             self._context.bridge.call_soon(self._aggregator.seal, self._aggregator.fail)
+
+    def _submit(self, aggregator: Aggregator) -> None:
+        """Submits what was gathered. After the deadline nobody is asked; the aggregator answers TIMED_OUT."""
+        request, gathered = self._order.request, self._gathered
+        self._gathered = GatheredMisses()
+        if len(gathered) and self._order.time_left > 0:
+            submission = gathered.submission(aggregator, request)
+            self._context.bridge.call_soon(lambda: aggregator.ask(submission), aggregator.fail)
 
     def cancel(self) -> None:
         """Ends whatever is still in flight for this request alone."""
@@ -96,20 +106,3 @@ class LocalInquiries:
             lambda: aggregator.attend(self._context.fanout, self._order.time_left), ended
         )
         return aggregator
-
-    def _parcels(self, planned: Plan, chunk: Chunk, aggregator: Aggregator, first_row: int) -> dict[str, Parcel]:
-        indices, columns = planned.misses, chunk.columns
-        subjects = columns.subjects[:]
-        missed = Parcel(
-            waiter=aggregator,
-            column=-1,
-            mandate=self._order.request.mandate,
-            priority=self._order.request.priority,
-            keys=[columns.keys[index] for index in indices],
-            subjects=[subjects[index] for index in indices],
-            rows=range(first_row, first_row + len(indices)),
-        )
-        return {
-            self._order.selection.institutions[column].id: missed.addressed(column, asked)
-            for column, asked in planned.asked.items()
-        }

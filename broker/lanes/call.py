@@ -12,7 +12,7 @@ Rules
 """
 
 import logging
-import uuid
+import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -27,10 +27,12 @@ from broker.lanes.controls import Controls
 from broker.lanes.failures import BREAKER_OPEN, INTERNAL, REJECTED, problem_of
 from broker.lanes.permits import Permit
 from broker.lanes.settlement import Settlement
+from broker.loops.step_budget import StepBudget
 from broker.model import Mandate, Outcome, Problem, Question, Reply
 
 log = logging.getLogger(__name__)
 
+_SETTLE, _SETTLE_EACH = 60.0, 2.0  # µs to settle a batch, and each of its inquiries (docs/performance.md)
 _MAX_SHOWN = 3  # requests named in a log line; a batch may carry inquiries of dozens
 
 
@@ -49,6 +51,7 @@ class CallContext:
     """What the calls of one lane share."""
 
     institution: Institution
+    budget: StepBudget
     controls: Controls
     settlement: Settlement
     traffic: Traffic
@@ -117,6 +120,7 @@ class Call:
         except InstitutionError as failure:
             error = failure
         else:
+            await self._context.budget.spend(_SETTLE + _SETTLE_EACH * len(batch), batch.parcels[0].priority)
             doubtful = self._doubtful_items(batch, reply)
             self._settle_contained(batch, reply, doubtful)
             if doubtful:
@@ -165,7 +169,7 @@ class Call:
         for parcel in batch.parcels:
             mandate_of += [mandates.setdefault(parcel.mandate, len(mandates))] * len(parcel)
         return Question(
-            request_id=uuid.uuid4().hex,
+            request_id=f"{random.getrandbits(128):032x}",
             institution_id=self._context.institution.spec.id,
             attempt=attempt,
             mandates=list(mandates),

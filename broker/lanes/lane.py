@@ -5,16 +5,18 @@ by then, up to the institution's batch size. There is no time window, which woul
 
 Rules
 
-1. An inquiry whose answer has landed since it was planned is answered, one that is in flight is joined, and only what
-   is left is queued. The lane decides that, in one step, since only it knows its flights. A call that was sent too
-   early for the request's maximum age is not joined: the inquiry is made again when that call has ended.
+1. An inquiry that is in flight is joined, one whose answer has landed since it was planned is answered, and only what
+   is left is queued. The flights are looked at first (`reserve`) and the store afterwards (`ask`): an answer that
+   landed before is in the store, and none can land in between, since whoever asks meanwhile joins. A call that was sent
+   too early for the request's maximum age is not joined: the inquiry is made again when that call has ended. Nor does a
+   request with a maximum age join what is only reserved, since the store may answer it.
 2. A call lives as long as somebody waits for it, and never longer than the institution's timeout.
 3. Somebody who waits at a screen and shares an inquiry with bulk work pulls it ahead of the bulk work.
 """
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import trio
@@ -32,10 +34,13 @@ from broker.lanes.call import Call, CallContext, Traffic
 from broker.lanes.controls import Controls
 from broker.lanes.failures import BREAKER_OPEN, INTERNAL, SILENCED
 from broker.lanes.settlement import Settlement
+from broker.loops.step_budget import StepBudget
 from broker.model import Outcome, Priority, Problem
 from broker.store.base import Store
 
 log = logging.getLogger(__name__)
+
+_CALL = 250.0  # µs to begin a call: half of it on the trio side, half to encode and send the question
 
 NOTHING_LANDED: Mapping[bytes, Entry] = {}
 
@@ -66,22 +71,35 @@ class LaneStatistics:
 class Lane:
     """Asks one institution on behalf of all requests of this worker.
 
-    State: the backlog, the flight table, the calls in flight, and the controls. Only `run`'s tasks await.
+    State: the backlog, the flight table, the keys reserved and not asked yet, the calls in flight, and the controls.
+    Only `run`'s tasks await.
     """
 
     def __init__(
-        self, institution: Institution, store: Store, *, clock: Callable[[], float], random: Callable[[], float]
+        self,
+        institution: Institution,
+        store: Store,
+        budget: StepBudget,
+        *,
+        clock: Callable[[], float],
+        random: Callable[[], float],
     ) -> None:
-        """`clock` gives seconds since the epoch, `random` numbers in [0, 1). Create it inside trio."""
+        """`budget`: shared by all lanes. `clock` gives seconds since the epoch, `random` numbers in [0, 1).
+
+        Create it inside trio.
+        """
         self.spec = institution.spec
+        self._budget = budget
         self._backlog = Backlog()
         self._flights = FlightTable()
+        self._reserved: set[bytes] = set()
         self._calls: set[Call] = set()
         self._controls = Controls(self.spec, random)
         self._settlement = Settlement(self.spec, store, self._flights, clock=clock)
         self._traffic = Traffic()
         self._context = CallContext(
             institution=institution,
+            budget=budget,
             controls=self._controls,
             settlement=self._settlement,
             traffic=self._traffic,
@@ -102,30 +120,49 @@ class Lane:
             failures=dict(self._controls.failures),
         )
 
-    def submit(self, parcel: Parcel, landed: Landed = NOTHING_LANDED, *, joins_calls_after: float = -math.inf) -> None:
-        """Takes in what a request asks. Returns at once; answers are delivered to the parcel's waiter.
+    def reserve(self, parcel: Parcel, *, joins_calls_after: float = -math.inf) -> Parcel | None:
+        """Takes note of what a request asks: what is in flight is joined, and what is not can be joined from now on.
 
-        `landed`: this institution's answers that came since the request was planned. `joins_calls_after`: when, in
-        trio's time, the calls in flight were sent whose answers the request accepts.
+        Returns the latter, which has to be passed to `ask` or `give_back`. Answers go to the parcel's waiter.
+        `joins_calls_after`: when, in trio's time, the calls in flight were sent whose answers the request accepts.
         """
         if not parcel.waiter.open:
+            return None
+        fresh = self._flights.join(parcel, self._too_early(joins_calls_after))
+        if fresh is not None:
+            self._reserved.update(fresh.keys)
+        if parcel.priority is Priority.INTERACTIVE and (fresh is None or len(fresh) < len(parcel)):
+            self._promote(parcel.keys)
+        return fresh
+
+    def ask(self, parcel: Parcel, landed: Landed = NOTHING_LANDED) -> None:
+        """Has asked what was reserved. Returns at once.
+
+        `landed`: this institution's answers that were in the store after the parcel was reserved.
+        """
+        if not parcel.waiter.open:
+            self.give_back(parcel)
             return
+        self._reserved.difference_update(parcel.keys)
         if landed:
             there, missing = split_landed(parcel, landed)
             if there:
                 self._settlement.answer_landed(parcel, there, landed)
+                self._release(self._flights.take_succeeded())
                 if not missing:
                     return
                 parcel = parcel.pick(missing)
         if (problem := self._closed()) is not None:
-            self._settlement.refuse(parcel, problem)
+            self._settlement.problem(CallBatch([parcel]), Outcome.UNAVAILABLE, problem)
             return
-        fresh = self._flights.join(parcel, self._sent_until(joins_calls_after))
-        if parcel.priority is Priority.INTERACTIVE and (fresh is None or len(fresh) < len(parcel)):
-            self._backlog.promote(parcel.keys)
-            self._controls.reconsider()
-        if fresh is not None:
-            self._enqueue(fresh)
+        self._enqueue(parcel)
+        if parcel.priority is Priority.BULK and (urgent := self._flights.urgent(parcel.keys)):
+            self._promote(urgent)
+
+    def give_back(self, parcel: Parcel) -> None:
+        """Undoes a reservation: what others have joined meanwhile is asked for their sake."""
+        self._reserved.difference_update(parcel.keys)
+        self._release(parcel.keys)
 
     def forsake(self) -> None:
         """To be called when a request has ended: gives up what nobody waits for any more."""
@@ -142,6 +179,7 @@ class Lane:
             while True:
                 permit = await self._controls.acquire(self._wanted)
                 try:
+                    await self._budget.spend(_CALL, self._wanted(permit.size).priority, owner=self)
                     batch = await self._next_batch(permit.size)
                 except Exception as error:  # noqa: BLE001 - it ends what is queued, not the lane
                     self._log_internal(error)
@@ -157,9 +195,11 @@ class Lane:
                     # the next batch has to know.
                     await trio.lowlevel.checkpoint()
 
-    def _sent_until(self, moment: float) -> set[bytes]:
-        """The keys of inquiries being made by calls sent at or before that moment."""
-        return set().union(*[call.unsettled for call in self._calls if call.sent_at <= moment])
+    def _too_early(self, moment: float) -> set[bytes]:
+        """The keys in flight whose answers may have been observed at or before that moment."""
+        if moment == -math.inf:
+            return set()
+        return self._reserved.union(*[call.unsettled for call in self._calls if call.sent_at <= moment])
 
     def _closed(self) -> Problem | None:
         """Why nothing can be asked for some time; None if it can."""
@@ -167,9 +207,17 @@ class Lane:
             return SILENCED
         return None if self._controls.admits else BREAKER_OPEN
 
+    def _promote(self, keys: Collection[bytes]) -> None:
+        """Puts what somebody waits for at a screen ahead of bulk work."""
+        self._backlog.promote(keys)
+        self._budget.promote(self)
+        self._controls.reconsider()
+
     def _enqueue(self, parcel: Parcel) -> None:
         was_empty = not len(self._backlog)
         self._backlog.add(parcel)
+        if parcel.priority is Priority.INTERACTIVE:
+            self._budget.promote(self)
         if was_empty or parcel.priority is Priority.INTERACTIVE:
             self._controls.reconsider()
 
@@ -181,7 +229,7 @@ class Lane:
     async def _next_batch(self, size: int) -> CallBatch | None:
         """What to send now; None if nothing may be sent."""
         if self._controls.admits:
-            return self._backlog.cut(size)
+            return self._backlog.cut(size) if len(self._backlog) else None
         if self._controls.breaker is State.OPEN:
             self._flush()
         else:

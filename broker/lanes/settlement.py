@@ -57,18 +57,12 @@ class Settlement:
         segments, outcomes = self._problem_columns(len(batch), outcome, problem, source)
         self._finish(batch, segments, outcomes=outcomes, source=source)
 
-    def refuse(self, parcel: Parcel, problem: Problem) -> None:
-        """Answers a parcel that is not taken in: UNAVAILABLE, with this problem."""
-        segments, outcomes = self._problem_columns(len(parcel), Outcome.UNAVAILABLE, problem, Source.BROKER)
-        _deliver(parcel, slice(None), segments=segments, outcomes=outcomes, source=Source.BROKER)
-
     def answer_landed(self, parcel: Parcel, indices: Sequence[int], landed: Landed) -> None:
-        """Answers inquiries of a parcel from what landed meanwhile."""
+        """Settles inquiries of a parcel with what landed meanwhile."""
         entries = [landed[parcel.keys[index]] for index in indices]
-        _deliver(
-            parcel.pick(indices),
-            slice(None),
-            segments=[entry.segment for entry in entries],
+        self._finish(
+            CallBatch([parcel.pick(indices)]),
+            [entry.segment for entry in entries],
             outcomes=bytes([entry.outcome for entry in entries]),
             source=Source.CACHE,
         )
@@ -106,7 +100,7 @@ class Settlement:
         for parcel, span in batch.spans():
             _deliver(parcel, span, segments=segments, outcomes=outcomes, source=source)
         if followers:
-            shared = Source.BROKER if source is Source.BROKER else Source.FLIGHT
+            shared = Source.FLIGHT if source is Source.INSTITUTION else source
             self.shared += _share(followers, encoding.with_source(segments, shared), outcomes, shared)
 
 

@@ -34,6 +34,7 @@ from broker.lanes.fan_out import FanOut
 from broker.lanes.lane import Lane
 from broker.loops.bridge import Bridge, in_asyncio, open_bridge
 from broker.loops.fair_scheduler import FairScheduler
+from broker.loops.step_budget import StepBudget
 from broker.metrics.components import ComponentCollector
 from broker.metrics.requests import RequestMetrics
 from broker.model import Question, Reply
@@ -185,11 +186,12 @@ class _BridgedInstitution:
 
 async def _open_lanes(institutions: Sequence[HttpInstitution], store: Store) -> FanOut:
     """On the trio side: one lane per institution."""
+    budget = StepBudget()
     lanes = [
-        Lane(_BridgedInstitution(institution), store, clock=time.time, random=random.random)
+        Lane(_BridgedInstitution(institution), store, budget, clock=time.time, random=random.random)
         for institution in institutions
     ]
-    return FanOut(lanes, store, clock=time.time)
+    return FanOut(lanes, store, budget, clock=time.time)
 
 
 @asynccontextmanager

@@ -22,8 +22,8 @@ def by_aggregator(aggregator: Aggregator, *_: Any) -> str:
     return aggregator.request_id
 
 
-def by_parcels(_: FanOut, parcels: Any, *__: Any) -> str:
-    return str(next(iter(parcels.values())).waiter.request_id)
+def by_submission(_: FanOut, submission: Any, *__: Any) -> str:
+    return str(submission.missed.waiter.request_id)
 
 
 def by_parcel(_: Lane, parcel: Any, *__: Any) -> str:
@@ -36,9 +36,10 @@ ERROR, STRAY = KeyError(SECRET), asyncio.CancelledError(SECRET)
 @pytest.mark.parametrize(
     ("owner", "step", "request_of", "error"),
     [
-        (FanOut, "submit", by_parcels, ERROR),
-        (FanOut, "submit", by_parcels, STRAY),
-        (Lane, "submit", by_parcel, ERROR),
+        (FanOut, "submit", by_submission, ERROR),
+        (FanOut, "submit", by_submission, STRAY),
+        (Lane, "reserve", by_parcel, ERROR),
+        (Lane, "ask", by_parcel, ERROR),
         (Aggregator, "add", by_aggregator, ERROR),
         (Aggregator, "seal", by_aggregator, ERROR),
         (Aggregator, "seal", by_aggregator, STRAY),

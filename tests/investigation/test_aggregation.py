@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from broker.core.planning.parcel import Parcel
+from broker.core.planning.parcel import Parcel, Submission
 from broker.core.planning.plan import Row
 from broker.core.planning.report_stream import ReportStream
 from broker.core.wire import encoding
@@ -27,6 +27,7 @@ from broker.investigation.account import Account
 from broker.investigation.aggregation import Aggregator
 from broker.lanes.fan_out import FanOut
 from broker.lanes.lane import Lane
+from broker.loops.step_budget import StepBudget
 from broker.model import CONCLUSIVE, Outcome, Priority, Question, Reply, Source
 from broker.store.memory import MemoryStore
 from broker.v1 import investigation_pb2 as pb
@@ -67,21 +68,17 @@ class Court:
         """Asks every institution about these subjects; rows and positions count from `first_row`."""
         rows: list[Row] = [[None] * len(self._specs) for _ in numbers]
         self.aggregator.add(rows, range(first_row, first_row + len(numbers)))
-        self.fanout.submit(
-            {
-                spec.id: Parcel(
-                    waiter=self.aggregator,
-                    column=column,
-                    mandate=MANDATE,
-                    priority=priority,
-                    keys=[key(number) for number in numbers],
-                    subjects=[subject(number) for number in numbers],
-                    rows=range(first_row, first_row + len(numbers)),
-                )
-                for column, spec in enumerate(self._specs)
-            },
-            [key(number) for number in numbers],
+        missed = Parcel(
+            waiter=self.aggregator,
+            column=-1,
+            mandate=MANDATE,
+            priority=priority,
+            keys=[key(number) for number in numbers],
+            subjects=[subject(number) for number in numbers],
+            rows=range(first_row, first_row + len(numbers)),
         )
+        everything = range(len(numbers))
+        self.aggregator.ask(Submission(missed=missed, asked=dict.fromkeys(range(len(self._specs)), everything)))
 
     async def hear(self, numbers: Sequence[int], time_left: float = 60.0) -> list[pb.Report]:
         """Asks, and waits for everything."""
@@ -103,8 +100,9 @@ async def open_fanout(*institutions: StubInstitution) -> AsyncIterator[FanOut]:
     """A fan-out over these, which must be idle in the end."""
     store = MemoryStore(lambda: NOW)
     async with trio.open_nursery() as nursery:
-        lanes = [Lane(one, store, clock=lambda: NOW, random=lambda: 0.5) for one in institutions]
-        fanout = FanOut(lanes, store, clock=lambda: NOW)
+        budget = StepBudget()
+        lanes = [Lane(one, store, budget, clock=lambda: NOW, random=lambda: 0.5) for one in institutions]
+        fanout = FanOut(lanes, store, budget, clock=lambda: NOW)
         nursery.start_soon(fanout.run)
         yield fanout
         await wait_all_tasks_blocked()
@@ -260,7 +258,6 @@ async def test_what_the_cache_knows_is_the_first_increment() -> None:
         court = Court(fanout, incremental=True)
         court.aggregator.add([[None, known]], [0])
         assert [answer.institution_id for report in court.reports for answer in report.answers] == ["b"]
-        court.aggregator._time_out([0])
 
 
 # Everything at once: whatever institutions do and whoever leaves, everybody who stays is told everything once.

@@ -11,7 +11,7 @@ from broker.errors import OverloadedError, RejectedError, UnreachableError
 from broker.institutions.stub import StubInstitution, fails, holds, says, script, slow, stub_spec
 from broker.lanes.lane import Lane
 from broker.model import Outcome, Priority, Source
-from tests.fakes import Recorder, in_virtual_time, open_lane, parcel
+from tests.fakes import Recorder, in_virtual_time, open_lane, parcel, submit
 
 pytestmark = in_virtual_time
 
@@ -37,7 +37,7 @@ async def test_who_leaves_alone_leaves_nothing_behind_at_whatever_moment(steps: 
     institution = StubInstitution(stub_spec(timeout=PATIENT), HANGS)
     leaver = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(leaver, range(3)))
+        submit(lane, parcel(leaver, range(3)))
         for _ in range(steps):
             await trio.lowlevel.checkpoint()
         leave(lane, leaver)
@@ -51,9 +51,9 @@ async def test_a_cancelled_call_frees_its_slot_and_says_nothing_about_the_instit
     institution = StubInstitution(stub_spec(timeout=PATIENT, concurrency=1), script(HANGS, NOTHING))
     leaver, next_one = Recorder(), Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(leaver, [1]))
+        submit(lane, parcel(leaver, [1]))
         await trio.sleep(1)
-        lane.submit(parcel(next_one, [2]))
+        submit(lane, parcel(next_one, [2]))
         leave(lane, leaver)
         assert await next_one.answered() == {2: Outcome.NOT_FOUND}
         statistics = lane.statistics()
@@ -65,10 +65,10 @@ async def test_the_leader_of_a_queued_inquiry_leaves_and_its_follower_is_answere
     institution = StubInstitution(stub_spec(concurrency=1), slow(1.0, NOTHING))
     other, leader, follower = Recorder(), Recorder(), Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(other, [0]))
+        submit(lane, parcel(other, [0]))
         await wait_all_tasks_blocked()
-        lane.submit(parcel(leader, [1, 2]))
-        lane.submit(parcel(follower, [2]))
+        submit(lane, parcel(leader, [1, 2]))
+        submit(lane, parcel(follower, [2]))
         leave(lane, leader)
         assert await follower.answered() == {2: Outcome.NOT_FOUND}
     assert leader.delivered == []
@@ -79,9 +79,9 @@ async def test_a_queued_inquiry_nobody_follows_is_never_sent() -> None:
     institution = StubInstitution(stub_spec(concurrency=1), slow(1.0, NOTHING))
     other, leaver = Recorder(), Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(other, [0]))
+        submit(lane, parcel(other, [0]))
         await wait_all_tasks_blocked()
-        lane.submit(parcel(leaver, range(1, 50)))
+        submit(lane, parcel(leaver, range(1, 50)))
         leave(lane, leaver)
         assert lane.statistics().queued == 0
         await other.answered()
@@ -92,9 +92,9 @@ async def test_a_call_goes_on_for_its_follower_after_its_leader_has_left() -> No
     institution = StubInstitution(stub_spec(), slow(2.0, NOTHING))
     leader, follower = Recorder(), Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(leader, [1]))
+        submit(lane, parcel(leader, [1]))
         await trio.sleep(1)
-        lane.submit(parcel(follower, [1]))
+        submit(lane, parcel(follower, [1]))
         leave(lane, leader)
         assert await follower.answered() == {1: Outcome.NOT_FOUND}
     assert len(institution.questions) == 1
@@ -107,8 +107,8 @@ async def test_a_follower_leaves_and_the_leader_is_answered() -> None:
     institution = StubInstitution(stub_spec(), slow(2.0, NOTHING))
     leader, follower = Recorder(), Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(leader, [1]))
-        lane.submit(parcel(follower, [1]))
+        submit(lane, parcel(leader, [1]))
+        submit(lane, parcel(follower, [1]))
         await trio.sleep(1)
         leave(lane, follower)
         assert await leader.answered() == {1: Outcome.NOT_FOUND}
@@ -121,7 +121,7 @@ async def test_leader_and_followers_leave_one_after_the_other_and_the_last_ends_
     waiters = [Recorder() for _ in range(3)]
     async with open_lane(institution) as lane:
         for waiter in waiters:
-            lane.submit(parcel(waiter, [1]))
+            submit(lane, parcel(waiter, [1]))
         for left, waiter in enumerate(waiters, start=1):
             await wait_all_tasks_blocked()
             assert institution.busy == 1
@@ -135,10 +135,10 @@ async def test_who_joins_a_call_just_given_up_is_asked_for_anew() -> None:
     institution = StubInstitution(stub_spec(timeout=PATIENT), script(HANGS, NOTHING))
     leader, late = Recorder(), Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(leader, [1, 2]))
+        submit(lane, parcel(leader, [1, 2]))
         await wait_all_tasks_blocked()
         leave(lane, leader)
-        lane.submit(parcel(late, [2, 3]))
+        submit(lane, parcel(late, [2, 3]))
         assert lane.statistics().in_flight == 3, "not yet ended"
         assert await late.answered() == {2: Outcome.NOT_FOUND, 3: Outcome.NOT_FOUND}
     assert late.sources() == {Source.INSTITUTION}, "it leads now"
@@ -149,11 +149,11 @@ async def test_two_who_join_a_call_just_given_up_share_the_new_one() -> None:
     institution = StubInstitution(stub_spec(timeout=PATIENT), script(HANGS, NOTHING))
     leader, first, second = Recorder(), Recorder(), Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(leader, [1], priority=Priority.BULK))
+        submit(lane, parcel(leader, [1], priority=Priority.BULK))
         await wait_all_tasks_blocked()
         leave(lane, leader)
-        lane.submit(parcel(first, [1]))
-        lane.submit(parcel(second, [1]))
+        submit(lane, parcel(first, [1]))
+        submit(lane, parcel(second, [1]))
         await first.answered()
         await second.answered()
     assert len(institution.questions) == 2
@@ -164,7 +164,7 @@ async def test_leaving_during_the_pause_before_a_retry_ends_the_call() -> None:
     institution = StubInstitution(stub_spec(), fails(OverloadedError("429", retry_after=9.0)))
     leaver = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(leaver, [1]))
+        submit(lane, parcel(leaver, [1]))
         await trio.sleep(1)
         assert lane.statistics().calls == 1
         leave(lane, leaver)
@@ -178,11 +178,11 @@ async def test_leaving_while_the_rate_holds_a_retry_back_gives_the_tokens_back()
     institution = StubInstitution(spec, script(fails(UnreachableError("down")), NOTHING))
     leaver, next_one = Recorder(), Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(leaver, range(10)))
+        submit(lane, parcel(leaver, range(10)))
         await trio.sleep(1)
         assert (lane.statistics().calls, institution.busy) == (1, 0), "waits for ten tokens"
         leave(lane, leaver)
-        lane.submit(parcel(next_one, [99]))
+        submit(lane, parcel(next_one, [99]))
         await next_one.answered()
     assert next_one.moments[0] < 3, "its own token, not the ten of who left"
 
@@ -191,9 +191,9 @@ async def test_leaving_while_the_rate_holds_a_first_call_back() -> None:
     institution = StubInstitution(stub_spec(rate=1, batch_size=10))
     other, leaver = Recorder(), Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(other, range(10)))
+        submit(lane, parcel(other, range(10)))
         await other.answered()
-        lane.submit(parcel(leaver, range(20, 25)))
+        submit(lane, parcel(leaver, range(20, 25)))
         await wait_all_tasks_blocked()
         leave(lane, leaver)
         assert idle(lane)
@@ -206,7 +206,7 @@ async def test_leaving_between_two_halves_of_a_refused_batch() -> None:
     institution = StubInstitution(stub_spec(timeout=PATIENT), script(refuse, NOTHING, hang))
     leaver = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(leaver, range(4)))
+        submit(lane, parcel(leaver, range(4)))
         await trio.sleep(1)
         assert leaver.outcomes() == {0: Outcome.NOT_FOUND, 1: Outcome.NOT_FOUND}
         leave(lane, leaver)
@@ -220,8 +220,8 @@ async def test_a_call_whose_other_half_is_answered_ends_when_the_rest_is_not_wan
     institution = StubInstitution(stub_spec(timeout=PATIENT), script(partly, HANGS))
     stays, leaver = Recorder(), Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(stays, [1]))
-        lane.submit(parcel(leaver, [2]))
+        submit(lane, parcel(stays, [1]))
+        submit(lane, parcel(leaver, [2]))
         await stays.answered()
         await trio.sleep(1)
         assert institution.busy == 1
@@ -234,8 +234,8 @@ async def test_one_of_two_requests_in_a_call_leaves_and_the_other_is_answered() 
     institution = StubInstitution(stub_spec(), slow(1.0, NOTHING))
     leaver, stays = Recorder(), Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(leaver, [1]))
-        lane.submit(parcel(stays, [2]))
+        submit(lane, parcel(leaver, [1]))
+        submit(lane, parcel(stays, [2]))
         await wait_all_tasks_blocked()
         leave(lane, leaver)
         assert await stays.answered() == {2: Outcome.NOT_FOUND}
@@ -248,12 +248,12 @@ async def test_a_probe_nobody_waits_for_any_more_lets_the_next_one_try() -> None
     async with open_lane(institution, random=lambda: 1e6) as lane:
         for number in range(10):
             waiter = Recorder()
-            lane.submit(parcel(waiter, [number]))
+            submit(lane, parcel(waiter, [number]))
             await waiter.answered()
         await trio.sleep(5)
         institution.behaviour = script(HANGS, NOTHING)
-        lane.submit(parcel(leaver, [100]))
-        lane.submit(parcel(waits, [101]))
+        submit(lane, parcel(leaver, [100]))
+        submit(lane, parcel(waits, [101]))
         await wait_all_tasks_blocked()
         leave(lane, leaver)
         assert await waits.answered() == {101: Outcome.NOT_FOUND}
@@ -263,7 +263,7 @@ async def test_a_probe_nobody_waits_for_any_more_lets_the_next_one_try() -> None
 async def test_who_has_left_already_is_not_asked_for() -> None:
     institution = StubInstitution(stub_spec())
     async with open_lane(institution) as lane:
-        lane.submit(parcel(Recorder(open=False), [1]))
+        submit(lane, parcel(Recorder(open=False), [1]))
         await wait_all_tasks_blocked()
     assert institution.questions == []
 
@@ -272,6 +272,6 @@ async def test_stopping_the_lane_cancels_calls_in_progress() -> None:
     institution = StubInstitution(stub_spec(timeout=PATIENT), HANGS)
     with trio.move_on_after(1):
         async with open_lane(institution) as lane:
-            lane.submit(parcel(Recorder(), [1]))
+            submit(lane, parcel(Recorder(), [1]))
             await trio.sleep_forever()
     assert institution.busy == 0

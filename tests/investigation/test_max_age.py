@@ -17,6 +17,7 @@ from broker.lanes.fan_out import FanOut
 from broker.lanes.lane import Lane
 from broker.loops.bridge import open_bridge
 from broker.loops.fair_scheduler import FairScheduler
+from broker.loops.step_budget import StepBudget
 from broker.model import Delivery, Outcome, Priority, Question, Reply, Request, Subject, SubjectType
 from broker.peers.client import Peers
 from broker.store.memory import MemoryStore
@@ -76,8 +77,11 @@ class Court:
         async with open_bridge() as bridge:
 
             async def open_lane() -> FanOut:
-                lane = Lane(StubInstitution(spec, self.answer), self.store, clock=self.clock, random=lambda: 0.5)
-                return FanOut([lane], self.store, clock=self.clock)
+                budget = StepBudget()
+                lane = Lane(
+                    StubInstitution(spec, self.answer), self.store, budget, clock=self.clock, random=lambda: 0.5
+                )
+                return FanOut([lane], self.store, budget, clock=self.clock)
 
             fan_out = await bridge.run(open_lane)
             bridge.start(fan_out.run, lambda _: None)

@@ -12,7 +12,7 @@ from broker.errors import OverloadedError, RejectedError, UnreachableError
 from broker.institutions.stub import Behaviour, StubInstitution, fails, says, script, slow, stub_spec
 from broker.model import Outcome, Priority, Question, Source, Subject, SubjectType
 from broker.store.memory import MemoryStore
-from tests.fakes import NOW, Recorder, batch_of, in_virtual_time, key, open_lane
+from tests.fakes import NOW, Recorder, batch_of, in_virtual_time, key, open_lane, submit
 
 pytestmark = in_virtual_time
 
@@ -43,7 +43,7 @@ async def test_a_firm_is_found_under_its_registered_name_and_the_answer_says_so(
     institution = StubInstitution(stub_spec(), knows(REGISTERED.name, ORDINARY.name))
     store, waiter = MemoryStore(lambda: NOW), Recorder()
     async with open_lane(institution, store) as lane:
-        lane.submit(asks(waiter, [WRITTEN, ORDINARY, OTHER]))
+        submit(lane, asks(waiter, [WRITTEN, ORDINARY, OTHER]))
         outcomes = await waiter.answered()
         assert lane.statistics().asked == 5
         assert lane.statistics().repeated == 0
@@ -64,7 +64,7 @@ async def test_what_is_found_at_once_or_spelled_as_registered_is_asked_once() ->
     institution = StubInstitution(stub_spec(), knows(WRITTEN.name))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(asks(waiter, [WRITTEN, REGISTERED, ORDINARY]))
+        submit(lane, asks(waiter, [WRITTEN, REGISTERED, ORDINARY]))
         await waiter.answered()
     assert len(institution.questions) == 1
     assert set(spellings(waiter).values()) == {""}
@@ -74,7 +74,7 @@ async def test_an_institution_that_folds_names_itself_is_asked_once() -> None:
     institution = StubInstitution(stub_spec(names="folded"))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(asks(waiter, [WRITTEN]))
+        submit(lane, asks(waiter, [WRITTEN]))
         assert await waiter.answered() == {0: Outcome.NOT_FOUND}
     assert len(institution.questions) == 1
 
@@ -97,7 +97,7 @@ async def test_not_found_is_not_believed_while_the_second_question_has_no_answer
     institution = StubInstitution(stub_spec(), script(knows(), second))
     store, waiter = MemoryStore(lambda: NOW), Recorder()
     async with open_lane(institution, store) as lane:
-        lane.submit(asks(waiter, [WRITTEN, ORDINARY]))
+        submit(lane, asks(waiter, [WRITTEN, ORDINARY]))
         assert await waiter.answered() == {0: outcome, 1: Outcome.NOT_FOUND}
     assert store.get_many([key(0)]) == [None], "nothing is kept"
 
@@ -106,7 +106,7 @@ async def test_the_second_question_is_repeated_like_any_other() -> None:
     institution = StubInstitution(stub_spec(), script(knows(), fails(UnreachableError("x")), knows(REGISTERED.name)))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(asks(waiter, [WRITTEN]))
+        submit(lane, asks(waiter, [WRITTEN]))
         assert await waiter.answered() == {0: Outcome.FOUND}
         assert (lane.statistics().asked, lane.statistics().repeated) == (2, 1)
     assert spellings(waiter) == {0: REGISTERED.name}
@@ -118,7 +118,7 @@ async def test_what_was_left_out_is_repeated_under_the_courts_spelling_and_doubt
     institution = StubInstitution(stub_spec(), script(left_out, knows(REGISTERED.name, "丙丁（上海）有限公司")))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(asks(waiter, [WRITTEN, OTHER]))
+        submit(lane, asks(waiter, [WRITTEN, OTHER]))
         assert await waiter.answered() == {0: Outcome.FOUND, 1: Outcome.FOUND}
     assert spellings(waiter) == {0: REGISTERED.name, 1: "丙丁（上海）有限公司"}
     assert sorted(map(names, institution.questions)) == sorted(
@@ -135,7 +135,7 @@ async def test_a_batch_refused_as_a_whole_is_cut_and_then_doubted() -> None:
     institution = StubInstitution(stub_spec(), behave)  # type: ignore[arg-type]
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(asks(waiter, [WRITTEN, ORDINARY]))
+        submit(lane, asks(waiter, [WRITTEN, ORDINARY]))
         assert await waiter.answered() == {0: Outcome.FOUND, 1: Outcome.NOT_FOUND}
 
 
@@ -143,7 +143,7 @@ async def test_the_second_question_keeps_the_rate_and_the_permit() -> None:
     institution = StubInstitution(stub_spec(rate=1, batch_size=1, concurrency=1), slow(0.1, knows()))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(asks(waiter, [WRITTEN, OTHER, ORDINARY]))
+        submit(lane, asks(waiter, [WRITTEN, OTHER, ORDINARY]))
         await waiter.answered()
     assert institution.busiest == 1
     assert len(institution.questions) == 5
@@ -156,7 +156,7 @@ async def test_an_open_breaker_lets_no_second_question_out() -> None:
     institution = StubInstitution(stub_spec(batch_size=1, concurrency=8), trouble)
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(asks(waiter, [WRITTEN, *[ORDINARY._replace(name=f"张三{number}") for number in range(30)]]))
+        submit(lane, asks(waiter, [WRITTEN, *[ORDINARY._replace(name=f"张三{number}") for number in range(30)]]))
         outcomes = await waiter.answered()
         assert lane.statistics().breaker is State.OPEN
     assert outcomes[0] is Outcome.UNAVAILABLE
@@ -167,7 +167,7 @@ async def test_a_pause_the_institution_asks_for_is_kept() -> None:
     institution = StubInstitution(stub_spec(), script(knows(), busy, knows(REGISTERED.name)))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(asks(waiter, [WRITTEN]))
+        submit(lane, asks(waiter, [WRITTEN]))
         assert await waiter.answered() == {0: Outcome.FOUND}
     assert waiter.moments[0] >= 5.0
 
@@ -176,9 +176,9 @@ async def test_followers_get_what_the_second_question_finds() -> None:
     institution = StubInstitution(stub_spec(), slow(1.0, knows(REGISTERED.name)))
     first, second = Recorder(), Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(asks(first, [WRITTEN]))
+        submit(lane, asks(first, [WRITTEN]))
         await trio.sleep(1.5)
-        lane.submit(asks(second, [WRITTEN]))
+        submit(lane, asks(second, [WRITTEN]))
         assert await second.answered() == await first.answered() == {0: Outcome.FOUND}
     assert spellings(second) == {0: REGISTERED.name}
     assert second.sources() == {Source.FLIGHT}
@@ -188,7 +188,7 @@ async def test_a_request_that_leaves_ends_the_second_question() -> None:
     institution = StubInstitution(stub_spec(), script(knows(), slow(99.0, knows())))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(asks(waiter, [WRITTEN]))
+        submit(lane, asks(waiter, [WRITTEN]))
         await trio.sleep(1.0)
         assert institution.busy == 1
         waiter.open = False

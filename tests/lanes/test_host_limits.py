@@ -10,9 +10,10 @@ from broker.core.control.share import max_workers, share_of
 from broker.core.planning.ownership import Ownership
 from broker.institutions.stub import StubInstitution, holds, stub_spec
 from broker.lanes.lane import Lane
+from broker.loops.step_budget import StepBudget
 from broker.model import InstitutionSpec, Priority, Question, Reply
 from broker.store.memory import MemoryStore
-from tests.fakes import NOW, Recorder, parcel, run_in_virtual_time
+from tests.fakes import NOW, Recorder, parcel, run_in_virtual_time, submit
 
 SECONDS = 5
 NOTHING = holds({})
@@ -32,10 +33,10 @@ def everything_sent(spec: InstitutionSpec, workers: int) -> Sent:
         async with trio.open_nursery() as nursery:
             for slot in range(workers):
                 institution = StubInstitution(share_of(spec, Ownership(slot, workers)), answer)
-                lane = Lane(institution, MemoryStore(lambda: NOW), clock=lambda: NOW, random=lambda: 0.5)
+                lane = Lane(institution, MemoryStore(lambda: NOW), StepBudget(), clock=lambda: NOW, random=lambda: 0.5)
                 nursery.start_soon(lane.run)
                 inquiries = math.ceil(max(spec.rate, spec.batch_size) + SECONDS * spec.rate)
-                lane.submit(parcel(Recorder(), range(inquiries), priority=Priority.BULK))
+                submit(lane, parcel(Recorder(), range(inquiries), priority=Priority.BULK))
             await trio.sleep(SECONDS)
             nursery.cancel_scope.cancel()
 

@@ -32,7 +32,7 @@ from broker.lanes.settlement import Settlement
 from broker.model import Outcome, Priority, Source
 from broker.store.base import Statements
 from broker.store.memory import MemoryStore
-from tests.fakes import MANDATE, NOW, Recorder, in_virtual_time, key, numbers, open_lane, parcel
+from tests.fakes import MANDATE, NOW, Recorder, in_virtual_time, key, numbers, open_lane, parcel, submit
 
 pytestmark = in_virtual_time
 
@@ -50,10 +50,10 @@ async def test_the_first_goes_at_once_and_the_rest_is_gathered_while_the_slot_is
     institution = StubInstitution(stub_spec(concurrency=1), slow(1.0, NOTHING))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(waiter, [0]))
+        submit(lane, parcel(waiter, [0]))
         await trio.sleep(0.1)
         for number in range(1, 6):
-            lane.submit(parcel(waiter, [number]))
+            submit(lane, parcel(waiter, [number]))
             await trio.sleep(0.1)
         await waiter.answered()
     assert sizes(institution) == [1, 5]
@@ -64,7 +64,7 @@ async def test_no_batch_is_larger_than_the_institution_takes() -> None:
     institution = StubInstitution(stub_spec(batch_size=10), slow(1.0, NOTHING))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(waiter, range(25)))
+        submit(lane, parcel(waiter, range(25)))
         await waiter.answered()
     assert sizes(institution) == [10, 10, 5]
     assert trio.current_time() == 1.0, "all at the same time"
@@ -75,9 +75,9 @@ async def test_parcels_of_several_requests_share_a_call_and_keep_their_mandates(
     other = replace(MANDATE, officer="another officer")
     waiters = [Recorder(), Recorder(), Recorder()]
     async with open_lane(institution) as lane:
-        lane.submit(parcel(waiters[0], [1, 2]))
-        lane.submit(parcel(waiters[1], [3], mandate=other))
-        lane.submit(parcel(waiters[2], [4]))
+        submit(lane, parcel(waiters[0], [1, 2]))
+        submit(lane, parcel(waiters[1], [3], mandate=other))
+        submit(lane, parcel(waiters[2], [4]))
         for waiter in waiters:
             await waiter.answered()
     (question,) = institution.questions
@@ -90,7 +90,7 @@ async def test_no_more_calls_at_a_time_than_allowed() -> None:
     institution = StubInstitution(stub_spec(batch_size=1, concurrency=3), slow(1.0, NOTHING))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(waiter, range(10)))
+        submit(lane, parcel(waiter, range(10)))
         await wait_all_tasks_blocked()
         assert lane.statistics().calls == 3
         await waiter.answered()
@@ -105,10 +105,10 @@ async def test_an_overloaded_institution_is_given_fewer_calls_and_more_again() -
     )
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(waiter, [0]))
+        submit(lane, parcel(waiter, [0]))
         await wait_all_tasks_blocked()
         assert lane.statistics().limit == 7
-        lane.submit(parcel(waiter, range(1, 60)))
+        submit(lane, parcel(waiter, range(1, 60)))
         await trio.sleep(0.01)
         assert institution.busy == 6, "the call to be repeated keeps its slot"
         await waiter.answered()
@@ -119,10 +119,10 @@ async def test_the_rate_is_kept_even_by_what_comes_in_while_waiting() -> None:
     institution = StubInstitution(stub_spec(rate=10, batch_size=10))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(waiter, range(10)))
+        submit(lane, parcel(waiter, range(10)))
         await trio.sleep(0.01)
         for number in range(10, 40):
-            lane.submit(parcel(waiter, [number]))
+            submit(lane, parcel(waiter, [number]))
             await trio.sleep(0.01)
         await waiter.answered()
     for began in waiter.moments:
@@ -135,9 +135,9 @@ async def test_interactive_work_goes_first() -> None:
     institution = StubInstitution(stub_spec(concurrency=1, batch_size=2), slow(1.0, NOTHING))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(waiter, range(6), priority=Priority.BULK))
+        submit(lane, parcel(waiter, range(6), priority=Priority.BULK))
         await wait_all_tasks_blocked()
-        lane.submit(parcel(waiter, [10, 11, 12]))
+        submit(lane, parcel(waiter, [10, 11, 12]))
         await waiter.answered()
     assert list(map(numbers, institution.questions)) == [[0, 1], [10, 11], [12, 2], [3, 4], [5]]
 
@@ -150,7 +150,7 @@ async def test_answers_say_what_the_institution_said() -> None:
     institution = StubInstitution(stub_spec("bank"), says(lambda subject: said[int(subject.number)]))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(waiter, range(4), column=3))
+        submit(lane, parcel(waiter, range(4), column=3))
         assert await waiter.answered() == said
         assert lane.statistics().asked == 4
     assert waiter.sources() == {Source.INSTITUTION}
@@ -164,7 +164,7 @@ async def test_only_facts_are_stored_and_for_their_lifetime() -> None:
     institution = StubInstitution(spec, says(lambda subject: said[int(subject.number)], observed_at=NOW - 10))
     store, waiter = MemoryStore(lambda: NOW), Recorder()
     async with open_lane(institution, store) as lane:
-        lane.submit(parcel(waiter, range(4)))
+        submit(lane, parcel(waiter, range(4)))
         await waiter.answered()
     found, not_found, *others = store.get_many([key(number) for number in range(4)])
     assert others == [None, None]
@@ -182,7 +182,7 @@ async def test_an_answer_of_the_future_is_kept_no_longer_than_one_of_now_and_not
     )
     store, waiter = MemoryStore(lambda: NOW), Recorder()
     async with open_lane(institution, store) as lane:
-        lane.submit(parcel(waiter, [0]))
+        submit(lane, parcel(waiter, [0]))
         await waiter.answered()
     (packed,) = store.get_many([key(0)])
     assert packed is not None
@@ -196,7 +196,7 @@ async def test_an_answer_is_in_the_store_before_its_flight_ends() -> None:
     waiter = Recorder()
     async with open_lane(institution, store := WatchedStore()) as lane:
         store.watch = lambda: store.in_flight.append(lane.statistics().in_flight)
-        lane.submit(parcel(waiter, [0, 1]))
+        submit(lane, parcel(waiter, [0, 1]))
         await waiter.answered()
     assert store.in_flight == [2]
 
@@ -221,9 +221,9 @@ async def test_what_is_being_asked_is_not_asked_again() -> None:
     institution = StubInstitution(stub_spec(), slow(1.0, NOTHING))
     first, second = Recorder(), Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(first, [1, 2]))
+        submit(lane, parcel(first, [1, 2]))
         await trio.sleep(0.5)
-        lane.submit(parcel(second, [2, 3]))
+        submit(lane, parcel(second, [2, 3]))
         await first.answered()
         await second.answered()
         assert lane.statistics().shared == 1
@@ -238,10 +238,10 @@ async def test_what_is_queued_is_not_queued_again() -> None:
     institution = StubInstitution(stub_spec(concurrency=1), slow(1.0, NOTHING))
     waiters = [Recorder() for _ in range(4)]
     async with open_lane(institution) as lane:
-        lane.submit(parcel(waiters[0], [0]))
+        submit(lane, parcel(waiters[0], [0]))
         await wait_all_tasks_blocked()
         for waiter in waiters[1:]:
-            lane.submit(parcel(waiter, [1]))
+            submit(lane, parcel(waiter, [1]))
         assert lane.statistics().queued == 1
         for waiter in waiters:
             await waiter.answered()
@@ -252,9 +252,9 @@ async def test_followers_share_a_failure_too_as_the_brokers_word() -> None:
     institution = StubInstitution(stub_spec(), slow(1.0, fails(RejectedError("no"))))
     first, second = Recorder(), Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(first, [1]))
+        submit(lane, parcel(first, [1]))
         await wait_all_tasks_blocked()
-        lane.submit(parcel(second, [1]))
+        submit(lane, parcel(second, [1]))
         assert await first.answered() == await second.answered() == {1: Outcome.UNAVAILABLE}
     assert first.sources() == second.sources() == {Source.BROKER}
 
@@ -270,10 +270,10 @@ async def test_a_call_is_joined_only_if_it_was_sent_within_the_maximum_age(
     institution = StubInstitution(stub_spec(), slow(1.0, NOTHING))
     first, second = Recorder(), Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(first, [1, 2]))
+        submit(lane, parcel(first, [1, 2]))
         await trio.sleep(0.5)
         after = -math.inf if max_age is None else trio.current_time() - max_age
-        lane.submit(parcel(second, [1]), joins_calls_after=after)
+        submit(lane, parcel(second, [1]), joins_calls_after=after)
         await first.answered()
         await second.answered()
     assert list(map(numbers, institution.questions)) == calls
@@ -285,11 +285,11 @@ async def test_what_is_queued_is_joined_at_any_maximum_age() -> None:
     institution = StubInstitution(stub_spec(concurrency=1), slow(1.0, NOTHING))
     busy, first, second = Recorder(), Recorder(), Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(busy, [0]))
+        submit(lane, parcel(busy, [0]))
         await wait_all_tasks_blocked()
-        lane.submit(parcel(first, [1]))
+        submit(lane, parcel(first, [1]))
         await trio.sleep(0.5)
-        lane.submit(parcel(second, [1]), joins_calls_after=trio.current_time())
+        submit(lane, parcel(second, [1]), joins_calls_after=trio.current_time())
         await second.answered()
     assert list(map(numbers, institution.questions)) == [[0], [1]]
     assert second.sources() == {Source.FLIGHT}
@@ -299,9 +299,9 @@ async def test_who_asks_for_the_present_is_answered_though_the_call_before_fails
     institution = StubInstitution(stub_spec(), script(slow(1.0, fails(RejectedError("no"))), slow(1.0, NOTHING)))
     first, second = Recorder(), Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(first, [1]))
+        submit(lane, parcel(first, [1]))
         await trio.sleep(0.5)
-        lane.submit(parcel(second, [1]), joins_calls_after=trio.current_time())
+        submit(lane, parcel(second, [1]), joins_calls_after=trio.current_time())
         assert await first.answered() == {1: Outcome.UNAVAILABLE}
         assert await second.answered() == {1: Outcome.NOT_FOUND}
 
@@ -310,9 +310,9 @@ async def test_a_call_that_only_a_successor_could_want_is_given_up() -> None:
     institution = StubInstitution(stub_spec(), slow(1.0, NOTHING))
     first, second = Recorder(), Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(first, [1]))
+        submit(lane, parcel(first, [1]))
         await trio.sleep(0.5)
-        lane.submit(parcel(second, [1]), joins_calls_after=trio.current_time())
+        submit(lane, parcel(second, [1]), joins_calls_after=trio.current_time())
         first.open = False
         lane.forsake()
         await second.answered()
@@ -324,7 +324,7 @@ async def test_after_the_answer_the_next_asker_asks_anew() -> None:
     async with open_lane(institution) as lane:
         for _ in range(2):
             waiter = Recorder()
-            lane.submit(parcel(waiter, [1]))
+            submit(lane, parcel(waiter, [1]))
             await waiter.answered()
     assert sizes(institution) == [1, 1]
 
@@ -339,9 +339,9 @@ async def test_an_internal_error_is_an_answer_and_the_lane_goes_on(
     institution = StubInstitution(stub_spec(), script(fails(error), NOTHING))
     hit, next_one = Recorder(), Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(hit, [1, 2]))
+        submit(lane, parcel(hit, [1, 2]))
         assert await hit.answered() == dict.fromkeys((1, 2), Outcome.UNAVAILABLE)
-        lane.submit(parcel(next_one, [1]))
+        submit(lane, parcel(next_one, [1]))
         assert await next_one.answered() == {1: Outcome.NOT_FOUND}
     assert hit.reasons() == {"INTERNAL"}
     assert "张三" not in caplog.text
@@ -353,7 +353,7 @@ async def test_an_internal_error_leaves_standing_what_was_answered() -> None:
     institution = StubInstitution(stub_spec(), script(odd, fails(RuntimeError("x"))))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(waiter, [0, 1]))
+        submit(lane, parcel(waiter, [0, 1]))
         assert await waiter.answered() == {0: Outcome.NOT_FOUND, 1: Outcome.UNAVAILABLE}
     assert waiter.reasons() == {"", "INTERNAL"}
 
@@ -365,7 +365,7 @@ async def test_a_store_that_fails_does_not_end_the_lane() -> None:
     store, waiter = WatchedStore(), Recorder()
     store.watch = fail
     async with open_lane(StubInstitution(stub_spec()), store) as lane:
-        lane.submit(parcel(waiter, [1]))
+        submit(lane, parcel(waiter, [1]))
         assert await waiter.answered() == {1: Outcome.UNAVAILABLE}
 
 
@@ -381,10 +381,10 @@ async def test_a_waiter_that_fails_keeps_nothing_from_the_others() -> None:
     before, after, next_one = Recorder(), Recorder(), Recorder()
     async with open_lane(institution) as lane:
         for number, waiter in enumerate((before, Clumsy(), after)):
-            lane.submit(parcel(waiter, [number]))
+            submit(lane, parcel(waiter, [number]))
         await before.answered()
         await after.answered()
-        lane.submit(parcel(next_one, [1]))
+        submit(lane, parcel(next_one, [1]))
         await next_one.answered()
     assert sizes(institution) == [3, 1]
 
@@ -417,9 +417,9 @@ async def test_whatever_raises_the_lane_goes_on_and_says_so(
     institution = StubInstitution(stub_spec(concurrency=1))
     hit, next_one = Recorder(), Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(hit, [1, 2]))
+        submit(lane, parcel(hit, [1, 2]))
         assert await hit.answered() == dict.fromkeys((1, 2), Outcome.UNAVAILABLE)
-        lane.submit(parcel(next_one, [1]))
+        submit(lane, parcel(next_one, [1]))
         assert await next_one.answered() == {1: Outcome.NOT_FOUND}
     assert has_failed()
     assert hit.reasons() == {"INTERNAL"}
@@ -435,9 +435,9 @@ async def test_even_what_raises_while_a_call_ends_does_not_end_the_lane(
     institution = StubInstitution(stub_spec(concurrency=1), script(fails(RuntimeError("x")), NOTHING))
     hit, next_one = Recorder(), Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(hit, [1]))
+        submit(lane, parcel(hit, [1]))
         await wait_all_tasks_blocked()
-        lane.submit(parcel(next_one, [2]))
+        submit(lane, parcel(next_one, [2]))
         assert await next_one.answered() == {2: Outcome.NOT_FOUND}
     assert has_failed()
     assert bool(hit.delivered) != (hit.failed is not None), "one way or the other it was told"

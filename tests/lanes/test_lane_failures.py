@@ -25,7 +25,7 @@ from broker.institutions.stub import (
 )
 from broker.lanes.lane import Lane
 from broker.model import Outcome, Problem, Question, Reply, Source
-from tests.fakes import Recorder, in_virtual_time, numbers, open_lane, parcel
+from tests.fakes import Recorder, in_virtual_time, numbers, open_lane, parcel, submit
 
 pytestmark = in_virtual_time
 
@@ -52,7 +52,7 @@ async def test_a_failure_is_an_answer(error: InstitutionError, reason: str) -> N
     institution = StubInstitution(stub_spec(), fails(error))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(waiter, [1, 2]))
+        submit(lane, parcel(waiter, [1, 2]))
         assert await waiter.answered() == dict.fromkeys((1, 2), Outcome.UNAVAILABLE)
     assert waiter.reasons() == {reason}
     assert waiter.sources() == {Source.BROKER}
@@ -62,7 +62,7 @@ async def test_silence_is_no_reply_after_the_timeout() -> None:
     institution = StubInstitution(stub_spec(timeout=2.0), slow(99.0, NOTHING))
     waiter = Recorder()
     async with open_lane(institution, random=lambda: NO_REPEATS) as lane:
-        lane.submit(parcel(waiter, [1]))
+        submit(lane, parcel(waiter, [1]))
         await waiter.answered()
     assert waiter.reasons() == {"NO_REPLY"}
     assert waiter.moments == [2.0]
@@ -79,7 +79,7 @@ async def test_a_failed_call_is_repeated_with_growing_random_pauses() -> None:
     institution = StubInstitution(stub_spec(), failing)
     waiter = Recorder()
     async with open_lane(institution, random=lambda: 0.5) as lane:
-        lane.submit(parcel(waiter, [1, 2]))
+        submit(lane, parcel(waiter, [1, 2]))
         await waiter.answered()
         statistics = lane.statistics()
     assert asked_at == pytest.approx([0.0, 0.05, 0.15])
@@ -92,7 +92,7 @@ async def test_a_repeated_call_that_succeeds_hides_the_failure() -> None:
     institution = StubInstitution(stub_spec(), script(fails(DOWN), NOTHING))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(waiter, [1]))
+        submit(lane, parcel(waiter, [1]))
         assert await waiter.answered() == {1: Outcome.NOT_FOUND}
 
 
@@ -101,7 +101,7 @@ async def test_retries_end_with_their_budget() -> None:
     async with open_lane(institution, random=lambda: 0.0) as lane:
         for number in range(40):
             waiter = Recorder()
-            lane.submit(parcel(waiter, [number]))
+            submit(lane, parcel(waiter, [number]))
             await waiter.answered()
         assert lane.statistics().asked == 40
         assert lane.statistics().repeated <= 10 + 40 * 0.2
@@ -112,7 +112,7 @@ async def test_only_what_was_passed_over_is_asked_again() -> None:
     institution = StubInstitution(stub_spec(), script(odd, NOTHING))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(waiter, range(6)))
+        submit(lane, parcel(waiter, range(6)))
         assert await waiter.answered() == dict.fromkeys(range(6), Outcome.NOT_FOUND)
     assert list(map(numbers, institution.questions)) == [[0, 1, 2, 3, 4, 5], [1, 3, 5]]
     assert waiter.moments == pytest.approx([0.0, 0.05]), "what was answered does not wait"
@@ -122,7 +122,7 @@ async def test_what_is_passed_over_every_time_is_unavailable_in_the_institutions
     institution = StubInstitution(stub_spec(), says(lambda _: Outcome.UNAVAILABLE))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(waiter, [1]))
+        submit(lane, parcel(waiter, [1]))
         assert await waiter.answered() == {1: Outcome.UNAVAILABLE}
     assert waiter.reasons() == {"NO_ANSWER"}
     assert len(institution.questions) == 3
@@ -155,7 +155,7 @@ async def test_an_item_that_is_not_usable_is_not_asked_again_and_harms_no_other(
     async with open_lane(institution) as lane:
         for _ in range(30):
             waiter = Recorder()
-            lane.submit(parcel(waiter, range(200)))
+            submit(lane, parcel(waiter, range(200)))
             outcomes = await waiter.answered()
             assert outcomes.pop(7) == Outcome.UNAVAILABLE
             assert set(outcomes.values()) == {Outcome.NOT_FOUND}
@@ -169,7 +169,7 @@ async def test_an_institution_without_a_single_usable_item_opens_its_breaker() -
     async with open_lane(institution) as lane:
         for call in range(10):
             waiter = Recorder()
-            lane.submit(parcel(waiter, range(100 * call, 100 * call + 100)))
+            submit(lane, parcel(waiter, range(100 * call, 100 * call + 100)))
             await waiter.answered()
             assert waiter.reasons() == {"BAD_REPLY"}
         assert lane.statistics().breaker is State.OPEN
@@ -183,7 +183,7 @@ async def test_one_inquiry_that_is_always_passed_over_leaves_the_breaker_alone()
     async with open_lane(institution, random=lambda: 0.0) as lane:
         for call in range(20):
             waiter = Recorder()
-            lane.submit(parcel(waiter, range(50 * call, 50 * call + 50)))
+            submit(lane, parcel(waiter, range(50 * call, 50 * call + 50)))
             assert (await waiter.answered())[50 * call] == Outcome.UNAVAILABLE
         assert lane.statistics().breaker is State.CLOSED
 
@@ -193,9 +193,9 @@ async def test_retry_after_holds_everything_back() -> None:
     institution = StubInstitution(stub_spec(batch_size=1), script(fails(overloaded), NOTHING))
     first, second = Recorder(), Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(first, [1]))
+        submit(lane, parcel(first, [1]))
         await trio.sleep(1.0)
-        lane.submit(parcel(second, [2]))
+        submit(lane, parcel(second, [2]))
         await first.answered()
         await second.answered()
     assert first.moments[0] >= 3.0
@@ -211,7 +211,7 @@ async def break_(lane: Lane, institution: StubInstitution) -> None:
     institution.behaviour = fails(DOWN)
     for number in range(1000, 1010):
         waiter = Recorder()
-        lane.submit(parcel(waiter, [number]))
+        submit(lane, parcel(waiter, [number]))
         await waiter.answered()
     assert lane.statistics().breaker is State.OPEN
 
@@ -220,10 +220,10 @@ async def test_an_open_breaker_answers_at_once_both_what_waits_and_what_comes() 
     institution = StubInstitution(stub_spec(concurrency=1, batch_size=1), slow(1.0, fails(DOWN)))
     queued, new = Recorder(), Recorder()
     async with open_lane(institution, random=lambda: NO_REPEATS) as lane:
-        lane.submit(parcel(queued, range(30)))
+        submit(lane, parcel(queued, range(30)))
         await queued.answered()
         assert lane.statistics().breaker is State.OPEN
-        lane.submit(parcel(new, [99]))
+        submit(lane, parcel(new, [99]))
         assert new.outcomes() == {99: Outcome.UNAVAILABLE}, "before submit returns"
     assert len(institution.questions) == 10
     assert queued.moments == [*map(float, range(1, 11)), 10.0], "the other twenty at that moment, together"
@@ -235,7 +235,7 @@ async def test_an_open_breaker_answers_what_waits_for_the_rate() -> None:
     institution = StubInstitution(stub_spec(concurrency=20, batch_size=1, rate=1), slow(0.5, fails(DOWN)))
     waiter = Recorder()
     async with open_lane(institution, random=lambda: NO_REPEATS) as lane:
-        lane.submit(parcel(waiter, range(100)))
+        submit(lane, parcel(waiter, range(100)))
         await waiter.answered()
     assert trio.current_time() == pytest.approx(9.5), "when the tenth call had failed"
 
@@ -250,7 +250,7 @@ async def test_the_log_tells_once_that_a_breaker_opened_and_once_that_it_closed(
         institution.behaviour = NOTHING
         for number in (1, 2):
             waiter = Recorder()
-            lane.submit(parcel(waiter, [number]))
+            submit(lane, parcel(waiter, [number]))
             await waiter.answered()
     told = [record.getMessage() for record in caplog.records if record.name == "broker.lanes.controls"]
     assert told == [
@@ -266,7 +266,7 @@ async def test_half_open_one_probe_goes_and_the_others_wait_for_it() -> None:
         await trio.sleep(COOL_DOWN)
         institution.behaviour = slow(1.0, NOTHING)
         waiter, asked = Recorder(), len(institution.questions)
-        lane.submit(parcel(waiter, range(200, 205)))
+        submit(lane, parcel(waiter, range(200, 205)))
         await wait_all_tasks_blocked()
         assert len(institution.questions) == asked + 1
         assert await waiter.answered() == dict.fromkeys(range(200, 205), Outcome.NOT_FOUND)
@@ -281,7 +281,7 @@ async def test_half_open_a_failed_probe_answers_those_who_wait() -> None:
         await trio.sleep(COOL_DOWN)
         institution.behaviour = slow(1.0, fails(DOWN))
         waiter, asked = Recorder(), len(institution.questions)
-        lane.submit(parcel(waiter, range(200, 205)))
+        submit(lane, parcel(waiter, range(200, 205)))
         await waiter.answered()
         assert lane.statistics().breaker is State.OPEN
     assert len(institution.questions) == asked + 1
@@ -303,10 +303,10 @@ async def test_a_breaker_that_opens_between_two_halves_is_no_internal_error() ->
     institution.behaviour = behave
     halved, others = Recorder(), [Recorder() for _ in range(9)]
     async with open_lane(institution, random=lambda: NO_REPEATS) as lane:
-        lane.submit(parcel(halved, range(4)))
+        submit(lane, parcel(halved, range(4)))
         await trio.sleep(0.5)
         for number, waiter in enumerate(others):
-            lane.submit(parcel(waiter, [100 + number]))
+            submit(lane, parcel(waiter, [100 + number]))
             await wait_all_tasks_blocked()
         await halved.answered()
     assert halved.reasons() <= {"UNREACHABLE", "BREAKER_OPEN"}
@@ -331,7 +331,7 @@ async def test_one_poisoned_inquiry_is_isolated_and_its_neighbours_are_answered(
     institution = StubInstitution(stub_spec(batch_size=500), objects_to(poisoned))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(waiter, range(500)))
+        submit(lane, parcel(waiter, range(500)))
         outcomes = await waiter.answered()
     assert outcomes.pop(poisoned) == Outcome.REFUSED
     assert set(outcomes.values()) == {Outcome.NOT_FOUND}
@@ -343,7 +343,7 @@ async def test_several_poisoned_inquiries_are_isolated() -> None:
     institution = StubInstitution(stub_spec(batch_size=64), objects_to(3, 40))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(waiter, range(64)))
+        submit(lane, parcel(waiter, range(64)))
         outcomes = await waiter.answered()
     assert {number for number, outcome in outcomes.items() if outcome is Outcome.REFUSED} == {3, 40}
 
@@ -352,7 +352,7 @@ async def test_an_institution_that_refuses_everything_is_not_asked_to_death() ->
     institution = StubInstitution(stub_spec(batch_size=500), fails(RejectedError("400", divisible=True)))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(waiter, range(500)))
+        submit(lane, parcel(waiter, range(500)))
         outcomes = await waiter.answered()
     assert len(institution.questions) <= 1 + 64
     assert set(outcomes.values()) == {Outcome.UNAVAILABLE}, "it has answered nothing: the inquiries are not at fault"
@@ -362,7 +362,7 @@ async def test_a_refusal_of_the_broker_itself_is_not_halved() -> None:
     institution = StubInstitution(stub_spec(), fails(RejectedError("401")))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(waiter, range(8)))
+        submit(lane, parcel(waiter, range(8)))
         assert set((await waiter.answered()).values()) == {Outcome.UNAVAILABLE}
     assert len(institution.questions) == 1
 
@@ -371,9 +371,9 @@ async def test_a_single_inquiry_refused_is_refused_if_others_are_answered_meanwh
     institution = StubInstitution(stub_spec(batch_size=1), objects_to(1))
     waiter, other = Recorder(), Recorder()
     async with open_lane(institution, random=lambda: 0.5) as lane:
-        lane.submit(parcel(waiter, [1]))
+        submit(lane, parcel(waiter, [1]))
         await wait_all_tasks_blocked()
-        lane.submit(parcel(other, [2]))
+        submit(lane, parcel(other, [2]))
         assert await waiter.answered() == {1: Outcome.REFUSED}
     assert waiter.reasons() == {"REJECTED"}
     assert list(map(numbers, institution.questions)) == [[1], [2], [1]]
@@ -383,7 +383,7 @@ async def test_a_single_inquiry_refused_by_mistake_is_answered() -> None:
     institution = StubInstitution(stub_spec(), script(fails(RejectedError("400", divisible=True)), NOTHING))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(waiter, [1]))
+        submit(lane, parcel(waiter, [1]))
         assert await waiter.answered() == {1: Outcome.NOT_FOUND}
 
 
@@ -397,19 +397,19 @@ async def test_an_institution_that_answered_and_now_refuses_everything_refuses_n
     async with open_lane(institution, random=lambda: 0.0) as lane:
         for number in range(answered):
             known = Recorder()
-            lane.submit(parcel(known, [1000 + number]))
+            submit(lane, parcel(known, [1000 + number]))
             assert await known.answered() == {1000 + number: Outcome.NOT_FOUND}
         institution.behaviour = fails(RejectedError("400", divisible=True))
         for numbers_asked in [range(40)] if size > 1 else [[number] for number in range(40)]:
             waiter = Recorder()
-            lane.submit(parcel(waiter, numbers_asked))
+            submit(lane, parcel(waiter, numbers_asked))
             assert set((await waiter.answered()).values()) == {Outcome.UNAVAILABLE}
             assert waiter.reasons() <= {"REJECTED", "BREAKER_OPEN"}
         assert lane.statistics().breaker is State.OPEN
         institution.behaviour = NOTHING
         await trio.sleep(COOL_DOWN)
         back = Recorder()
-        lane.submit(parcel(back, [999]))
+        submit(lane, parcel(back, [999]))
         assert await back.answered() == {999: Outcome.NOT_FOUND}
         assert lane.statistics().breaker is State.CLOSED
 
@@ -420,7 +420,7 @@ async def test_one_refused_inquiry_in_every_batch_leaves_the_breaker_alone() -> 
     async with open_lane(institution, random=lambda: 0.0) as lane:
         for begin in range(0, 4 * 128, 128):
             waiter = Recorder()
-            lane.submit(parcel(waiter, range(begin, begin + 128)))
+            submit(lane, parcel(waiter, range(begin, begin + 128)))
             outcomes = await waiter.answered()
             assert outcomes.pop(begin) == Outcome.REFUSED
             assert set(outcomes.values()) == {Outcome.NOT_FOUND}
@@ -431,7 +431,7 @@ async def test_an_institution_that_takes_nothing_gives_no_answers() -> None:
     institution = StubInstitution(stub_spec(), objects_to(1))
     waiter = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(waiter, [1]))
+        submit(lane, parcel(waiter, [1]))
         assert await waiter.answered() == {1: Outcome.UNAVAILABLE}
     assert waiter.reasons() == {"REJECTED"}
 
@@ -441,8 +441,8 @@ async def test_a_warning_about_a_call_names_both_request_ids(caplog: pytest.LogC
     institution = StubInstitution(stub_spec(), fails(UnreachableError("ConnectionRefusedError")))
     first, second = Recorder(request_id="court-a-1"), Recorder(request_id="court-b-7")
     async with open_lane(institution) as lane:
-        lane.submit(parcel(first, [1]))
-        lane.submit(parcel(second, [2]))
+        submit(lane, parcel(first, [1]))
+        submit(lane, parcel(second, [2]))
         await first.answered()
         await second.answered()
     warnings = [record.getMessage() for record in caplog.records if record.name == "broker.lanes.call"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from broker.errors import InstitutionError, RejectedError, UnreachableError
 from broker.institutions.stub import StubInstitution, holds, stub_spec
 from broker.model import InstitutionSpec, Outcome, Priority, Question, Reply
-from tests.fakes import Recorder, in_virtual_time, numbers, open_lane, parcel, run_in_virtual_time
+from tests.fakes import Recorder, in_virtual_time, numbers, open_lane, parcel, run_in_virtual_time, submit
 
 pytestmark = in_virtual_time
 
@@ -71,11 +71,11 @@ async def test_who_waits_goes_ahead_of_bulk_work_that_waits_for_the_rate(
     institution = Ledger(stub_spec(rate=rate, batch_size=batch_size, concurrency=concurrency))
     night = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(night, range(batch_size + 10 * math.ceil(rate)), priority=Priority.BULK))
+        submit(lane, parcel(night, range(batch_size + 10 * math.ceil(rate)), priority=Priority.BULK))
         for number in range(OFFICER, OFFICER + 5):
             await trio.sleep(1.37)
             officer, began = Recorder(), trio.current_time()
-            lane.submit(parcel(officer, [number]))
+            submit(lane, parcel(officer, [number]))
             await officer.answered()
             assert institution.moment(number) - began <= a_second(rate)
         await night.answered()
@@ -88,7 +88,7 @@ async def test_bulk_work_loses_nothing_of_the_rate(rate: float, batch_size: int)
     night, burst = Recorder(), max(rate, batch_size)
     inquiries = math.ceil(burst + 20 * rate)
     async with open_lane(institution) as lane:
-        lane.submit(parcel(night, range(inquiries), priority=Priority.BULK))
+        submit(lane, parcel(night, range(inquiries), priority=Priority.BULK))
         await night.answered()
     assert trio.current_time() <= (inquiries - burst) / rate + a_second(rate)
     institution.check_rate()
@@ -98,7 +98,7 @@ async def test_what_has_been_saved_up_goes_out_in_full_batches() -> None:
     institution = Ledger(stub_spec(rate=1000, batch_size=500, concurrency=8))
     night = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(night, range(5000), priority=Priority.BULK))
+        submit(lane, parcel(night, range(5000), priority=Priority.BULK))
         await night.answered()
     assert [len(sent) for _, sent in institution.sent] == [500] * 10
 
@@ -107,7 +107,7 @@ async def test_no_batch_is_waited_for_longer_than_a_second() -> None:
     institution = Ledger(stub_spec(rate=20, batch_size=500))
     night = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(night, range(600), priority=Priority.BULK))
+        submit(lane, parcel(night, range(600), priority=Priority.BULK))
         await night.answered()
     assert [(round(moment, 6), len(sent)) for moment, sent in institution.sent] == [
         (0, 500),
@@ -125,11 +125,11 @@ async def test_who_waits_goes_ahead_of_bulk_batches_that_are_sent_again(
     institution = Ledger(spec, first=[error] * 4)
     night = Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(night, range(500), priority=Priority.BULK))
+        submit(lane, parcel(night, range(500), priority=Priority.BULK))
         for number in range(OFFICER, OFFICER + 8):
             await trio.sleep(0.53)
             officer, began = Recorder(), trio.current_time()
-            lane.submit(parcel(officer, [number]))
+            submit(lane, parcel(officer, [number]))
             await officer.answered()
             assert institution.moment(number) - began <= a_second(100) + PAUSE
         assert set((await night.answered()).values()) == {Outcome.NOT_FOUND}
@@ -140,8 +140,8 @@ async def test_of_a_mixed_batch_that_is_sent_again_bulk_work_waits_by_itself() -
     institution = Ledger(stub_spec(rate=20, batch_size=500, concurrency=1), first=[UnreachableError("down")])
     night, officer = Recorder(), Recorder()
     async with open_lane(institution) as lane:
-        lane.submit(parcel(night, range(499), priority=Priority.BULK))
-        lane.submit(parcel(officer, [OFFICER]))
+        submit(lane, parcel(night, range(499), priority=Priority.BULK))
+        submit(lane, parcel(officer, [OFFICER]))
         await officer.answered()
         assert len(institution.sent[0][1]) == 500
         assert trio.current_time() <= a_second(20)
@@ -171,11 +171,11 @@ def test_whatever_comes_the_rate_holds_and_nobody_waits_for_bulk_work(
         night = Recorder()
         async with open_lane(institution) as lane:
             for size in bulk:
-                lane.submit(parcel(night, range(night.expected, night.expected + size), priority=Priority.BULK))
+                submit(lane, parcel(night, range(night.expected, night.expected + size), priority=Priority.BULK))
             for number, pause in enumerate(pauses, start=OFFICER):
                 await trio.sleep(pause)
                 officer, began = Recorder(), trio.current_time()
-                lane.submit(parcel(officer, [number]))
+                submit(lane, parcel(officer, [number]))
                 await officer.answered()
                 assert institution.moment(number) - began <= a_second(rate) + PAUSE
             await night.answered()

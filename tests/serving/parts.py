@@ -17,6 +17,7 @@ from broker.lanes.fan_out import FanOut
 from broker.lanes.lane import Lane
 from broker.loops.bridge import open_bridge
 from broker.loops.fair_scheduler import FairScheduler
+from broker.loops.step_budget import StepBudget
 from broker.metrics.requests import RequestMetrics
 from broker.peers.client import Peers
 from broker.serving.pipeline import Pipeline
@@ -67,8 +68,9 @@ async def open_pipeline(
     async with open_bridge() as bridge:
 
         async def open_lanes() -> FanOut:
-            lane = Lane(institution or StubInstitution(SPEC), used, clock=clock, random=lambda: 0.5)
-            return FanOut([lane], used, clock=clock)
+            budget = StepBudget()
+            lane = Lane(institution or StubInstitution(SPEC), used, budget, clock=clock, random=lambda: 0.5)
+            return FanOut([lane], used, budget, clock=clock)
 
         fanout = await bridge.run(open_lanes)
         bridge.start(fanout.run, lambda _: None)

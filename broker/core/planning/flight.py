@@ -20,6 +20,7 @@ from collections.abc import Set as AbstractSet
 from itertools import chain
 
 from broker.core.planning.parcel import Parcel
+from broker.model import Priority
 
 Follower = tuple[Parcel, int]
 """A follower: its parcel, and the index of the inquiry in it."""
@@ -62,6 +63,19 @@ class FlightTable:
         return parcel.waiter.open or any(
             follower.waiter.open for key in parcel.keys for follower, _ in self._followers.get(key, ())
         )
+
+    def urgent(self, keys: Iterable[bytes]) -> list[bytes]:
+        """Those of the keys that an interactive request follows."""
+        if not self._followers:
+            return []
+        return [
+            key
+            for key in keys
+            if any(
+                parcel.priority is Priority.INTERACTIVE and parcel.waiter.open
+                for parcel, _ in self._followers.get(key, ())
+            )
+        ]
 
     def settle(self, keys: Sequence[bytes]) -> list[tuple[int, list[Follower]]]:
         """Ends flights that have their answers. Returns the followers to answer, by index into `keys`.

@@ -18,17 +18,18 @@ Landed = Mapping[bytes, Entry]
 """Answers of one institution, by the subject's key."""
 
 
-def find_landed(
-    keys: Sequence[bytes], records: Sequence[bytes | None], freshness: Freshness
-) -> dict[bytes, dict[bytes, Entry]]:
-    """The answers in these subjects' records that may be served, by `institution_key` and subject's key."""
-    found: dict[bytes, dict[bytes, Entry]] = {}
+def add_landed(
+    found: dict[bytes, dict[bytes, Entry]],
+    keys: Sequence[bytes],
+    records: Sequence[bytes | None],
+    freshness: Freshness,
+) -> None:
+    """Adds the answers in these subjects' records that may be served, by `institution_key` and subject's key."""
     for key, record in zip(keys, records, strict=True):
         if record is not None:
             for entry in unpack(record):
                 if freshness.accepts(entry.observed, entry.expires):
                     found.setdefault(entry.institution, {})[key] = entry
-    return found
 
 
 def split_landed(parcel: Parcel, landed: Landed) -> tuple[list[int], list[int]]:

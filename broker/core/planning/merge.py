@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from broker.core.planning.plan import Row
 from broker.core.planning.tally import Tally
 from broker.core.wire import encoding
-from broker.model import CONCLUSIVE, Source
+from broker.model import CONCLUSIVE, Outcome, Source
 
 _CONCLUSIVE = bytes(sorted(CONCLUSIVE))
 
@@ -79,24 +79,36 @@ class AnswerTable:
         self.open_rows -= len(whole)
         return whole
 
+    def close(self, row: int, segments: Sequence[bytes], *, outcome: Outcome, source: Source) -> list[int]:
+        """Puts the broker's own answer into whatever column a row still awaits. Returns these columns.
+
+        `segments`, by column, all have this outcome and source.
+        """
+        cells = self._rows[row]
+        columns = [column for column, segment in enumerate(cells) if segment is None]
+        if columns:
+            for column in columns:
+                cells[column] = segments[column]
+            if outcome not in CONCLUSIVE:
+                self._inconclusive.add(row)
+            self._tally.counts[columns, source, outcome] += len(self.positions(row))
+            self._awaited[row] = 0
+            self.open_rows -= 1
+        return columns
+
     def forget(self, rows: Iterable[int]) -> None:
         """Lets go of the answers in whole rows, which have been reported and will not be repeated."""
         for row in rows:
             self._rows[row] = self._forgotten
 
+    @property
+    def columns(self) -> int:
+        """How many institutions there are."""
+        return len(self._forgotten)
+
     def __len__(self) -> int:
         """Rows, open and whole."""
         return len(self._rows)
-
-    def awaiting(self, rows: Iterable[int]) -> dict[int, list[int]]:
-        """Of these rows, by column: those that still await its answer."""
-        missing: dict[int, list[int]] = {}
-        for row in rows:
-            if self._awaited[row]:
-                for column, segment in enumerate(self._rows[row]):
-                    if segment is None:
-                        missing.setdefault(column, []).append(row)
-        return missing
 
     def unfinished(self) -> list[int]:
         """The rows that still await something."""

@@ -1,11 +1,12 @@
 """Parcels and batches: what requests ask of an institution, and what is sent to it.
 
-A `Parcel` is what one request asks of one institution. A lane cuts parcels into `CallBatch`es, each the content of one
-call, and may join several parcels in one. Both work on columns; nothing is made per inquiry.
+A `Parcel` is what one request asks of one institution, a `Submission` what it asks of many at a time. A lane cuts
+parcels into `CallBatch`es, each the content of one call, and may join several parcels in one. All work on columns;
+nothing is made per inquiry.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Protocol
@@ -80,6 +81,22 @@ class Parcel:
             subjects=self.subjects[cut],
             rows=self.rows[cut],
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What one request asks of many institutions at a time."""
+
+    missed: Parcel
+    """All subjects it is about, each once, addressed to nobody yet."""
+    asked: Mapping[int, Sequence[int]]
+    """By the institution's column: indices into `missed`."""
+    max_age: float | None = None
+    """The request's, in seconds."""
+
+    def parcel(self, column: int) -> Parcel:
+        """What is asked of one institution."""
+        return self.missed.addressed(column, self.asked[column])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,7 +21,9 @@ class Tally:
 
     def add(self, column: int, outcomes: bytes, source: Source) -> None:
         """Counts answers of one institution, one byte each."""
-        self.counts[column, source] += np.bincount(np.frombuffer(outcomes, np.uint8), minlength=_OUTCOMES)
+        counts = self.counts[column, source]
+        for outcome in set(outcomes):  # few; with numpy's own counting, a batch of five took ten times as long
+            counts[outcome] += outcomes.count(outcome)
 
     def add_rows(self, by_columns: Mapping[tuple[int, ...], Sequence[bytes]], source: Source) -> None:
         """Counts answers gathered by the columns they belong to: one byte per column, one `bytes` per lookup."""

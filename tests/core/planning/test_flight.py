@@ -7,6 +7,7 @@ from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, 
 
 from broker.core.planning.flight import FlightTable
 from broker.core.planning.parcel import Parcel
+from broker.model import Priority
 from tests.fakes import Recorder, key, parcel
 
 
@@ -230,3 +231,15 @@ class Flights(RuleBasedStateMachine):
 
 
 TestFlights = Flights.TestCase
+
+
+def test_keys_that_somebody_follows_at_a_screen_are_urgent() -> None:
+    table, gone = FlightTable(), Recorder(open=True)
+    table.join(parcel(Recorder(), [1, 2, 3, 4], priority=Priority.BULK))
+    keys = [key(number) for number in (1, 2, 3, 4)]
+    assert table.urgent(keys) == []
+    table.join(parcel(Recorder(), [1], priority=Priority.BULK))
+    table.join(parcel(Recorder(), [2], priority=Priority.INTERACTIVE))
+    table.join(parcel(gone, [3], priority=Priority.INTERACTIVE))
+    gone.open = False
+    assert table.urgent(keys) == [key(2)]

@@ -43,10 +43,25 @@ def test_a_row_is_whole_with_its_last_answer() -> None:
     table, _ = assembly_of([None, b"", None], [None, b"", b""])
     assert take(table, 0, [0, 1]) == [1]
     assert table.open_rows == 1
-    assert table.awaiting(range(len(table))) == {2: [0]}
+    assert table.unfinished() == [0]
     assert take(table, 2, [0]) == [0]
     assert table.open_rows == 0
-    assert table.awaiting(range(len(table))) == {}
+    assert table.unfinished() == []
+    assert not table.close(0, [b"late"] * COLUMNS, outcome=Outcome.TIMED_OUT, source=Source.BROKER)
+
+
+def test_what_a_row_still_awaits_is_closed_at_once() -> None:
+    table, tally = assembly_of([None, b"", None], [None, None, None])
+    take(table, 0, [0, 1])
+    table.repeat(1, position=7)
+    late = [segment(column, Outcome.TIMED_OUT, Source.BROKER) for column in range(COLUMNS)]
+    assert table.close(0, late, outcome=Outcome.TIMED_OUT, source=Source.BROKER) == [2]
+    assert table.close(1, late, outcome=Outcome.TIMED_OUT, source=Source.BROKER) == [1, 2]
+    assert table.open_rows == 0
+    assert table.body(1) == segment(0, Outcome.NOT_FOUND) + late[1] + late[2]
+    assert not table.complete(0)
+    assert tally.by_outcome() == {Outcome.NOT_FOUND: 3, Outcome.TIMED_OUT: 5}, "once for each position"
+    assert take(table, 2, [0]) == [], "too late"
 
 
 def test_the_body_is_in_order_of_columns_however_they_came() -> None:
@@ -78,7 +93,7 @@ def test_what_is_forgotten_takes_no_room_and_no_late_answer() -> None:
     before = tally.counts.tolist()
     assert take(table, 0, [1], Outcome.FOUND) == []
     assert tally.counts.tolist() == before
-    assert table.awaiting(range(len(table))) == {2: [0]}
+    assert table.unfinished() == [0]
 
 
 def test_a_late_inconclusive_answer_does_not_spoil_a_complete_row() -> None:
@@ -187,7 +202,7 @@ def test_any_order_of_deliveries_gives_the_same_reports(
             made_whole += take(table, column, [number], outcome)
 
     assert sorted(made_whole) == [number for number, row in enumerate(blank) if None in row]
-    assert table.awaiting(range(len(table))) == {}
+    assert table.unfinished() == []
     counted = Counter[Outcome]()
     for number, cells in enumerate(cells_by_row):
         said = [(column, one) for column, one in enumerate(cells) if one is not None]

@@ -1,0 +1,101 @@
+"""How long a step of the trio side may take: the one place that knows it.
+
+trio runs all tasks that are ready in one step of the host loop (`bridge`), and whoever else uses that loop waits for
+its end. With four institutions few tasks are ready at a time; with 4,000, one request can wake as many. So a task says
+what it is about to do costs, and waits for a later step if this one is full:
+
+    step   budget   lane 1 spends 300, lane 2 spends 300, ...    until nothing is left
+           the others wait, interactive work in front
+    step   renewed  the next of those who wait go on
+
+Costs are estimates, not measurements, so that what happens does not depend on the machine.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import trio
+
+from broker.model import Priority
+
+STEP = 2_500.0
+"""Microseconds that tasks may spend in a step. A step may hold as much again of tasks that waited for its beginning,
+and what the last of them spends beyond: so 10 ms, the goal for the longest step, leaves room for estimates that are too
+low by a half."""
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A task that waits for a later step."""
+
+    task: trio.lowlevel.Task
+    cost: float
+    priority: Priority
+
+
+class StepBudget:
+    """Shared by all tasks of the trio side. Create it inside trio.
+
+    State: what was spent in the step in progress, and who waits for a later one, in order of arrival.
+    """
+
+    def __init__(self) -> None:
+        self._spent = 0.0
+        self._waiting: dict[Priority, dict[Hashable, _Waiting]] = {priority: {} for priority in Priority}
+        self._is_idle = False
+        self._renewing = trio.lowlevel.spawn_system_task(self._renew, name="step budget")
+
+    def __len__(self) -> int:
+        """How many tasks wait."""
+        return sum(map(len, self._waiting.values()))
+
+    async def spend(self, cost: float, priority: Priority = Priority.BULK, *, owner: Hashable = None) -> None:
+        """Waits until a step has room for work of so many microseconds: not at all, if the one in progress has.
+
+        It has room as long as anything is left, so that work that costs more than a step can be done as well.
+        `owner`: the name by which `promote` can find whoever waits; the task itself if there is none.
+        """
+        if self._has_room(priority):
+            self._charge(cost)
+            return
+        task = trio.lowlevel.current_task()
+        name = task if owner is None else owner
+        waiting = _Waiting(task, cost, priority)
+        self._waiting[priority][name] = waiting
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            del self._waiting[waiting.priority][name]
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def promote(self, owner: Hashable) -> None:
+        """Lets a task that waits as bulk work go ahead of other bulk work. Does nothing if there is none."""
+        waiting = self._waiting[Priority.BULK].pop(owner, None)
+        if waiting is not None:
+            waiting.priority = Priority.INTERACTIVE
+            self._waiting[Priority.INTERACTIVE][owner] = waiting
+
+    def _has_room(self, priority: Priority) -> bool:
+        return self._spent < STEP and not any(self._waiting[each] for each in Priority if each <= priority)
+
+    def _charge(self, cost: float) -> None:
+        self._spent += cost
+        if self._is_idle:
+            self._is_idle = False
+            trio.lowlevel.reschedule(self._renewing)
+
+    async def _renew(self) -> None:
+        """Begins a new budget in the step after each in which something was spent."""
+        while True:
+            self._spent = 0.0
+            for queue in self._waiting.values():
+                while queue and self._spent < STEP:
+                    waiting = queue.pop(next(iter(queue)))
+                    self._spent += waiting.cost
+                    trio.lowlevel.reschedule(waiting.task)
+            if self._spent:
+                await trio.lowlevel.checkpoint()
+            else:
+                self._is_idle = True
+                await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.SUCCEEDED)
