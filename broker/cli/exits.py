@@ -10,28 +10,36 @@ from broker.client import ClientError, OutOfTimeError, RequestRefusedError
 
 
 class Exit(IntEnum):
-    """Exit codes, for programs that run commands."""
+    """Exit codes, for programs that run commands. No two of them overlap."""
 
     COMPLETE = 0
     PARTIAL = 1
-    """Some answers are UNAVAILABLE, TIMED_OUT or PENDING, or lookups have no report: ask again. Or some lookups are
-    INVALID: correct them."""
+    """Some answers are UNAVAILABLE, TIMED_OUT or PENDING: ask again. Or some lookups are INVALID: correct them."""
     USAGE = 2
     """The command line, the file of lookups or the configuration is invalid; nothing was asked."""
     REFUSED = 3
     """The broker refused the request: correct it."""
-    UNREACHABLE = 4
+    UNAVAILABLE = 4
     """The broker cannot be reached, or does not accept requests at present."""
+    OUT_OF_TIME = 5
+    """The time limit was reached; what was not answered is reported as TIMED_OUT."""
+    INTERRUPTED = 130
+    """Ctrl-C, as shells count it: 128 + SIGINT."""
+    BROKEN_PIPE = 141
+    """Whoever read the output has stopped reading: 128 + SIGPIPE."""
 
 
 EXIT_CODES = """\b
 Exit codes:
-  0  complete: every institution that was asked has answered every lookup
-  1  partial: some answers are UNAVAILABLE, TIMED_OUT or PENDING (ask again),
-     or some lookups are INVALID and were not asked (correct them)
-  2  invalid command line, lookups or configuration; nothing was asked
-  3  the broker refused the request; the message says what to correct
-  4  the broker cannot be reached, or does not accept requests at present
+    0  complete: every institution that was asked has answered every lookup
+    1  partial: some answers are UNAVAILABLE, TIMED_OUT or PENDING (ask again),
+       or some lookups are INVALID and were not asked (correct them)
+    2  invalid command line, lookups or configuration; nothing was asked
+    3  the broker refused the request; the message says what to correct
+    4  the broker cannot be reached, or does not accept requests at present
+    5  the time limit was reached; what is open is reported as TIMED_OUT
+  130  interrupted
+  141  the reader of the output has stopped reading
 """
 
 
@@ -50,6 +58,6 @@ def fail_because(error: ClientError) -> NoReturn:
         case RequestRefusedError():
             fail(f"the broker refused the request: {error}", Exit.REFUSED)
         case OutOfTimeError():
-            fail("the time limit was reached before all reports had arrived; raise it with --timeout", Exit.PARTIAL)
+            fail(f"{error}", Exit.OUT_OF_TIME)
         case _:
-            fail(f"the broker is unavailable: {error}", Exit.UNREACHABLE)
+            fail(f"the broker is unavailable: {error}", Exit.UNAVAILABLE)

@@ -51,7 +51,7 @@ def institutions(court: str, address: str, *, as_json: bool) -> None:
 def health(address: str) -> None:
     """Check whether the broker accepts requests. The exit code is 0 if it does, else 4."""
     if not _ask(address, lambda client: client.health()):
-        fail(f"{address} does not accept requests at present", Exit.UNREACHABLE)
+        fail(f"{address} does not accept requests at present", Exit.UNAVAILABLE)
     click.echo(f"{address} accepts requests")
 
 

@@ -1,122 +1,72 @@
 """`broker investigate`: sends a file of lookups, or one lookup, and prints the reports."""
 
 import asyncio
+import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 import click
-import msgspec
-from google.protobuf.json_format import MessageToJson
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from broker.cli.exits import EXIT_CODES, Exit, fail, fail_because
+from broker.cli.exits import EXIT_CODES, Exit, fail
 from broker.cli.explore import broker_option
-from broker.client import Client, ClientError, Kind, Lookup, Mandate, Outcome, Report, Terms, Totals, lookup
-from broker.formats.lookup_file import TYPES, LookupFileError, parse_type, read_lookups
-from broker.formats.tables import console, reports_table, totals_line
+from broker.cli.outputs import CsvTable, JsonLines, Only, Output, ReportTable, TotalsLine
+from broker.cli.profile import profile_option
+from broker.cli.resume import Done, ResumeError, take_up
+from broker.cli.run import LookupSource, Run, Single, run_to_exit
+from broker.client import Kind, Mandate, Outcome, Terms
+from broker.formats.columns import TYPES, parse_type
+from broker.formats.lookup_file import LookupFile, LookupFileError
+from broker.formats.tables import COLUMNS
 
-_MAX_SHOWN = 100  # lookups in the table; --json prints all
-_MIN_PROGRESS = 500  # lookups; fewer are answered before a progress bar would be of use
 _KINDS = {kind.name.lower().replace("_", "-"): kind for kind in Kind}
-
-
-class Output(Protocol):
-    """Prints reports."""
-
-    def take(self, report: Report) -> None:
-        """Takes a report when it arrives."""
-
-    def finish(self, totals: Totals) -> None:
-        """Takes the totals, after the last report."""
-
-
-class JsonLines:
-    """Prints one JSON object per report at once, then one with the totals."""
-
-    def take(self, report: Report) -> None:
-        """See `Output`."""
-        click.echo(MessageToJson(report, preserving_proto_field_name=True, indent=None, ensure_ascii=False))
-
-    def finish(self, totals: Totals) -> None:
-        """See `Output`."""
-        plain = {
-            "lookups": totals.lookups,
-            "inquiries": totals.inquiries,
-            "outcomes": {outcome.name: count for outcome, count in totals.outcomes.items()},
-            "sources": {source.name: count for source, count in totals.sources.items()},
-            "unavailable_institution_ids": sorted(totals.unavailable),
-            "complete": totals.complete,
-        }
-        click.echo(msgspec.json.encode({"totals": plain}).decode())
-
-
-class ReportTable:
-    """Prints a table in the order of the lookups, then a line with the totals."""
-
-    def __init__(self, lookups: Sequence[Lookup]) -> None:
-        self._things = frozenset(one.ref for one in lookups if one.HasField("property"))
-        self._shown: dict[int, Report] = {}
-        self._left_out = max(0, len(lookups) - _MAX_SHOWN)
-
-    def take(self, report: Report) -> None:
-        """See `Output`."""
-        if report.position < _MAX_SHOWN:
-            self._shown.setdefault(report.position, Report()).MergeFrom(report)
-
-    def finish(self, totals: Totals) -> None:
-        """See `Output`."""
-        screen = console()
-        if self._shown:
-            screen.print(reports_table([self._shown[position] for position in sorted(self._shown)], self._things))
-            screen.print()
-        if self._left_out:
-            screen.print(f"{self._left_out:,} more lookups are not shown; --json prints all", style="dim")
-        screen.print(totals_line(totals), markup=False)
+_ONLY = {
+    "found": frozenset({Outcome.FOUND}),
+    "open": frozenset({Outcome.UNAVAILABLE, Outcome.TIMED_OUT, Outcome.PENDING}),
+    "invalid": frozenset({Outcome.INVALID, Outcome.REFUSED}),
+}
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("file", required=False, type=click.File(encoding="utf-8"))
-@click.option("--court", required=True, metavar="CODE", help="The enforcing court: 最高法, 京, 京01 or 京0101.")
-@click.option("--officer", required=True, help="The enforcing officer: name or work-permit number.")
-@click.option("--case", required=True, metavar="NUMBER", help="The case number. It must be a case of the same court.")
-@click.option("--document", required=True, help="The legal document that authorises the inquiry.")
-@click.option("--type", "subject_type", help=f"Type of a single lookup: {TYPES}.")
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@profile_option
+@click.option("--court", required=True, metavar="CODE", envvar="BROKER_COURT", help="Such as 最高法, 京, 京01, 京0101.")
+@click.option("--officer", required=True, envvar="BROKER_OFFICER", help="Name or work-permit number.")
+@click.option("--case", required=True, metavar="NUMBER", envvar="BROKER_CASE", help="A case of the same court.")
+@click.option("--document", required=True, envvar="BROKER_DOCUMENT", help="Legal document that authorises the inquiry.")
+@click.option("--type", "subject_type", help=f"Type of a single lookup, or of lines that name none: {TYPES}.")
 @click.option("--number", help="Number of a single lookup.")
 @click.option("--name", help="Name of a single lookup, if it is about a person or organisation.")
-@click.option(
-    "--institution", "institutions", multiple=True, metavar="ID", help="Ask only this institution. Repeatable."
-)
-@click.option(
-    "--kind",
-    "kinds",
-    multiple=True,
-    type=click.Choice(list(_KINDS)),
-    help="Ask only institutions of this kind. Repeatable.",
-)
+@click.option("--institution", "institutions", multiple=True, metavar="ID", help="Ask only this one. Repeatable.")
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(list(_KINDS)), help="Ask only these. Repeatable.")
 @click.option(
     "--max-age", type=click.FloatRange(min=0), metavar="SECONDS", help="Accept cached answers up to this age; 0: none."
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0),
     default=60.0,
     show_default=True,
     metavar="SECONDS",
-    help="Time limit of the whole command. Inquiries without an answer by then are reported as TIMED_OUT.",
+    help="Time limit of the whole command; 0: none. What has no answer by then is reported as TIMED_OUT.",
 )
 @click.option("--bulk", is_flag=True, help="Give way to interactive requests.")
 @click.option(
     "--incremental", is_flag=True, help="With --json: print answers as they arrive, in several reports per lookup."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines: each report when it arrives, then the totals.")
+@click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), help="Default: table, or by --output.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json: JSON Lines, then the totals.")
+@click.option("--only", type=click.Choice(list(_ONLY)), help="Print only answers that are found, open, or invalid.")
+@click.option("--columns", metavar="A,B", help=f"Columns of the table: {', '.join(COLUMNS)}.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write .csv or .jsonl to this file.")
+@click.option("--resume", is_flag=True, help="Go on with an --output of JSON Lines: ask what is not complete in it.")
 @broker_option
-def investigate(file: Any, address: str, *, as_json: bool, **given: Any) -> None:
+def investigate(file: Path | None, address: str, **given: Any) -> None:
     """Ask what debtors own, or who holds a property.
 
-    FILE contains the lookups as CSV or JSON Lines, with the columns ref, type, number and name; - is standard input.
-    The default ref is line-3 on the third line.
+    FILE contains the lookups as CSV, JSON Lines or a JSON array, with the columns ref, type, number and name under
+    their English or Chinese names (序号, 证件类型, 证件号码, 姓名, ...); - is standard input. Other columns are passed
+    through to CSV and JSON. The default ref is line-3 on the third line. All lines are checked first.
 
     Without FILE, the options --type, --number and --name specify a single lookup. Other users of this machine can see
     the arguments of a running command, so use a file where that matters.
@@ -125,6 +75,9 @@ def investigate(file: Any, address: str, *, as_json: bool, **given: Any) -> None
     A batch:
       broker investigate --court 京0101 --officer 王法官 --case （2026）京0101执1号 \\
           --document 协助查询通知书1号 debtors.csv
+    A long batch, and the same again after an interruption:
+      broker investigate ... --bulk --timeout 0 --output reports.jsonl debtors.csv
+      broker investigate ... --bulk --timeout 0 --output reports.jsonl --resume debtors.csv
     One debtor, with JSON output:
       broker investigate --court 京0101 --officer 王法官 --case （2026）京0101执1号 \\
           --document 协助查询通知书1号 --type RESIDENT_ID --number 14141319510112380X --name 方勇浩 --json
@@ -137,11 +90,8 @@ def investigate(file: Any, address: str, *, as_json: bool, **given: Any) -> None
       1,RESIDENT_ID,14141319510112380X,方勇浩
       2,ORGANIZATION_CODE,91110712MA3830049G,南京远博贸易有限公司
     """  # noqa: D301 - click reads the backspaces
-    if bool(file) == bool(given["subject_type"] or given["number"]):
-        raise click.UsageError("give either a FILE, or --type and --number of a single lookup")
-    if given["incremental"] and not as_json:
-        raise click.UsageError("--incremental requires --json: a table shows complete reports only")
-    lookups = _read(file) if file else [_one_lookup(given)]
+    _check(file, given)
+    run = _prepare(file, given)
     mandate = Mandate(
         court_code=given["court"],
         officer=given["officer"],
@@ -152,59 +102,91 @@ def investigate(file: Any, address: str, *, as_json: bool, **given: Any) -> None
         institutions=given["institutions"],
         kinds=tuple(_KINDS[kind] for kind in given["kinds"]),
         max_age=given["max_age"],
-        timeout=given["timeout"],
+        timeout=given["timeout"] or None,
         bulk=given["bulk"],
         incremental=given["incremental"],
     )
-    output: Output = JsonLines() if as_json else ReportTable(lookups)
-    try:
-        totals = asyncio.run(_investigate(address, mandate, lookups, terms, output))
-    except ClientError as error:
-        fail_because(error)
-    # For the broker, an INVALID lookup is settled. The caller has to correct it, so the exit code says "partial".
-    sys.exit(Exit.COMPLETE if totals.complete and Outcome.INVALID not in totals.outcomes else Exit.PARTIAL)
+    sys.exit(run_to_exit(run, lambda: asyncio.run(run.investigate(address, mandate, terms))))
 
 
-def _read(file: Any) -> list[Lookup]:
-    try:
-        return read_lookups(file)
-    except LookupFileError as error:
-        fail(f"{file.name}: {error}", Exit.USAGE)
-
-
-def _one_lookup(given: dict[str, Any]) -> Lookup:
-    if not (given["subject_type"] and given["number"]):
+def _check(file: Path | None, given: dict[str, Any]) -> None:
+    """Refuses options that contradict each other, and completes `form`."""
+    if bool(file) == bool(given["number"]):
+        raise click.UsageError("give either a FILE, or --type and --number of a single lookup")
+    if given["number"] and not given["subject_type"]:
         raise click.UsageError("a single lookup needs both --type and --number")
+    suffix = given["output"].suffix.lower() if given["output"] else ""
+    by_suffix = {".csv": "csv", ".jsonl": "json", ".json": "json", ".ndjson": "json"}
+    if suffix and suffix not in by_suffix:
+        raise click.BadParameter("must end in .csv or .jsonl", param_hint="--output")
+    given["form"] = "json" if given["as_json"] else given["form"] or by_suffix.get(suffix, "table")
+    if suffix and given["form"] != by_suffix[suffix]:
+        raise click.UsageError(f"--format {given['form']} does not go into a file that ends in {suffix}")
+    if given["incremental"] and given["form"] != "json":
+        raise click.UsageError("--incremental requires --json: the other formats have complete reports only")
+    if given["resume"] and (given["form"] != "json" or not suffix or given["incremental"] or given["only"]):
+        raise click.UsageError("--resume needs an --output that ends in .jsonl, without --incremental and --only")
+    unknown = set(_columns(given)).difference(COLUMNS)
+    if unknown:
+        raise click.BadParameter(f"must be among {', '.join(COLUMNS)}", param_hint="--columns")
+
+
+def _columns(given: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(one.strip() for one in (given["columns"] or "").split(",") if one.strip())
+
+
+def _prepare(file: Path | None, given: dict[str, Any]) -> Run:
+    """Checks the lookups, and opens the output. Ends the program if it cannot."""
+    source: LookupSource
+    subject_type = _type(given["subject_type"])
+    if file is None:
+        source = Single(subject_type, given["number"], given["name"] or "")
+    else:
+        opened = sys.stdin.buffer if str(file) == "-" else file
+        source = LookupFile(opened, default_type=subject_type)
     try:
-        subject_type = parse_type(given["subject_type"])
+        count = source.check()
+    except LookupFileError as error:
+        fail(f"{'standard input' if str(file) == '-' else file}: {error}", Exit.USAGE)
+    if file and given["output"] and given["output"].exists() and file.exists() and file.samefile(given["output"]):
+        raise click.UsageError("--output is the FILE of lookups: choose another name")
+    try:
+        done = take_up(given["output"], count) if given["resume"] else Done(bytearray(), {})
+        return Run(count, source, done, _open_output(given, count, source))
+    except (OSError, ResumeError) as error:
+        fail(f"--output: {error}", Exit.USAGE)
+
+
+def _open_output(given: dict[str, Any], count: int, source: LookupSource) -> Output:
+    extra = tuple(next(source.read()).extra)
+    path: Path | None = given["output"]
+    output: Output
+    if path is None:
+        match given["form"]:
+            case "json":
+                output = JsonLines(sys.stdout.buffer)
+            case "csv":
+                output = CsvTable(sys.stdout, extra)
+            case _:
+                output = ReportTable(count, _columns(given))
+    else:
+        # Only its owner may read it: it says what people own.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | (os.O_APPEND if given["resume"] else os.O_TRUNC), 0o600)
+        if given["form"] == "csv":
+            text = os.fdopen(
+                descriptor, "w", encoding="utf-8-sig", newline=""
+            )  # the mark tells spreadsheets the encoding
+            output = TotalsLine(CsvTable(text, extra), text.close)
+        else:
+            binary = os.fdopen(descriptor, "wb")
+            output = TotalsLine(JsonLines(binary), binary.close)
+    return Only(output, _ONLY[given["only"]]) if given["only"] else output
+
+
+def _type(text: str | None) -> Any:
+    if not text:
+        return None
+    try:
+        return parse_type(text)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--type") from None
-    return lookup("1", subject_type, given["number"], given["name"] or "")
-
-
-async def _investigate(
-    address: str, mandate: Mandate, lookups: Sequence[Lookup], terms: Terms, output: Output
-) -> Totals:
-    async with Client(address) as client, client.investigate(mandate, lookups, terms) as investigation:
-        try:
-            with _progress(len(lookups)) as advance:
-                async for report in investigation:
-                    output.take(report)
-                    if report.final:
-                        advance()
-        finally:
-            if investigation.totals.inquiries:
-                output.finish(investigation.totals)
-        return investigation.totals
-
-
-@contextmanager
-def _progress(count: int) -> Iterator[Callable[[], None]]:
-    """Shows a progress bar on a terminal, if there are many lookups. Yields a function that advances it by one."""
-    screen = console(stderr=True)
-    columns = (TextColumn("investigating"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(
-        *columns, console=screen, transient=True, disable=not screen.is_terminal or count < _MIN_PROGRESS
-    ) as bar:
-        task = bar.add_task("", total=count)
-        yield lambda: bar.advance(task)

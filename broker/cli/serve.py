@@ -71,7 +71,7 @@ def serve(path: Path | None, **overrides: str | int | None) -> None:
     except (ConfigError, StoreError) as error:
         fail(str(error), Exit.USAGE)
     except WorkerFailedError as error:
-        fail(str(error), Exit(error.code) if error.code in set(Exit) else Exit.UNREACHABLE)
+        fail(str(error), Exit(error.code) if error.code in set(Exit) else Exit.UNAVAILABLE)
 
 
 @click.command(hidden=True)

@@ -251,11 +251,12 @@ class _Progress:
         """What to raise after the last report."""
         if not self.late:
             return None
-        if self.last_failure and not self._has_begun:
-            return self.last_failure
+        failure = self.last_failure
+        if failure and not self._has_begun and failure.code != "DEADLINE_EXCEEDED":
+            return failure
         text = f"{self.late} lookups have no complete report after {self._terms.timeout:g} s: raise the time limit"
-        if self.last_failure:
-            text += f"; the last failure was {self.last_failure}"
+        if failure:
+            text += f"; the last failure was {failure}"
         return OutOfTimeError(text, "DEADLINE_EXCEEDED")
 
 

@@ -15,8 +15,8 @@ from broker.client import Client, Lookup, Mandate, Outcome, Report, RequestRefus
 from broker.core.subjects.court import parse_court
 from broker.demo.testbed import DemoFailedError, Testbed, output
 from broker.demo.verification import verify
-from broker.formats.lookup_file import read_lookups
-from broker.formats.tables import answer_cells, institutions_table, reports_table, table, totals_line
+from broker.formats.lookup_file import LookupFile
+from broker.formats.tables import Shown, answer_cells, institutions_table, reports_table, table, totals_line
 
 _COURTS = ("最高法", "京", "沪01", "京0101")
 """One court of each level. Only 沪01 is outside the region of the regional bank."""
@@ -166,7 +166,7 @@ class Demo:
         chosen = (vehicles or things)[:1]
         batch = await self._ask("最高法", chosen, Terms())
         _require(Outcome.FOUND in batch.totals.outcomes, "no holder of a registered thing was found")
-        self._screen.print(reports_table(batch.reports, frozenset(one.ref for one in chosen)))
+        self._screen.print(reports_table(Shown(report, is_property=True) for report in batch.reports))
         await verify(chosen, batch.reports, seed=self._seed)
 
     async def _regional_bank(self, lookups: Sequence[Lookup]) -> None:
@@ -216,7 +216,7 @@ class Demo:
         self._heading(f"{_FAILING} is down, and a court accepts no cached answers; the other institutions answer")
         await self._testbed.set_faults(_FAILING, down=True)
         batch = await self._ask("京0101", lookups, Terms(max_age=0, timeout=10))
-        self._screen.print(reports_table([report for report in batch.reports if not report.complete][:1]))
+        self._screen.print(reports_table([Shown(report) for report in batch.reports if not report.complete][:1]))
         self._screen.print()
         self._screen.print(_outcomes_table(batch))
         _require(batch.totals.unavailable == {_FAILING}, "the wrong institutions were unavailable")
@@ -266,7 +266,8 @@ class Demo:
         sizes = ("--count", str(count), "--mix", mix, "--format", "jsonl")
         # The seed depends on the mix: with equal seeds, the debtors of the first step would be drawn again.
         seeds = ("--seed", str(self._seed), "--rng-seed", str(self._seed * 1000 + len(mix)))
-        return read_lookups(io.StringIO(await output("mock_institutions", "population", *sizes, *seeds)))
+        population = await output("mock_institutions", "population", *sizes, *seeds)
+        return [row.lookup for row in LookupFile(io.BytesIO(population.encode())).read()]
 
     def _heading(self, text: str) -> None:
         self._screen.print()

@@ -1,6 +1,7 @@
 """Formats reports as tables for a terminal. Text from institutions is never interpreted as markup or control codes."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC
 from decimal import Decimal
 
@@ -38,50 +39,92 @@ def _text(text: str) -> Text:
 
 
 def table(*columns: str, title: str = "") -> Table:
-    """An empty table in the style of all tables."""
+    """An empty table in the style of all tables. Only the column *what* is wrapped: a broken number is a wrong one."""
     made = Table(title=title or None, title_justify="left", box=None, header_style="bold cyan", pad_edge=False)
     for column in columns:
-        made.add_column(column, overflow="fold")
+        if column == "what":
+            made.add_column(column, overflow="fold", min_width=_MIN_WHAT, ratio=1)
+        else:
+            made.add_column(column, no_wrap=True, overflow="ellipsis" if column in _MAY_BE_CUT else "fold")
     return made
 
 
-def reports_table(reports: Iterable[pb.Report], things: frozenset[str] = frozenset()) -> Table:
-    """One row per warning and per answer. `things`: the refs of property lookups, whose answers show the holders."""
-    made = table("ref", "institution", "outcome", "what", "source", "as of")
-    for report in reports:
-        ref = report.ref
-        for line in dict.fromkeys(map(_problem_line, report.warnings)):  # joined increments have them several times
-            made.add_row(_text(ref), "", Text("warning", "bold yellow"), _text(line))
-            ref = ""
-        for answer in sorted(report.answers, key=lambda answer: answer.institution_id):
-            made.add_row(_text(ref), *answer_cells(answer, holders=report.ref in things))
-            ref = ""  # only in the first row of a report
+_MIN_WHAT = 30  # characters: the longest number has 28
+_MAY_BE_CUT = frozenset({"name", "institution"})
+
+COLUMNS = ("ref", "number", "name", "institution", "outcome", "what", "source", "as of")
+"""All columns of a table of reports."""
+_WIDTHS = {"number": 20, "as of": 21, "source": 12, "name": 12}
+"""Characters that a column needs, in the order in which columns are left out of a narrow terminal."""
+_ALWAYS = 80  # characters for the columns that are never left out
+
+
+def columns_for(width: int) -> tuple[str, ...]:
+    """The columns that fit into so many characters."""
+    left_out: list[str] = []
+    needed = _ALWAYS + sum(_WIDTHS.values())
+    for column, size in _WIDTHS.items():
+        if needed > width:
+            left_out.append(column)
+            needed -= size
+    return tuple(column for column in COLUMNS if column not in left_out)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A report to show, and what its lookup asked."""
+
+    report: pb.Report
+    number: str = ""
+    name: str = ""
+    is_property: bool = False
+    """Answers show the holders."""
+
+
+def reports_table(shown: Iterable[Shown], columns: Sequence[str] = ("ref", *COLUMNS[3:])) -> Table:
+    """One row per warning and per answer."""
+    made = table(*columns)
+    for one in shown:
+        cells = {"ref": _text(one.report.ref), "number": _text(one.number), "name": _text(one.name)}
+        for line in dict.fromkeys(map(problem_line, one.report.warnings)):  # joined increments have them several times
+            cells |= {"outcome": Text("warning", "bold yellow"), "what": _text(line)}
+            made.add_row(*(cells.get(column, Text()) for column in columns))
+            cells = {}  # what was asked, only in the first row of a report
+        for answer in sorted(one.report.answers, key=lambda answer: answer.institution_id):
+            cells |= dict(zip(COLUMNS[3:], answer_cells(answer, holders=one.is_property), strict=True))
+            made.add_row(*(cells.get(column, Text()) for column in columns))
+            cells = {}
     return made
 
 
 def answer_cells(answer: pb.Answer, *, holders: bool = False) -> list[Text]:
     """The cells of an answer: institution, outcome, content, source, and time of observation."""
     outcome = Outcome(answer.outcome)
-    as_of = answer.observed_at.ToDatetime(UTC).strftime("%Y-%m-%d %H:%M:%SZ") if answer.HasField("observed_at") else ""
     return [
         _text(answer.institution_id),
         Text(outcome.name, _STYLES[outcome]),
         Text("\n").join(_text(line) for line in _lines(answer, holders=holders)),
         Text(Source(answer.source).name.lower()),
-        Text(as_of, "dim"),
+        Text(as_of(answer), "dim"),
     ]
+
+
+def as_of(answer: pb.Answer) -> str:
+    """When an answer was observed; empty if that is not known."""
+    return answer.observed_at.ToDatetime(UTC).strftime("%Y-%m-%d %H:%M:%SZ") if answer.HasField("observed_at") else ""
 
 
 def _lines(answer: pb.Answer, *, holders: bool) -> Sequence[str]:
     if answer.HasField("problem"):
-        return [_problem_line(answer.problem)]
+        return [problem_line(answer.problem)]
     lines = [f"found as {answer.found_as}"] if answer.found_as else []
     lines += [asset_line(asset, holders=holders) for asset in answer.assets[:_MAX_ASSETS]]
     more = len(answer.assets) - _MAX_ASSETS
     return [*lines, f"and {more} more"] if more > 0 else lines
 
 
-def _problem_line(problem: inquiry_pb2.Problem) -> str:
+def problem_line(problem: inquiry_pb2.Problem) -> str:
+    """A problem in one line."""
     return " ".join(part for part in (f"{problem.reason}:", problem.field, problem.message) if part)
 
 

@@ -14,8 +14,7 @@ from rich.console import Console
 
 from broker.cli import main
 from broker.client import Report
-from broker.formats.lookup_file import LookupFileError, read_lookups
-from broker.formats.tables import asset_line, reports_table
+from broker.formats.tables import Shown, asset_line, reports_table
 from broker.v1 import asset_pb2
 from broker.v1 import investigation_pb2 as pb
 from tests.end_to_end.conftest import Broker, Mocks, Program, StartBroker
@@ -217,51 +216,6 @@ def test_an_invalid_command_line(arguments: list[str]) -> None:
     assert run("investigate", *MANDATE, "--broker", NOBODY, *arguments).exit_code == 2
 
 
-@pytest.mark.parametrize(
-    ("content", "complaint"),
-    [
-        ("", "contains no lookups"),
-        ("ref,type,number,name\n", "contains no lookups"),
-        ("ref,number\n1,2\n", "line 1, column type: is missing"),
-        ("ref,type,number,nmae\n1,2\n", "line 1, column 4: must be one of ref, type, number, name"),
-        ("type,type,number\n", "line 1, column 1"),
-        ("type,number\nRESIDENT_ID,secret\nSHIP,secret\n", "line 3, column type: must be one of RESIDENT_ID"),
-        ("type,number\nsecret\n", "line 2: has 1 cells instead of 2"),
-        ('type,number\nRESIDENT_ID,"sec"ret"\n', "line 2: is not CSV"),
-        ('{"type": "RESIDENT_ID", "number": "1"}\n{"type": "RESIDENT_ID", secret}\n', "line 2: is not JSON"),
-        ('{"type": "RESIDENT_ID", "number": 7777}', "line 1, column number: Expected `str`"),
-        ('{"type": "RESIDENT_ID"}', "line 1: Object missing required field `number`"),
-        ('\n\n{"type": "secret", "number": ""}', "column type: must be one of"),
-        (b"type,number\nRESIDENT_ID,\xff\xfe\n", "is not encoded in UTF-8"),
-    ],
-)
-def test_an_invalid_file_is_reported_by_line_and_column(content: str | bytes, complaint: str) -> None:
-    result = run("investigate", *MANDATE, "--broker", NOBODY, "-", stdin=content)
-    assert result.exit_code == 2
-    assert complaint in result.stderr
-    assert "secret" not in result.stderr
-    assert "7777" not in result.stderr
-
-
-def test_a_file_may_be_formatted_freely() -> None:
-    spelled = "\ufeff\n Type , NUMBER ,ref,Name\nresident-id, 1 ,a,  n \n\nVEHICLE_PLATE,2,,\n"
-    first, second = read_lookups(io.StringIO(spelled))
-    assert (first.ref, first.person.document_number, first.person.name) == ("a", "1", "n")
-    assert (second.ref, second.property.vehicle_plate) == ("line-5", "2")
-    (only,) = read_lookups(io.StringIO('\ufeff{"type": "ORGANIZATION_CODE", "number": "1", "name": "n"}\n\n'))
-    assert (only.ref, only.organization.code, only.organization.name) == ("line-1", "1", "n")
-
-
-def test_a_default_ref_differs_from_a_number_used_as_ref() -> None:
-    lookups = read_lookups(io.StringIO("ref,type,number\n3,VEHICLE_PLATE,1\n,VEHICLE_PLATE,2\n"))
-    assert [one.ref for one in lookups] == ["3", "line-3"]
-
-
-def test_invalid_json_is_an_error() -> None:
-    with pytest.raises(LookupFileError, match="line 1"):
-        read_lookups(io.StringIO("{"))
-
-
 def test_institutions_by_court(broker: Broker) -> None:
     everywhere = run("institutions", "--broker", broker.address)
     assert everywhere.exit_code == 0
@@ -332,7 +286,7 @@ def test_every_command_has_help() -> None:
 
 def rendered(report: Report) -> str:
     screen = Console(file=io.StringIO(), width=160, record=True)
-    screen.print(reports_table([report]))
+    screen.print(reports_table([Shown(report)]))
     return screen.export_text()
 
 
