@@ -195,9 +195,9 @@ class Demo:
             (answer,) = report.answers
             _require(answer.found_as == (firm.organization.name if answer.assets else ""), "a spelling is wrong")
         first = next(index for index, report in enumerate(asked.reports) if report.answers[0].assets)
-        self._screen.print(reports_table([asked.reports[first]]))
+        self._screen.print(reports_table([Shown(asked.reports[first])]))
         self._screen.print("\nunder its registered name it is found at once:\n")
-        self._screen.print(reports_table([direct.reports[first]]))
+        self._screen.print(reports_table([Shown(direct.reports[first])]))
         await verify(typed, asked.reports, seed=self._seed)
 
     async def _from_cache(self) -> None:

@@ -46,7 +46,7 @@ def numbers_in(extent: int) -> range:
     return range(extent << _EXTENT, (extent + 1) << _EXTENT)
 
 
-class Verdict(NamedTuple):
+class Classification(NamedTuple):
     """What is to be done about blocks that were examined."""
 
     expired: NDArray[np.bool]
@@ -59,7 +59,7 @@ class Verdict(NamedTuple):
 
 def judge(
     blocks: Numbers, block_of: Numbers, expires: Numbers, live: NDArray[np.bool], *, now: int, last: int
-) -> Verdict:
+) -> Classification:
     """Judges the blocks of these numbers, and the records in them.
 
     For each record, `block_of` gives the number of its block, `expires` when it expires (seconds since the epoch), and
@@ -78,7 +78,7 @@ def judge(
     expired = live & (expires <= now)
     needed = live & ~expired
     dead = np.setdiff1d(blocks, np.append(block_of[needed], last))
-    return Verdict(expired, needed, dead)
+    return Classification(expired, needed, dead)
 
 
 def half_expired(block_of: Numbers, expires: Numbers) -> int:

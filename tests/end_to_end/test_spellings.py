@@ -1,4 +1,4 @@
-"""A firm is found at institutions that compare names exactly, in both dialects, however the court writes its brackets."""
+"""A firm is found at institutions that compare names exactly, however the court writes its brackets."""
 
 from pathlib import Path
 
