@@ -153,7 +153,8 @@ class Lane:
                     return
                 parcel = parcel.pick(missing)
         if (problem := self._closed()) is not None:
-            self._settlement.problem(CallBatch([parcel]), Outcome.UNAVAILABLE, problem)
+            self._settle_problem(CallBatch([parcel]), problem)
+            self._flush_if_closed()
             return
         self._enqueue(parcel)
         if parcel.priority is Priority.BULK and (urgent := self._flights.urgent(parcel.keys)):
@@ -242,9 +243,13 @@ class Lane:
 
     def _flush(self, problem: Problem | None = None) -> None:
         """Answers all that is queued with a problem; without one, with the reason why nothing can be asked."""
-        if len(self._backlog):
+        while len(self._backlog):  # again: successors of what was answered are queued by that
             flushed = self._backlog.cut(len(self._backlog))
-            self._settlement.problem(flushed, Outcome.UNAVAILABLE, problem or self._closed() or BREAKER_OPEN)
+            self._settle_problem(flushed, problem or self._closed() or BREAKER_OPEN)
+
+    def _settle_problem(self, batch: CallBatch, problem: Problem) -> None:
+        self._settlement.problem(batch, Outcome.UNAVAILABLE, problem)
+        self._release(self._flights.take_succeeded())
 
     async def _run_call(self, call: Call) -> None:
         try:

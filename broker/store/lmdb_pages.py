@@ -1,12 +1,12 @@
-"""Whether the pages of an LMDB file are whole, found out without LMDB.
+"""Checks the pages of an LMDB file without LMDB.
 
 LMDB trusts its file: one wrong bit in a page may end the process, or make it overwrite pages that are in use. The
-format (LMDB 0.9, little-endian) leaves little room for a wrong bit to hide, since
+format (LMDB 0.9, little-endian) is redundant enough to reveal nearly every wrong bit:
 
 * a page begins with its own number, its kind, and how much of it is in use;
 * the entries of a tree's page lie one after the other from there to its end, in order of their keys;
 * a long value has pages of its own, as many as its length needs;
-* every page below the last is in exactly one place: one of the two meta pages, in a tree, of a long value, or free.
+* every page below the last is used exactly once: as a meta page, in a tree, by a long value, or as a free page.
 
 Pure: it reads from a buffer. A buffer that is a mapped file may end the process, if the disk cannot read it.
 """
@@ -130,7 +130,7 @@ class Pages:
 
     def _find(self, number: int, count: int) -> None:
         _require(number + count <= len(self._found), number, "it is beyond the last page")
-        _require(not any(self._found[number : number + count]), number, "it is in two places")
+        _require(not any(self._found[number : number + count]), number, "it is used twice")
         self._found[number : number + count] = b"\1" * count
 
 

@@ -22,16 +22,16 @@ class _Answers:
         self._record: bytes | None = None
         self.last_expiry = 0
 
-    def add(self, entry: Entry) -> None:
-        """Adds an answer, unless a newer one of that institution is held."""
+    def add(self, entry: Entry, now: int) -> None:
+        """Adds an answer, unless that institution's answer held is newer (`record.supersedes`) and has not expired."""
         held = self._entries.get(entry.institution)
-        if held is None or held.observed <= entry.observed:
+        if held is None or held.expires <= now or record.supersedes(entry.observed, held.observed, now):
             self._entries[entry.institution] = entry
             self._record = None
             self.last_expiry = max(self.last_expiry, entry.expires)
 
     def record(self, now: int) -> bytes:
-        """All of it, encoded. Lets go of what has expired, unless that is all."""
+        """All of it, encoded. Removes what has expired, unless that is all."""
         if self._record is None:
             fresh = {institution: entry for institution, entry in self._entries.items() if entry.expires > now}
             self._entries = fresh or self._entries
@@ -59,13 +59,14 @@ class MemoryStore:
 
     def put_many(self, statements: Statements) -> None:
         """See `Store`. Linear in the statements, however much is held of their subjects."""
-        self._compact(_COMPACTION_PACE * len(statements.keys), int(self._clock()))
+        now = int(self._clock())
+        self._compact(_COMPACTION_PACE * len(statements.keys), now)
         cached = encoding.with_source(statements.segments, Source.CACHE)
         for key, entry, segment in zip(statements.keys, statements.entries(), cached, strict=True):
             held = self._subjects.get(key)
             if held is None:
                 held = self._subjects[key] = _Answers()
-            held.add(entry._replace(segment=segment))
+            held.add(entry._replace(segment=segment), now)
 
     def flush(self) -> bool:
         """See `Store`."""

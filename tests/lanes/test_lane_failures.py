@@ -231,6 +231,34 @@ async def test_an_open_breaker_answers_at_once_both_what_waits_and_what_comes() 
     assert queued.reasons() == {"UNREACHABLE", "BREAKER_OPEN"}
 
 
+async def test_an_open_breaker_answers_who_does_not_accept_what_others_are_about_to_ask() -> None:
+    """The answers that others are about to get may be from the cache: who wants new ones waits for the next flight."""
+    institution = StubInstitution(stub_spec())
+    first, second = Recorder(), Recorder()
+    async with open_lane(institution, random=lambda: NO_REPEATS) as lane:
+        await break_(lane, institution)
+        reserved = lane.reserve(parcel(first, [1]))
+        assert reserved is not None
+        submit(lane, parcel(second, [1]), joins_calls_after=trio.current_time())
+        lane.ask(reserved)
+        assert first.outcomes() == second.outcomes() == {1: Outcome.UNAVAILABLE}
+
+
+async def test_an_opening_breaker_answers_who_waits_for_the_next_flight_of_what_is_queued() -> None:
+    institution = StubInstitution(stub_spec(concurrency=1, batch_size=1), slow(1.0, fails(DOWN)))
+    others, first, second = Recorder(), Recorder(), Recorder()
+    async with open_lane(institution, random=lambda: NO_REPEATS) as lane:
+        submit(lane, parcel(others, range(30)))
+        reserved = lane.reserve(parcel(first, [99]))
+        assert reserved is not None
+        submit(lane, parcel(second, [99]), joins_calls_after=trio.current_time())
+        lane.ask(reserved)
+        await others.answered()
+        with trio.fail_after(1.0):
+            assert await first.answered() == await second.answered() == {99: Outcome.UNAVAILABLE}
+    assert second.reasons() == {"BREAKER_OPEN"}
+
+
 async def test_an_open_breaker_answers_what_waits_for_the_rate() -> None:
     institution = StubInstitution(stub_spec(concurrency=20, batch_size=1, rate=1), slow(0.5, fails(DOWN)))
     waiter = Recorder()
