@@ -51,6 +51,10 @@ class DrainingError(CallerError):
     """This broker is stopping. Another one, or this one after its restart, will accept the request."""
 
 
+class CallerGoneError(BrokerError):
+    """The caller's connection broke while its stream was written. Nobody is left who could be told."""
+
+
 class SlowReaderError(BrokerError):
     """The caller read its stream more slowly than the broker allows. The stream is ended: others need what it holds."""
 

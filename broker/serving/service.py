@@ -25,6 +25,7 @@ from broker.core.subjects.request_id import loggable
 from broker.errors import (
     BusyError,
     CallerError,
+    CallerGoneError,
     DrainingError,
     InvalidRequestError,
     SlowReaderError,
@@ -120,9 +121,11 @@ class InvestigationService:
             log.warning("%s: %s", name, error)
             _set_status(context, grpc.StatusCode.DEADLINE_EXCEEDED, str(error), [])
             return "DEADLINE_EXCEEDED"
+        except CallerGoneError:
+            raise asyncio.CancelledError from None  # as gRPC does it; otherwise it would fail to send a status
         except Exception as error:  # noqa: BLE001 - the caller gets INTERNAL
             if context.cancelled():  # the caller left during a write
-                return "CANCELLED"
+                raise asyncio.CancelledError from None
             log.error("%s: internal error: %s", name, origin(error))
             _set_status(context, grpc.StatusCode.INTERNAL, f"the broker failed; its log has an error for {name}", [])
             return "INTERNAL"

@@ -4,8 +4,10 @@ import asyncio
 import time
 from typing import Any
 
+import grpc
+
 from broker.core.control.stream_limits import ReaderPace
-from broker.errors import SlowReaderError
+from broker.errors import CallerGoneError, SlowReaderError
 from broker.metrics.requests import RequestMetrics
 
 
@@ -20,13 +22,18 @@ class ResponseStream:
         self._began: float | None = began
 
     async def write(self, message: bytes) -> None:
-        """Sends one message; waits while the reader is slow. Raises `SlowReaderError` if it is too slow."""
+        """Sends one message; waits while the reader is slow.
+
+        Raises `SlowReaderError` if it is too slow, `CallerGoneError` if its connection broke.
+        """
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout_at(self._pace.offer(len(message), loop.time())):
                 await self._context.write(message)
         except TimeoutError:
             raise SlowReaderError(self._pace.min_rate) from None
+        except grpc.aio.InternalError:  # gRPC could not send, and may not know yet that the call was cancelled
+            raise CallerGoneError from None
         self._pace.taken(loop.time())
         if self._began is not None:
             self._meter.first_message(time.perf_counter() - self._began)

@@ -8,11 +8,14 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc._cython import cygrpc
+from prometheus_client import CollectorRegistry
 
 from broker.config import ServerConfig
 from broker.core.control.admission import Admission
 from broker.core.subjects.request_id import loggable
 from broker.institutions.stub import OBSERVED_AT
+from broker.metrics.requests import RequestMetrics
 from broker.model import Priority
 from broker.serving import contract, lookups
 from broker.serving.service import InvestigationService
@@ -197,3 +200,39 @@ def test_a_failure_before_the_request_is_read_is_told_too(
     assert answer(BODY).code is grpc.StatusCode.INTERNAL
     (record,) = caplog.records
     assert record.getMessage().startswith("a request that was not read: internal error: ValueError at ")
+
+
+class Reset(Call):
+    """A call whose connection was reset, which gRPC says by the failure of what it was told to send."""
+
+    def __init__(self, error: Exception, *, knows: bool) -> None:
+        super().__init__()
+        self._error = error
+        self._knows = knows
+
+    def cancelled(self) -> bool:
+        """Whether gRPC has taken note of that already."""
+        return self._knows
+
+    async def write(self, _: bytes) -> None:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "knows"),
+    [(cygrpc.ExecuteBatchError("reset"), False), (cygrpc.ExecuteBatchError("reset"), True), (KeyError(), True)],
+)
+def test_a_caller_whose_connection_was_reset_has_gone(
+    caplog: pytest.LogCaptureFixture, error: Exception, knows: bool
+) -> None:
+    call, registry = Reset(error, knows=knows), CollectorRegistry()
+
+    async def main() -> None:
+        async with open_pipeline() as pipeline:
+            await InvestigationService(pipeline, ServerConfig(), RequestMetrics(registry)).investigate(BODY, call)
+
+    with pytest.raises(asyncio.CancelledError):  # nothing is left to be sent
+        asyncio.run(main())
+    assert call.code is grpc.StatusCode.OK  # it was told none
+    assert not caplog.records
+    assert registry.get_sample_value("broker_requests_total", {"status": "CANCELLED"}) == 1
