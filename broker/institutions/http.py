@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
+from broker.errors import InstitutionError
 from broker.institutions.decoding import DecodingProcess, Job
 from broker.institutions.dialects import DIALECTS
 from broker.institutions.http_connection import Turn
@@ -19,10 +20,10 @@ _PLAIN_ANSWER = 256  # bytes; a reply takes as long to decode as one to so many 
 
 
 class Post(Protocol):
-    """Posts a body to an institution and returns the body of the reply. Raises `InstitutionError`."""
+    """Posts a body to an institution and puts the body of the reply into a room. Raises `InstitutionError`."""
 
-    async def __call__(self, body: bytes, *, content_type: str, room: Room) -> bytes:
-        """`room`: what the reply has room in. Runs in the event loop in which the institution is asked."""
+    async def __call__(self, body: bytes, *, content_type: str, room: Room) -> None:
+        """Runs in the event loop in which the institution is asked."""
 
 
 Decode = Callable[[Job], Awaitable[Reply]]
@@ -53,16 +54,23 @@ class HttpInstitution:
 
     async def ask(self, question: Question) -> Reply:
         """See `Institution`."""
+        try:
+            return await self._ask(question)
+        except InstitutionError as error:
+            # Its frames refer to what was decoded. Whoever keeps the error would keep that until garbage is collected.
+            raise error.with_traceback(None) from None
+
+    async def _ask(self, question: Question) -> Reply:
         size = len(question.subjects)
         await self._turn(size)
         with self._rooms.room(_max_reply(size)) as room:
             request = self._dialect.encode(question)
-            body = await self._post(request, content_type=self._dialect.content_type, room=room)
+            await self._post(request, content_type=self._dialect.content_type, room=room)
             now = int(self._clock())
-            if len(body) > LARGE:
-                return await self._decode_large(Job(self.spec.dialect, self.spec.kind, now, question, body))
-            await self._turn(max(size, len(body) // _PLAIN_ANSWER))
-            return self._dialect.decode(body, question, kind=self.spec.kind, now=now)
+            if room.size > LARGE:
+                return await self._decode_large(Job(self.spec.dialect, self.spec.kind, now, question, room.pieces))
+            await self._turn(max(size, room.size // _PLAIN_ANSWER))
+            return self._dialect.decode(b"".join(room.pieces), question, kind=self.spec.kind, now=now)
 
 
 def _max_reply(inquiries: int) -> int:
@@ -93,4 +101,5 @@ async def open_institutions(
     finally:
         for transport in transports:
             transport.close()
+        memory.close()
         await decoding.close()

@@ -11,9 +11,10 @@ import h11
 from broker.institutions.reply_limits import ReplyLimits
 from broker.institutions.wire import Wire
 
-_READ = 64 * 1024  # bytes parsed at a time
+_READ = 128 * 1024  # bytes read at a time: as many as a wire receives at once
 # Where there may be heads, chunks or trailers, bytes with more lines than any head has are parsed a little at a time:
 # limits have to apply before it is too late.
+_END_OF_HEAD = b"\r\n\r\n"
 _MANY_LINES, _LITTLE = 128, 2 * 1024
 _POST = h11.Request(method="POST", target="/", headers=[("Host", ""), ("Content-Length", "0")])
 _SENT = h11.EndOfMessage()
@@ -28,17 +29,16 @@ Turn = Callable[[int], Awaitable[None]]
 class HttpConnection:
     """One call at a time.
 
-    State: the parser's; what was read and not given to it; and whether the response has a length, so that no lines
-    are parsed in its body.
+    State: the parser of the current response, and what was read and not given to it; how many bytes of the content are
+    still to come, if the response says how many there are: then nothing in it has to be parsed.
     """
 
     def __init__(self, wire: Wire, turn: Turn) -> None:
         self._wire = wire
         self._turn = turn
-        # Above what `ReplyLimits` allows, so that it is the one to refuse.
-        self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=2 * _READ)
+        self._parser = h11.Connection(h11.CLIENT)
         self._unparsed = b""
-        self._is_plain = False
+        self._left: int | None = None
 
     @property
     def is_usable(self) -> bool:
@@ -48,8 +48,11 @@ class HttpConnection:
     def send(self, head: bytes, body: bytes) -> None:
         """Begins a call. `head`: the request line and headers of a POST of this body."""
         self._wire.in_use = True
+        # Its own limit is above that of `ReplyLimits`, which is the one to refuse.
+        self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=2 * _READ)
         self._parser.send(_POST)
         self._parser.send(_SENT)
+        self._left = None
         self._wire.send(head, body)
 
     async def response(self, limits: ReplyLimits) -> h11.Response:
@@ -60,57 +63,72 @@ class HttpConnection:
                 raise h11.RemoteProtocolError(msg)
             limits.informational()
         limits.headers(event.headers.raw_items())
-        self._is_plain = any(name == b"content-length" for name, _ in event.headers)
+        headers = dict(event.headers)
+        if b"content-length" in headers and b"transfer-encoding" not in headers:
+            self._left = int(headers[b"content-length"])
+            self._unparsed = self._parser.trailing_data[0] + self._unparsed
         return event
 
     async def content(self, limits: ReplyLimits) -> AsyncIterator[bytes]:
         """The content of the response, as it comes. Raises the same errors."""
-        while isinstance(event := await self._event(limits), h11.Data):
-            yield event.data
+        if self._left is None:
+            while isinstance(event := await self._event(limits), h11.Data):
+                yield event.data
+            return
+        while self._left:
+            if limits.turn_is_due:
+                await self._turn(BULK)
+            data = self._unparsed or await self._read(limits)
+            if not data:
+                msg = "the connection was closed before the end of the response"
+                raise h11.RemoteProtocolError(msg)
+            if len(data) > self._left:
+                data, self._unparsed = data[: self._left], data[self._left :]
+            else:
+                self._unparsed = b""
+            self._left -= len(data)
+            limits.step(len(data))
+            yield data
 
     def finish(self) -> bool:
         """Ends a call whose response was read to its end. Returns whether the connection may be used for another."""
         self._wire.in_use = False
-        states = self._parser.our_state, self._parser.their_state
-        if states != (h11.DONE, h11.DONE) or self._unparsed or self._parser.trailing_data[0] or not self.is_usable:
-            self.close()
-            return False
-        self._parser.start_next_cycle()
-        self._is_plain = False
-        return True
+        parser = self._parser
+        is_whole = self._left == 0 or (parser.their_state is h11.DONE and not parser.trailing_data[0])
+        if is_whole and parser.our_state is h11.DONE and not self._unparsed and self.is_usable:
+            return True
+        self.close()
+        return False
 
     def close(self) -> None:
         """Closes the connection at once."""
         self._wire.close()
 
     async def _event(self, limits: ReplyLimits) -> h11.Event:
+        """The parser's next event."""
         while True:
             if limits.turn_is_due:
                 await self._turn(BULK)
             event = self._parser.next_event()
-            if isinstance(event, h11.Data):
-                limits.step(len(event.data))
+            limits.step(len(event.data) if isinstance(event, h11.Data) else 0)
+            if not isinstance(event, type):  # h11 has NEED_DATA as a class
                 return event
-            limits.step()
-            if not isinstance(event, type):  # h11 has NEED_DATA and PAUSED as classes
-                return event
-            await self._parse_more(limits)
-
-    async def _parse_more(self, limits: ReplyLimits) -> None:
-        """Gives the parser its next bytes."""
-        if not self._is_plain:
             limits.unfinished(self._parser.trailing_data[0])
-        if not self._unparsed:
-            self._unparsed = await self._wire.read(_READ)
-            limits.received(len(self._unparsed))
-        if self._is_plain or self._lines() <= _MANY_LINES:
-            self._parser.receive_data(self._unparsed)
-            self._unparsed = b""
-        else:
-            self._parser.receive_data(self._unparsed[:_LITTLE])
-            self._unparsed = self._unparsed[_LITTLE:]
+            self._parse(self._unparsed or await self._read(limits))
 
-    def _lines(self) -> int:
-        """How many lines may be parsed in the next step."""
-        in_head = self._parser.their_state is h11.SEND_RESPONSE
-        return self._unparsed.count(b"\n", 0, self._unparsed.find(b"\r\n\r\n") if in_head else None)
+    async def _read(self, limits: ReplyLimits) -> bytes:
+        if limits.comes_in_drops:
+            await self._wire.rest()
+        data = await self._wire.read(_READ)
+        limits.received(len(data))
+        return data
+
+    def _parse(self, data: bytes) -> None:
+        """Gives the parser its next bytes: a head alone, so that plain content never passes through the parser."""
+        size = len(data)
+        if self._parser.their_state is h11.SEND_RESPONSE and (end := data.find(_END_OF_HEAD)) >= 0:
+            size = end + len(_END_OF_HEAD)
+        if data.count(b"\n", 0, size) > _MANY_LINES:
+            size = min(size, _LITTLE)
+        self._parser.receive_data(data[:size])
+        self._unparsed = data[size:]

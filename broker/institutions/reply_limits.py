@@ -15,7 +15,8 @@ _MAX_INFORMATIONAL = 8  # a server sends one or two (100, 103)
 # Networks deliver 1,460 bytes at a time, in two steps, and servers that flush after each item send some 100 bytes.
 _FREE_STEPS, _BYTES_PER_STEP = 2_048, 256
 _FREE_FRAMING, _FRAMING_SHARE = 64 * 1024, 4  # bytes; a quarter of the content: 25 bytes around an item of 100
-_TURN = 32  # steps, half a millisecond; an ordinary reply has 8 to 20
+_TURN, _BYTES_AS_STEP = 32, 16 * 1024  # steps, and bytes that take as long as one; an ordinary reply takes 10 to 25
+_DROPS, _DROP = 64, 64  # steps after which a reply with so few bytes in a step is read less often
 
 
 class ReplyLimits:
@@ -24,22 +25,27 @@ class ReplyLimits:
     State: the counts so far.
     """
 
-    __slots__ = ("_content", "_informational", "_steps", "_turn_at", "_wire")
+    __slots__ = ("_content", "_informational", "_since_turn", "_steps", "_wire")
 
     def __init__(self) -> None:
         self._wire = 0
         self._content = 0
         self._informational = 0
         self._steps = 0
-        self._turn_at = _TURN
+        self._since_turn = 0
 
     @property
     def turn_is_due(self) -> bool:
         """Whether others have to have their turns before the next step. Asking ends what was due."""
-        if self._steps < self._turn_at:
+        if self._since_turn < _TURN:
             return False
-        self._turn_at = self._steps + _TURN
+        self._since_turn = 0
         return True
+
+    @property
+    def comes_in_drops(self) -> bool:
+        """Whether the reply has come in very small pieces so far, each of which wakes its reader."""
+        return self._steps > _DROPS and self._wire < self._steps * _DROP
 
     def received(self, size: int) -> None:
         """Counts bytes that were received, before they are parsed."""
@@ -49,12 +55,18 @@ class ReplyLimits:
         self._wire += size
 
     def step(self, content: int = 0) -> None:
-        """Counts a step, and the bytes of the reply's content that it gave."""
+        """Counts a step of the parser, and the bytes of content that it gave."""
         self._steps += 1
+        self._since_turn += 1 + content // _BYTES_AS_STEP
         self._content += content
         if self._steps > _FREE_STEPS + self._wire // _BYTES_PER_STEP:
             msg = "the reply comes in too many small pieces"
             raise BadReplyError(msg)
+
+    def decoded(self, size: int) -> None:
+        """Counts a piece of decoded content."""
+        self.step()
+        self._since_turn += size // _BYTES_AS_STEP
 
     def informational(self) -> None:
         """Counts an informational response (1xx)."""

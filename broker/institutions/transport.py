@@ -39,14 +39,14 @@ class HttpTransport:
         self._idle: list[tuple[HttpConnection, asyncio.TimerHandle]] = []
         self._head = _head(self._url)
 
-    async def post(self, body: bytes, *, content_type: str, room: Room) -> bytes:
-        """Returns the content of the reply, for as much of which there is room. Raises `InstitutionError`."""
+    async def post(self, body: bytes, *, content_type: str, room: Room) -> None:
+        """Puts the content of the reply into the room. Raises `InstitutionError`."""
         async with self._permits:
             try:
                 connection = self._take() or await self._connect()
                 try:
                     connection.send(self._head % (content_type.encode(), len(body)), body)
-                    reply = await _read(connection, room, self._turn)
+                    await _read(connection, room, self._turn)
                 except BaseException:
                     connection.close()
                     raise
@@ -55,7 +55,6 @@ class HttpTransport:
                 raise UnreachableError(type(error).__name__) from None
             if connection.finish():
                 self._put_back(connection)
-            return reply
 
     def close(self) -> None:
         """Closes the idle connections."""
@@ -89,25 +88,20 @@ class HttpTransport:
         return HttpConnection(wire, self._turn)
 
 
-async def _read(connection: HttpConnection, room: Room, turn: Turn) -> bytes:
-    """The content of the reply to the call that has begun."""
+async def _read(connection: HttpConnection, room: Room, turn: Turn) -> None:
+    """Reads the reply to the call that has begun."""
     limits = ReplyLimits()
     response = await connection.response(limits)
     if response.status_code != HTTPStatus.OK:
         raise _refusal(response)
     decoding = decoder([value.decode("latin-1") for value in _values(response, b"content-encoding")])
-    pieces: list[bytes] = []
-    size = 0
     async for data in connection.content(limits):
         for piece in decoding.feed(data):
-            size += len(piece)
-            await room.hold(size)
-            pieces.append(piece)
-            limits.step()
+            await room.add(piece)
+            limits.decoded(len(piece))
             if limits.turn_is_due:
                 await turn(BULK)
     decoding.end()
-    return b"".join(pieces)
 
 
 def _head(url: URL) -> bytes:

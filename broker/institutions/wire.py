@@ -13,11 +13,17 @@ from typing import Any
 import aiohappyeyeballs
 
 _HIGH = 64 * 1024  # bytes received and not read, from which on nothing more is received
+_REST = 0.01  # s
 # s until the next address of a name is tried beside the first one (RFC 8305).
 _NEXT_ADDRESS = 0.25
 
 
-class Wire(asyncio.Protocol):
+# What any connection receives passes through these bytes. Otherwise the loop would have 256 KiB from the system for
+# each receipt, whatever its size, and give them back.
+_BUFFER = memoryview(bytearray(128 * 1024))
+
+
+class Wire(asyncio.BufferedProtocol):
     """State: what was received and not read, who waits for more, how the connection ended, and whether it is in use."""
 
     def __init__(self) -> None:
@@ -56,41 +62,60 @@ class Wire(asyncio.Protocol):
             data = data[:most]
         self._size -= len(data)
         if self._paused and self._size < _HIGH:
-            self._paused = False
-            self._transport.resume_reading()
+            self._resume()
         return data
+
+    async def rest(self) -> None:
+        """Receives nothing for a moment, so that what comes in drops is read in fewer pieces."""
+        self._pause()
+        await asyncio.sleep(_REST)
+        self._resume()
 
     def close(self) -> None:
         """Closes the connection at once."""
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See `asyncio.Protocol`."""
+        """See `asyncio.BufferedProtocol`."""
         self._transport = transport
 
-    def data_received(self, data: bytes) -> None:
-        """See `asyncio.Protocol`."""
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """See `asyncio.BufferedProtocol`."""
+        del sizehint
+        return _BUFFER
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """See `asyncio.BufferedProtocol`."""
         if not self.in_use:
             self._ended = True
             self.close()
             return
-        self._received.append(data)
-        self._size += len(data)
-        if self._size >= _HIGH and not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
+        self._received.append(bytes(_BUFFER[:nbytes]))
+        self._size += nbytes
+        if self._size >= _HIGH:
+            self._pause()
         self._wake()
 
     def eof_received(self) -> None:
-        """See `asyncio.Protocol`."""
+        """See `asyncio.BufferedProtocol`."""
         self._ended = True
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See `asyncio.Protocol`."""
+        """See `asyncio.BufferedProtocol`."""
         self._ended = True
         self._error = exc
         self._wake()
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._paused and not self._ended:
+            self._paused = False
+            self._transport.resume_reading()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -38,7 +38,7 @@ def run(main: Callable[[DecodingProcess], Awaitable[T]], *, idle: float = 60.0) 
 
 
 def job(body: bytes, question: Question = QUESTION) -> Job:
-    return Job("json", Kind.BANK, 1_800_000_000, question, body)
+    return Job("json", Kind.BANK, 1_800_000_000, question, [body[:20], body[20:]])
 
 
 def pid(decoding: DecodingProcess) -> int:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
+import trio
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
@@ -295,7 +296,7 @@ def test_the_stub_says_what_an_institution_over_http_says() -> None:
     moment = NOW - 60
     assets = [account(), account(number="2")]
     stub = StubInstitution(stub_spec(), holds({ALICE.number: assets}, observed_at=moment))
-    replies = [ask(stub, PEOPLE)]
+    replies = [trio.run(stub.ask, PEOPLE)]
     for name, dialect in DIALECTS.items():
         message = institution_pb2.InquiryBatchReply(
             request_id="request-1",

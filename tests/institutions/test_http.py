@@ -55,12 +55,12 @@ def test_how_long_a_reply_may_be_follows_from_how_much_was_asked(items: int, max
 @pytest.mark.parametrize("size", [LARGE + 1, 2 * LARGE])
 def test_a_large_reply_is_not_decoded_in_the_event_loop(size: int) -> None:
     """The turns are for steps in the loop: a large reply needs none after it has been received."""
-    jobs: list[Job] = []
+    jobs: list[tuple[Job, bytes]] = []
     turns: list[int] = []
     reply = Reply(outcomes=b"\x02", contents=[b""], observed_at=[1])
 
     async def decode(job: Job) -> Reply:
-        jobs.append(job)
+        jobs.append((job._replace(pieces=[]), b"".join(job.pieces)))
         return reply
 
     async def turn(size: int) -> None:
@@ -69,5 +69,12 @@ def test_a_large_reply_is_not_decoded_in_the_event_loop(size: int) -> None:
     asked = question(1)
     institution = over_http("json", Posted(b" " * size), turn=turn, decode_large=decode, now=1.9)
     assert ask(institution, asked) is reply
-    assert jobs == [Job("json", Kind.BANK, 1, asked, b" " * size)]
+    assert jobs == [(Job("json", Kind.BANK, 1, asked, []), b" " * size)]
     assert turns == [1]
+
+
+def test_an_error_does_not_keep_the_reply_in_its_frames() -> None:
+    with pytest.raises(BadReplyError) as caught:
+        ask(over_http("json", Posted(b"110105" * 10)), question(1))
+    kept = [value for entry in caught.traceback for value in entry.frame.f_locals.values()]
+    assert not any(b"110105" in bytes(value) for value in kept if isinstance(value, bytes | bytearray))
