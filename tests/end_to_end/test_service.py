@@ -344,6 +344,25 @@ def test_a_wrong_lookup_is_refused_alone_and_the_others_are_answered(tmp_path: P
     with_testbed(tmp_path, scenario)
 
 
+DOCUMENTS = {
+    asset_pb2.DOCUMENT_TYPE_FOREIGN_PERMANENT_RESIDENT: "931840199003070018",
+    asset_pb2.DOCUMENT_TYPE_HONG_KONG_ID: "A123456(3)",
+    asset_pb2.DOCUMENT_TYPE_MACAO_ID: "1/234567/8",
+    asset_pb2.DOCUMENT_TYPE_TAIWAN_ID: "A123456789",
+}
+
+
+def test_every_document_of_a_person_is_asked_about_everywhere(tmp_path: Path) -> None:
+    lookups = [person(number, "张三", number, document) for document, number in DOCUMENTS.items()]
+
+    async def scenario(opened: Testbed) -> None:
+        said = await opened.ask(asking(lookups))
+        assert [len(each) for each in said.answers().values()] == [len(NATIONAL)] * len(DOCUMENTS)
+        assert said.outcomes() == {NOT_FOUND: len(NATIONAL) * len(DOCUMENTS)}
+
+    with_testbed(tmp_path, scenario)
+
+
 def test_a_lookup_that_is_not_utf_8_is_refused_alone_and_the_others_are_answered(tmp_path: Path) -> None:
     bad_name = b"\x12\x0d\x0a\x03bad\x12\x06\x0a\x02\xff\xfe\x10\x01"  # a Lookup of 13 bytes; ref "bad"
     bad_ref = b"\x12\x04\x0a\x02\xff\xfe"

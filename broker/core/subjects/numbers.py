@@ -41,6 +41,7 @@ _SPELLING = str.maketrans(
 _WITHOUT_BRACKETS = str.maketrans(dict.fromkeys(OPENING_BRACKETS + CLOSING_BRACKETS + "/\u2044\u2215", ""))
 _WITHOUT_FULL_STOPS = str.maketrans(dict.fromkeys(FULL_STOPS, ""))
 _MARKS = {
+    SubjectType.MILITARY_ID: _WITHOUT_BRACKETS,
     SubjectType.HK_MACAO_PERMIT: _WITHOUT_BRACKETS,
     SubjectType.TAIWAN_PERMIT: _WITHOUT_BRACKETS,
     SubjectType.HONG_KONG_ID: _WITHOUT_BRACKETS,
