@@ -11,17 +11,17 @@ from google.type import date_pb2, decimal_pb2, money_pb2
 from benchmarks.alternatives.alternative import Alternative
 from benchmarks.alternatives.sample import Sample
 
-# What is compared is how these structs are written; they are private to the dialect that reads them.
-from broker.institutions.json_http import (
-    _Account,
-    _Asset,
-    _Holder,
-    _Holding,
-    _Measure,
-    _Money,
-    _RealEstateUnit,
-    _Vehicle,
-    _write_assets,
+# What is compared is how these structs are written.
+from broker.institutions.json_http import _write_assets
+from broker.institutions.json_structs import (
+    JsonAccount,
+    JsonAsset,
+    JsonHolder,
+    JsonHolding,
+    JsonMeasure,
+    JsonMoney,
+    JsonRealEstateUnit,
+    JsonVehicle,
 )
 from broker.v1 import asset_pb2, institution_pb2
 
@@ -29,7 +29,7 @@ _DAYS = 1 << 16
 
 
 class _Item(msgspec.Struct):
-    assets: list[_Asset] = []
+    assets: list[JsonAsset] = []
 
 
 class _Body(msgspec.Struct):
@@ -60,7 +60,7 @@ def _same(ours: Sequence[bytes], library: Sequence[bytes]) -> bool:
     return list(map(parse, ours)) == list(map(parse, library))
 
 
-def _built(assets: Sequence[_Asset]) -> bytes:
+def _built(assets: Sequence[JsonAsset]) -> bytes:
     return institution_pb2.InquiryReply(assets=map(_asset, assets)).SerializeToString()
 
 
@@ -75,7 +75,7 @@ _STATUSES: dict[str, Any] = {
 }
 
 
-def _asset(asset: _Asset) -> asset_pb2.Asset:
+def _asset(asset: JsonAsset) -> asset_pb2.Asset:
     return asset_pb2.Asset(
         holders=map(_holder, asset.holders),
         measures=map(_measure, asset.measures),
@@ -86,7 +86,7 @@ def _asset(asset: _Asset) -> asset_pb2.Asset:
     )
 
 
-def _holder(holder: _Holder) -> asset_pb2.Holder:
+def _holder(holder: JsonHolder) -> asset_pb2.Holder:
     return asset_pb2.Holder(
         name=holder.name,
         document_type=_DOCUMENT_TYPES[holder.document_type],
@@ -95,7 +95,7 @@ def _holder(holder: _Holder) -> asset_pb2.Holder:
     )
 
 
-def _measure(measure: _Measure) -> asset_pb2.JudicialMeasure:
+def _measure(measure: JsonMeasure) -> asset_pb2.JudicialMeasure:
     return asset_pb2.JudicialMeasure(
         type=_MEASURE_TYPES[measure.type],
         authority=measure.authority,
@@ -107,7 +107,7 @@ def _measure(measure: _Measure) -> asset_pb2.JudicialMeasure:
     )
 
 
-def _account(account: _Account) -> asset_pb2.Account:
+def _account(account: JsonAccount) -> asset_pb2.Account:
     return asset_pb2.Account(
         account_number=account.account_number,
         category=account.category,
@@ -119,7 +119,7 @@ def _account(account: _Account) -> asset_pb2.Account:
     )
 
 
-def _vehicle(vehicle: _Vehicle) -> asset_pb2.Vehicle:
+def _vehicle(vehicle: JsonVehicle) -> asset_pb2.Vehicle:
     return asset_pb2.Vehicle(
         plate=vehicle.plate,
         vin=vehicle.vin,
@@ -130,7 +130,7 @@ def _vehicle(vehicle: _Vehicle) -> asset_pb2.Vehicle:
     )
 
 
-def _holding(holding: _Holding) -> asset_pb2.SecuritiesHolding:
+def _holding(holding: JsonHolding) -> asset_pb2.SecuritiesHolding:
     return asset_pb2.SecuritiesHolding(
         account_number=holding.account_number,
         security_code=holding.security_code,
@@ -142,7 +142,7 @@ def _holding(holding: _Holding) -> asset_pb2.SecuritiesHolding:
     )
 
 
-def _real_estate_unit(unit: _RealEstateUnit) -> asset_pb2.RealEstateUnit:
+def _real_estate_unit(unit: JsonRealEstateUnit) -> asset_pb2.RealEstateUnit:
     area = unit.area_square_metres
     return asset_pb2.RealEstateUnit(
         unit_number=unit.unit_number,
@@ -156,7 +156,7 @@ def _real_estate_unit(unit: _RealEstateUnit) -> asset_pb2.RealEstateUnit:
     )
 
 
-def _money(money: _Money | None) -> money_pb2.Money | None:
+def _money(money: JsonMoney | None) -> money_pb2.Money | None:
     if money is None:
         return None
     return money_pb2.Money(currency_code=money.currency_code, units=money.units, nanos=money.nanos)

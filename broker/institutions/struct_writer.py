@@ -20,6 +20,7 @@ import msgspec
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from broker.core.wire.encoding import varint
+from broker.institutions.content_rules import are_amounts, are_decimals
 
 Word = NewType("Word", str)
 """A text with few different values, such as a branch or a brand. Its encoding is cached."""
@@ -33,7 +34,8 @@ EncodedColumns = Sequence[Sequence[bytes]]
 Writer = Callable[[Sequence[Any]], EncodedColumns]
 """Encodes a column of values, each with its tag. Default values are omitted.
 
-Raises `KeyError` for an unknown enumeration value, and `OverflowError` for a number out of the field's range.
+Raises `KeyError` for an unknown enumeration value, `OverflowError` for a number out of the field's range, and
+`ValueError` for an amount or a decimal that is none (`content_rules`).
 """
 
 _MASK = (1 << 64) - 1  # negative numbers are written as their two's complement in 64 bits
@@ -97,8 +99,11 @@ def _members_writer(
     known = _message(field).fields_by_name
     hints = get_type_hints(struct)
     members = [_writer(known[name], hints[name]) for name in struct.__struct_fields__]
+    check = _amounts_check(struct) if _message(field).full_name == "google.type.Money" else None
 
     def write(columns: Sequence[Sequence[Any]]) -> EncodedColumns:
+        if check and columns:
+            check(columns)
         parts = [part for member, column in zip(members, columns) if any(column) for part in member(column)]  # noqa: B905 - aligned, or none
         bodies = _joined(parts) if parts else [b""] * (len(columns[0]) if columns else 0)
         return heads(bodies), bodies
@@ -112,10 +117,33 @@ def _message_writer(field: FieldDescriptor, hint: Any) -> Writer:
             tag = _tag(field)
             return _each(lru_cache(maxsize=_DAYS)(lambda day: _date(tag, day) if day else b""))
         case "google.type.Decimal":
-            tag = _tag(field)
-            return _each(lambda text: _delimited(tag, _delimited(b"\x0a", text.encode())) if text else b"")
+            return _decimal_writer(_tag(field))
     structs = [kind for kind in (hint, *get_args(hint)) if isinstance(kind, type) and issubclass(kind, msgspec.Struct)]
     return _optional(_struct_writer(field, structs[0]))
+
+
+def _amounts_check(struct: type[msgspec.Struct]) -> Callable[[Sequence[Sequence[Any]]], None]:
+    """A function that raises `ValueError` unless the columns are those of amounts of money."""
+    units, nanos = map(struct.__struct_fields__.index, ("units", "nanos"))
+
+    def check(columns: Sequence[Sequence[Any]]) -> None:
+        if not are_amounts(columns[units], columns[nanos]):
+            msg = "an amount of money whose parts contradict each other"
+            raise ValueError(msg)
+
+    return check
+
+
+def _decimal_writer(tag: bytes) -> Writer:
+    write = _each(lambda text: _delimited(tag, _delimited(b"\x0a", text.encode())) if text else b"")
+
+    def checked(texts: Sequence[str | None]) -> EncodedColumns:
+        if not are_decimals([*filter(None, texts)]):
+            msg = "not a decimal"
+            raise ValueError(msg)
+        return write(texts)
+
+    return checked
 
 
 def _optional(write: Writer) -> Writer:
