@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from broker.config import Config, ServerConfig, StoreConfig
@@ -12,6 +13,10 @@ from broker.errors import ConfigError
 from broker.institutions.stub import stub_spec
 from broker.lanes.fan_out import FanOut
 from broker.runtime.app import _divided, serve
+from broker.runtime.key_file import load_key
+from broker.runtime.worker import NoSupervisor
+from broker.store import log as log_module
+from tests.store.test_lmdb_store import Clock, numbered, opened, statements
 
 
 def config(tmp_path: Path, metrics: str = "127.0.0.1:0") -> Config:
@@ -27,6 +32,36 @@ def test_lanes_that_end_end_the_worker(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(FanOut, "run", fall_over)
     with pytest.raises(RuntimeError, match="the lanes fell over"):
         asyncio.run(serve(config(tmp_path), stop=asyncio.Event(), ready=lambda _: None))
+
+
+class Listener(NoSupervisor):
+    """A supervisor that remembers what it was told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[str, float]] = []
+
+    def progress(self, step: str, silence: float) -> None:
+        """See `Supervisor`."""
+        self.told.append((step, silence))
+
+
+def test_a_worker_shows_life_while_its_index_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(tmp_path / "cache", Clock(), master_key=load_key(tmp_path / "key")) as store:
+        store.put_many(statements(numbered(range(500))))
+    (tmp_path / "cache" / "index").unlink()
+    monkeypatch.setattr(log_module, "_AT_ONCE", 1)
+    store_config = StoreConfig(path=str(tmp_path / "cache"), key_file=str(tmp_path / "key"))
+
+    async def scenario() -> list[float]:
+        supervisor, stop = Listener(), asyncio.Event()
+        configured = msgspec.structs.replace(config(tmp_path), store=store_config)
+        await serve(configured, stop=stop, ready=lambda _: stop.set(), supervisor=supervisor)
+        return [silence for step, silence in supervisor.told if step == "opening the store"]
+
+    silences = asyncio.run(scenario())
+    assert len(silences) > 3
+    assert max(silences) <= 120, "seconds: one that spins in opening the store is killed after that"
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
