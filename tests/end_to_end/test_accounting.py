@@ -81,7 +81,7 @@ def test_answers_that_were_in_and_not_told_are_not_counted(tmp_path: Path) -> No
 def test_what_is_told_at_the_deadline_is_counted(tmp_path: Path) -> None:
     async def scenario(opened: Testbed) -> None:
         await opened.faults(HANGS, hang=1)
-        said = await opened.ask(asking(sample(3)), seconds=1.0)
+        said = await opened.ask(asking(sample(3)), seconds=3.0)
         assert await counted(opened) == told(said)
         assert sum(told(said).values()) == 12
 

@@ -492,9 +492,7 @@ def test_at_the_deadline_what_is_open_is_timed_out_and_the_stream_ends_well(tmp_
     async def scenario(opened: Testbed) -> None:
         await opened.ask(asking(lookups[:50]))
         await opened.faults("mock-bank", hang=1)
-        began = asyncio.get_running_loop().time()
-        said = await opened.ask(asking(lookups), seconds=2.0)
-        assert asyncio.get_running_loop().time() - began < 2.0
+        said = await opened.ask_until_deadline(asking(lookups), answered=4 * 200 - 150)
         assert said.outcomes()[TIMED_OUT] == 150
         assert list(said.summary.unavailable_institution_ids) == ["mock-bank"]
         assert check_truth(lookups, said) == 4 * 200 - 150
@@ -586,7 +584,7 @@ def test_a_slow_reader_is_held_back(tmp_path: Path) -> None:
         request = asking([lookup._replace(ref=str(number)) for number in range(20_000)])
         assert 20_000 * largest.ByteSize() > 20_000_000
         planned_before = await opened.metric("broker_store_hits_total")
-        stream = aiter(opened.investigate(request, seconds=20))
+        stream = aiter(opened.investigate(request))
         said = Reports(list((await anext(stream)).reports))
         for _ in range(50):  # others are served meanwhile: it is not the broker that is slow
             await opened.ask(asking([lookup]))
@@ -645,29 +643,12 @@ def test_a_stream_ends_after_the_longest_time_whatever_its_deadline(tmp_path: Pa
     assert "did not end within 2 s" in cut_off(tmp_path, seconds=1_000, **AT_ANY_PACE, max_timeout=2.0)
 
 
-def test_a_reader_that_takes_each_message_just_in_time_is_cut_off_too(tmp_path: Path) -> None:
-    """A message each 0.15 s never keeps the broker waiting for 1 s; over the whole stream it is 3 s behind."""
-
-    async def scenario(opened: Testbed) -> None:
-        call = opened.investigate(await a_long_stream(opened), seconds=None)
-
-        async def read() -> None:
-            async for _ in call:
-                await asyncio.sleep(0.15)  # how slow the reader is; a slower machine makes it only slower
-
-        with pytest.raises(grpc.aio.AioRpcError, match="read more slowly"):
-            await read()
-        await opened.is_idle()
-
-    with_testbed(tmp_path, scenario, server={"max_lookups": 20_000, **AT_ONCE, "max_read_lag": 1.0})
-
-
 def test_a_reader_that_leaves_while_held_back_is_no_fault_of_the_broker(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario(opened: Testbed) -> None:
         request = await a_long_stream(opened)
-        call = opened.investigate(request, seconds=20)
+        call = opened.investigate(request)
         await anext(aiter(call))
         call.cancel()
         await opened.is_idle()
@@ -789,7 +770,7 @@ def test_in_the_worst_of_weathers_nothing_is_wrong_nothing_is_lost_and_nothing_a
 
     async def scenario(opened: Testbed) -> None:
         await opened.faults(**FAULTS)
-        said = await opened.ask(asking(lookups, priority=pb.PRIORITY_BULK), seconds=20)
+        said = await opened.ask(asking(lookups, priority=pb.PRIORITY_BULK))
         answers = said.answers()
         assert len(answers) == 10_000
         assert all(by_institution.keys() == set(NATIONAL) for by_institution in answers.values())
@@ -806,7 +787,7 @@ def test_in_the_worst_of_weathers_nothing_is_wrong_nothing_is_lost_and_nothing_a
         text = await opened.metrics_text()
         assert not [lookup for lookup in lookups if lookup.number in text or lookup.name in text]
 
-    with_testbed(tmp_path, scenario, timeout=0.5, batch_size=100)
+    with_testbed(tmp_path, scenario, timeout=1.0, batch_size=100)
     logged = caplog.text
     assert "mock-bank" in logged
     assert not [lookup for lookup in lookups if lookup.number in logged or lookup.name in logged]
@@ -1057,7 +1038,7 @@ async def healthz(opened: Testbed) -> int:
 def test_stopping_does_not_wait_longer_than_the_grace_period(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(opened: Testbed) -> None:
         await opened.faults(hang=1)
-        call = opened.investigate(asking(sample(10)), seconds=20)
+        call = opened.investigate(asking(sample(10)))
         await opened.stats_reach("calls", 4)
         opened.stop.set()
         await opened.broker

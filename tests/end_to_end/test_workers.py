@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,7 +24,9 @@ from msgspec.structs import replace
 from broker.config import Config, StoreConfig
 from broker.core.planning.ownership import Ownership
 from broker.investigation import report_sender
+from broker.peers.client import open_peers
 from broker.peers.server import PeerService
+from broker.runtime import app
 from broker.runtime.app import serve
 from broker.runtime.worker import Addresses, WorkerSlot
 from broker.v1 import investigation_pb2 as pb
@@ -34,6 +37,7 @@ from tests.end_to_end.testbed import (
     INVALID,
     MOCKS,
     NATIONAL,
+    PATIENCE,
     TIMED_OUT,
     Reports,
     Testbed,
@@ -299,7 +303,7 @@ def test_at_the_deadline_all_is_accounted_for_though_another_worker_waits(
 
     async def scenario(workers: Pair) -> None:
         await workers.one.faults("mock-bank", hang=1)
-        said = await workers.one.ask(asking(lookups, delivery=delivery), seconds=2.0)
+        said = await workers.one.ask_until_deadline(asking(lookups, delivery=delivery), answered=900)
         assert said.outcomes()[TIMED_OUT] == 300
         assert list(said.summary.unavailable_institution_ids) == ["mock-bank"]
         assert check_truth(lookups, said) == 900
@@ -316,10 +320,11 @@ def test_at_the_deadline_all_is_accounted_for_though_another_worker_hangs(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(PeerService, "forward", hang)
+    monkeypatch.setattr(app, "open_peers", partial(open_peers, silence=PATIENCE))  # else it would be given up
     lookups = sample(300)
 
     async def scenario(workers: Pair) -> None:
-        said = await workers.one.ask(asking(lookups), seconds=3.0)
+        said = await workers.one.ask_until_deadline(asking(lookups), answered=1)
         assert 0 < said.outcomes()[TIMED_OUT] < 4 * 300
         assert check_truth(lookups, said) == 4 * 300 - said.outcomes()[TIMED_OUT]
         assert not said.summary.complete

@@ -239,7 +239,7 @@ def entries_of(store: LmdbStore, key: bytes) -> set[tuple[bytes, int]]:
 
 def wait_until_taken(store: LmdbStore) -> None:
     """Waits until the writer has made what was put its own. Bounded by the test's own patience."""
-    patience = time.monotonic() + 10
+    patience = time.monotonic() + 60
     while store._writer._memtables.committing is None:
         assert time.monotonic() < patience
         os.sched_yield()
@@ -602,7 +602,7 @@ def test_an_operator_may_clear_away_a_damaged_file_by_hand(
 
 def keep_putting(store: LmdbStore, key: bytes) -> None:
     """Puts until it is kept. Bounded by the test's own patience."""
-    patience = time.monotonic() + 10
+    patience = time.monotonic() + 60
     store.put_many(statements([key]))
     store.flush()
     while not store.statistics().healthy:
