@@ -27,6 +27,9 @@ class ResponseStream:
         Raises `SlowReaderError` if it is too slow, `CallerGoneError` if its connection broke.
         """
         loop = asyncio.get_running_loop()
+        if self._began is not None:
+            # By itself, since gRPC cannot end a call whose first write was broken off together with its headers.
+            await self._context.send_initial_metadata(())
         try:
             async with asyncio.timeout_at(self._pace.offer(len(message), loop.time())):
                 await self._context.write(message)

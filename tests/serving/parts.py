@@ -108,5 +108,9 @@ class Call:
     def cancelled(self) -> bool:
         return False
 
+    async def send_initial_metadata(self, _: Sequence[object]) -> None:
+        """See `grpc.aio.ServicerContext`."""
+        assert not self.messages
+
     async def write(self, body: bytes) -> None:
         self.messages.append(body)

@@ -44,11 +44,16 @@ class _JumpingSelector(selectors.SelectSelector):
 
 
 class Reader:
-    """A gRPC context: how long its reader takes for each message. State: what it has taken."""
+    """A gRPC context: how long its reader takes for each message. State: what it has taken, and what comes before."""
 
     def __init__(self, seconds: Sequence[float]) -> None:
         self._seconds = list(seconds)
         self.taken = 0
+        self.headers = 0
+
+    async def send_initial_metadata(self, _: Sequence[object]) -> None:
+        assert not self.taken
+        self.headers += 1
 
     async def write(self, _: bytes) -> None:
         await asyncio.sleep(self._seconds[self.taken])
@@ -67,6 +72,7 @@ def taken(seconds: Sequence[float], *, max_lag: float = 1.0) -> int:
                 await stream.write(MESSAGE)
         except SlowReaderError:
             assert reader.taken < len(seconds)
+        assert reader.headers == 1
         return int(reader.taken)
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
