@@ -4,7 +4,6 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PROTOS := $(wildcard proto/broker/v1/*.proto)
-PROTO_INCLUDE = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 .DEFAULT_GOAL := help
 .PHONY: help system baselines-system demo test check bench bench-compare bench-replay bench-baselines serve loadtest proto lock format clean
@@ -65,8 +64,8 @@ loadtest: $(READY) ## run Locust for a minute, against a broker that it starts
 	$(BIN)/python -m loadtest
 
 proto: $(READY) ## generate broker/v1 from proto/
-	$(BIN)/python -m grpc_tools.protoc -I proto -I $(PROTO_INCLUDE) --python_out=. --pyi_out=. $(PROTOS)
-	$(BIN)/python -m grpc_tools.protoc -I proto -I $(PROTO_INCLUDE) --grpc_python_out=. proto/broker/v1/investigation.proto
+	$(BIN)/python -m grpc_tools.protoc -I proto --python_out=. --pyi_out=. $(PROTOS)
+	$(BIN)/python -m grpc_tools.protoc -I proto --grpc_python_out=. proto/broker/v1/investigation.proto
 
 lock: $(READY) ## update locks/ from pyproject.toml
 	$(BIN)/pip-compile -q --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras \

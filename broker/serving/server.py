@@ -13,10 +13,10 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from broker.config import ServerConfig
 from broker.errors import ConfigError
+from broker.serving.reflection import enable_reflection
 from broker.serving.service import NAME, InvestigationService
 from broker.serving.sockets import count_connections, stop_listening
 
@@ -50,7 +50,7 @@ class GrpcServer:
         )
         self._server.add_generic_rpc_handlers((service.handler(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        enable_reflection(self._server, (NAME, health.SERVICE_NAME))
 
     def bind(self) -> str:
         """Takes the port, and returns the address with it. Raises `ConfigError` if it cannot be had."""

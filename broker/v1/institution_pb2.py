@@ -27,13 +27,14 @@ from broker.v1 import inquiry_pb2 as broker_dot_v1_dot_inquiry__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x62roker/v1/institution.proto\x12\tbroker.v1\x1a\x15\x62roker/v1/asset.proto\x1a\x17\x62roker/v1/inquiry.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x98\x01\n\x0cInquiryBatch\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x16\n\x0einstitution_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12$\n\x08mandates\x18\x04 \x03(\x0b\x32\x12.broker.v1.Mandate\x12%\n\tinquiries\x18\x05 \x03(\x0b\x32\x12.broker.v1.Inquiry\"t\n\x07Inquiry\x12\x0c\n\x04item\x18\x01 \x01(\r\x12\x0f\n\x07mandate\x18\x02 \x01(\r\x12,\n\x0csubject_type\x18\x03 \x01(\x0e\x32\x16.broker.v1.SubjectType\x12\x0e\n\x06number\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\"Q\n\x11InquiryBatchReply\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12(\n\x07replies\x18\x02 \x03(\x0b\x32\x17.broker.v1.InquiryReply\"\xb9\x01\n\x0cInquiryReply\x12\x0c\n\x04item\x18\x01 \x01(\r\x12#\n\x07outcome\x18\x02 \x01(\x0e\x32\x12.broker.v1.Outcome\x12/\n\x0bobserved_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x07problem\x18\x04 \x01(\x0b\x32\x12.broker.v1.Problem\x12 \n\x06\x61ssets\x18\x05 \x03(\x0b\x32\x10.broker.v1.Assetb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x62roker/v1/institution.proto\x12\tbroker.v1\x1a\x15\x62roker/v1/asset.proto\x1a\x17\x62roker/v1/inquiry.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x98\x01\n\x0cInquiryBatch\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x16\n\x0einstitution_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12$\n\x08mandates\x18\x04 \x03(\x0b\x32\x12.broker.v1.Mandate\x12%\n\tinquiries\x18\x05 \x03(\x0b\x32\x12.broker.v1.Inquiry\"t\n\x07Inquiry\x12\x0c\n\x04item\x18\x01 \x01(\r\x12\x0f\n\x07mandate\x18\x02 \x01(\r\x12,\n\x0csubject_type\x18\x03 \x01(\x0e\x32\x16.broker.v1.SubjectType\x12\x0e\n\x06number\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\"Q\n\x11InquiryBatchReply\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12(\n\x07replies\x18\x02 \x03(\x0b\x32\x17.broker.v1.InquiryReply\"\xb9\x01\n\x0cInquiryReply\x12\x0c\n\x04item\x18\x01 \x01(\r\x12#\n\x07outcome\x18\x02 \x01(\x0e\x32\x12.broker.v1.Outcome\x12/\n\x0bobserved_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x07problem\x18\x04 \x01(\x0b\x32\x12.broker.v1.Problem\x12 \n\x06\x61ssets\x18\x05 \x03(\x0b\x32\x10.broker.v1.AssetB?\n\tbroker.v1P\x01Z\x12\x62roker/v1;brokerv1\xa2\x02\x03\x42RK\xaa\x02\tBroker.V1\xca\x02\tBroker\\V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'broker.v1.institution_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\tbroker.v1P\001Z\022broker/v1;brokerv1\242\002\003BRK\252\002\tBroker.V1\312\002\tBroker\\V1'
   _globals['_INQUIRYBATCH']._serialized_start=124
   _globals['_INQUIRYBATCH']._serialized_end=276
   _globals['_INQUIRY']._serialized_start=278
