@@ -133,7 +133,7 @@ class Mandate:
 
 
 class Subject(NamedTuple):
-    """The normalised subject of a lookup. Equal subjects are equal tuples."""
+    """The subject of a lookup: the number normalised, the name as the court wrote it."""
 
     type: SubjectType
     number: str
@@ -213,8 +213,8 @@ class Question:
 class Reply:
     """The reply of an institution to a `Question`: three columns, aligned with its subjects.
 
-    `contents[i]` contains fields 2 to 5 of the contract's `Answer`, encoded. An item that is missing from the reply, or
-    not usable, is UNAVAILABLE, and its problem is encoded in the content.
+    `contents[i]` contains fields 2 to 5 and 7 of the contract's `Answer`, encoded. An item that is missing from the
+    reply, or not usable, is UNAVAILABLE, and its problem is encoded in the content.
     """
 
     outcomes: bytes

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 SIZE = 16
 """Bytes. The probability that any two of a billion subjects have the same key is 1.5e-21."""
 SEPARATOR = 0x1F
-"""Separates number and name; does not occur in normalised numbers and names."""
+"""Separates number and name; does not occur in valid numbers and names."""
 
 _FEW = 16  # messages; up to here, hashing them one by one costs less than numpy's fixed cost of about 60 microseconds
 _POLYNOMIAL = 0x87  # of the field with 2^128 elements (SP 800-38B, 5.3)
