@@ -174,6 +174,7 @@ def test_a_wrong_section_is_refused(tmp_path: Path, section: str, line: str, key
         ("scope", '"provincial"', "Invalid enum value"),
         ("region", '"京"', "scope"),
         ("dialect", '"xml"', "json, protobuf"),
+        ("names", '"fuzzy"', "Invalid enum value"),
         ("batch_size", "0", "positive"),
         ("concurrency", "0", "positive"),
         ("concurrency", "2.5", "Expected `int`"),

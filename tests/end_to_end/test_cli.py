@@ -299,6 +299,14 @@ def test_text_of_institutions_is_not_interpreted() -> None:
     assert "\x1b[2J" not in shown
 
 
+def test_an_answer_says_under_which_name_the_subject_was_found() -> None:
+    answer = pb.Answer(institution_id="bank", outcome="OUTCOME_FOUND", source="SOURCE_CACHE", found_as="甲乙（北京）厂")
+    answer.assets.add().account.account_number = "62"
+    assert "found as 甲乙（北京）厂" in rendered(pb.Report(ref="1", answers=[answer]))
+    answer.found_as = ""
+    assert "found as" not in rendered(pb.Report(ref="1", answers=[answer]))
+
+
 def test_an_asset_of_every_kind_in_one_line() -> None:
     money = {"currency_code": "CNY", "units": 1234, "nanos": 500_000_000}
     account = asset_pb2.Account(category="savings", account_number="62", available_balance=money)

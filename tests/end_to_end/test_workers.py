@@ -231,6 +231,21 @@ def test_one_worker_answers_everything_and_each_asks_what_it_owns(tmp_path: Path
     with_pair(tmp_path, scenario)
 
 
+def test_what_another_worker_found_says_under_which_name(tmp_path: Path) -> None:
+    firms = [firm for firm in sample(100, mix="organisations") if "（" in firm.name]
+    typed = [firm._replace(name=firm.name.replace("（", "(").replace("）", ")")) for firm in firms]
+
+    async def scenario(workers: Pair) -> None:
+        said = await workers.one.ask(asking(typed, institution_ids=["mock-real-estate"]))
+        answers = [said.answers()[position]["mock-real-estate"] for position in range(len(firms))]
+        spellings = [firm.name if answer.assets else "" for firm, answer in zip(firms, answers, strict=True)]
+        assert [answer.found_as for answer in answers] == spellings
+        assert any(spellings)
+        assert min(await workers.asked_by("mock-real-estate")) > 0
+
+    with_pair(tmp_path, scenario)
+
+
 def test_increments_come_from_both_as_they_come(tmp_path: Path) -> None:
     """One institution never replies: what the others say of the other worker's subjects comes all the same."""
     lookups = sample(200)
