@@ -7,6 +7,7 @@ differ only in how they were typed, typeset or encoded:
 |---|---|
 | width, case, ligatures, Roman numerals (NFKC) | Ｌｕｋｅ = LUKE, Ⅱ = II |
 | look-alikes and private use (`look_alikes`) | U+2EE2 = 马 |
+| circle for 〇 beside Han characters | 七○三 = 七〇三 |
 | kind of bracket, and blanks around it | （北京） = (北京) = 〔北京〕 |
 | dot between the parts of a name, and blanks around it | 古丽米热.艾比布力 = 古丽米热 • 艾比布力 = 古丽米热·艾比布力 |
 | kind of apostrophe, quotation mark or hyphen | O’CONNOR = O'CONNOR |
@@ -17,6 +18,7 @@ What a reader sees as a mark of its own stays apart, although NFKC would join it
 """
 
 import re
+from functools import lru_cache
 from itertools import groupby
 from unicodedata import decomposition, is_normalized, normalize
 
@@ -25,6 +27,7 @@ from broker.core.subjects.look_alikes import HAN, replace_look_alikes
 from broker.core.subjects.name_marks import (
     APOSTROPHES,
     BLANK,
+    CIRCLES,
     CLOSING_BRACKETS,
     FULL_STOPS,
     HYPHENS,
@@ -42,20 +45,16 @@ _MARKS = str.maketrans(
     | dict.fromkeys(HYPHENS, "-")
     | dict.fromkeys(QUOTES, '"')
 )
-_KEPT_APART = ("<circle>", "<super>", "<sub>", "<fraction>")
+_KEPT_APART = frozenset({"<circle>", "<super>", "<sub>", "<fraction>"})
 """Decompositions that lose a mark."""
 _is_plain = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]*").fullmatch
 _dot = re.compile(f"(?<=[{HAN}]){BLANK}*[{FULL_STOPS}]{BLANK}*(?=[{HAN}])").sub
+_circles = re.compile(f"(?<=[{HAN}])[{CIRCLES}]+|[{CIRCLES}]+(?=[{HAN}])").sub
 _spread = re.compile(f"[{HAN}]+(?:{BLANK}+[{HAN}]+)+").sub
 _blanks = re.compile(f"{BLANK}+").sub
 _around_marks = re.compile(" ?([·()]) ?").sub
 _SHORT = 4
 """Han characters of the longest name that may be written with one blank somewhere; longer ones are spread out whole."""
-
-
-def is_same_name(one: str, other: str) -> bool:
-    """Whether two spellings are one name."""
-    return one == other or folded(one) == folded(other)
 
 
 def folded(name: str) -> str:
@@ -74,7 +73,7 @@ def folded(name: str) -> str:
 def _folded_once(name: str) -> str:
     name = replace_look_alikes(name).translate(_MARKS)
     name = _blanks(" ", _compatible(name).casefold()).strip(" ")
-    name = _around_marks(r"\1", _dot("·", name))
+    name = _around_marks(r"\1", _dot("·", zero_written_out(name)))
     return without_typeset_blanks(name)
 
 
@@ -86,8 +85,18 @@ def _compatible(name: str) -> str:
     return "".join(run if apart else normalize("NFKC", run) for apart, run in runs)
 
 
+@lru_cache(maxsize=4096)
 def _is_kept_apart(character: str) -> bool:
-    return decomposition(character).startswith(_KEPT_APART)
+    """Whether a mark would be lost, even if only in a part: ㎡ contains ²."""
+    kind, *codes = decomposition(character).split() or [""]
+    if not kind.startswith("<"):
+        return False  # canonical: the same character in another encoding
+    return kind in _KEPT_APART or any(_is_kept_apart(chr(int(code, 16))) for code in codes)
+
+
+def zero_written_out(name: str) -> str:
+    """The name with 〇 in place of circles beside Han characters: 七○三 is 七〇三."""
+    return _circles(lambda match: "〇" * len(match[0]), name)
 
 
 def without_typeset_blanks(name: str) -> str:

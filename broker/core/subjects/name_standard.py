@@ -3,6 +3,7 @@
 | in names with Han characters | standard |
 |---|---|
 | look-alikes and private use (`look_alikes`) | the encoded ideograph |
+| a circle beside Han characters | 〇 |
 | a dot between Han characters, with or without blanks | U+00B7, without |
 | brackets in a firm's name | （ and ）, without blanks around them |
 | blanks that only spread out Han characters | none |
@@ -19,11 +20,12 @@ In both: apostrophes are '. Everything else stays, since it can be part of a reg
 import re
 
 from broker.core.subjects.look_alikes import HAN, LOOK_ALIKES, replace_look_alikes
-from broker.core.subjects.name_folding import without_typeset_blanks
+from broker.core.subjects.name_folding import without_typeset_blanks, zero_written_out
 from broker.core.subjects.name_marks import (
     APOSTROPHES,
     BLANK,
     BLANKS,
+    CIRCLES,
     CLOSING_BRACKETS,
     FULL_STOPS,
     HYPHENS,
@@ -34,7 +36,7 @@ from broker.model import SubjectType
 
 _FULL_WIDTH = {code + 0xFEE0: chr(code) for code in range(ord("!"), ord("~") + 1)}  # Unicode's full-width block
 _STANDARD = "·（）'-"
-_MARKS = BLANKS + MIDDLE_DOTS + FULL_STOPS + OPENING_BRACKETS + CLOSING_BRACKETS + APOSTROPHES + HYPHENS
+_MARKS = CIRCLES + BLANKS + MIDDLE_DOTS + FULL_STOPS + OPENING_BRACKETS + CLOSING_BRACKETS + APOSTROPHES + HYPHENS
 _others = "".join(map(re.escape, sorted(set(_MARKS) - set(_STANDARD))))
 may_differ = re.compile(f"[{LOOK_ALIKES}{_others}\uff01-\uff07\uff0a-\uff5e]").search
 """Finds what can make a spelling differ from the standard one; in nearly all names, or many of them joined, nothing."""
@@ -55,7 +57,7 @@ def standard(subject_type: int, name: str) -> str:
     name = replace_look_alikes(name).translate(_apostrophes)
     if not _has_han(name):
         return _blanks(" ", name.translate(_FULL_WIDTH).translate(_apostrophes).translate(_hyphens))
-    name = _dot("·", name)
+    name = _dot("·", zero_written_out(name))
     if subject_type == SubjectType.ORGANIZATION_CODE:
         name = _closing("）", _opening("（", name)).strip()
     return without_typeset_blanks(name)

@@ -35,6 +35,8 @@ ASKED_AGAIN = [
     (PERSON, "JOHN  SMITH", "JOHN SMITH"),
     (PERSON, "JOHN\xa0SMITH", "JOHN SMITH"),
     (PERSON, "ANNE\u2010MARIE", "ANNE-MARIE"),
+    (FIRM, "七○三研究所", "七〇三研究所"),
+    (FIRM, "二○○八厂", "二〇〇八厂"),
     (FIRM, "甲乙(北京)科技有限公司", "甲乙（北京）科技有限公司"),
     (FIRM, "甲乙 ( 北京 ) 科技有限公司", "甲乙（北京）科技有限公司"),
     (FIRM, "甲乙〔北京〕科技有限公司", "甲乙（北京）科技有限公司"),
@@ -89,13 +91,14 @@ def test_ordinary_names_are_known_to_be_standard_without_a_look() -> None:
 
 
 names_strategy = st.text(
-    st.sampled_from("张三〇Aａ'-.\ue831\u2ee2\u2f08\uf9dc" + MIDDLE_DOTS + FULL_STOPS + "（(【]）" + BLANKS),
+    st.sampled_from("张三〇Aａ'-.\ue831\u2ee2\u2f08\uf9dc" + MIDDLE_DOTS + FULL_STOPS + "（(【]）○" + BLANKS),
     max_size=14,
 ) | st.text(max_size=14)
 
 
 @given(st.sampled_from([PERSON, FIRM]), names_strategy)
 @example(FIRM, "张 （ 三")
+@example(FIRM, "三○ ∘马")
 @example(PERSON, "张. 三")
 def test_the_standard_spelling_is_the_same_name_and_its_own_standard(subject_type: SubjectType, written: str) -> None:
     [name], _ = read_names([written])
