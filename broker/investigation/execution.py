@@ -100,7 +100,7 @@ class Execution:
         size = min(_AT_ONCE, chunk_size(institutions))  # a record holds an answer of each
         for start in range(0, len(keys), size):
             part = keys[start : start + size]
-            await self._context.scheduler.turn(work(len(part), institutions))
+            await self._context.scheduler.wait_turn(work(len(part), institutions))
             records += self._context.store.get_many(part)
         return records
 

@@ -67,7 +67,7 @@ class Forwarding:
 
     async def _follow(self, owner: int, chunk: Chunk, producer: Producer) -> None:
         try:
-            await self._context.scheduler.turn(work(len(chunk.positions), len(self._order.selection.institutions)))
+            await self._context.scheduler.wait_turn(work(len(chunk.positions), len(self._order.selection.institutions)))
             await self._pass_on(owner, chunk, producer)
         except Exception as error:  # noqa: BLE001 - raised where the stream is written
             producer.close(error)

@@ -50,8 +50,8 @@ _PAUSE_CAP = 2.0  # s; an interactive caller waits at most twice this for all pa
 _LONGEST_WAIT = 10.0  # s; for an institution that wants a longer pause, UNAVAILABLE now beats an answer then
 _LONGEST_PENALTY = 3600.0  # s; a Retry-After beyond is a mistake, and must not silence an institution for days
 # Finding one poisoned inquiry among 500 takes 18 calls; an institution that rejects everything must not get 999.
-_HALVINGS_PER_CALL = 1.0
-_HALVINGS_FLOOR = 64.0
+_BISECTIONS_PER_CALL = 1.0
+_BISECTIONS_FLOOR = 64.0
 
 
 class Controls:
@@ -66,7 +66,7 @@ class Controls:
         self._permits = CallPermits(self._limit, self._bucket)
         self._breaker = Breaker()
         self._retries = RetryBudget()
-        self._bisections = RetryBudget(_HALVINGS_PER_CALL, _HALVINGS_FLOOR)
+        self._bisections = RetryBudget(_BISECTIONS_PER_CALL, _BISECTIONS_FLOOR)
         self._ended = trio.Event()
         self._told = State.CLOSED
         self.evidence = Evidence(spec.batch_size)
@@ -89,7 +89,7 @@ class Controls:
         return self._breaker.admits(trio.current_time())
 
     @property
-    def is_silenced(self) -> bool:
+    def is_paused(self) -> bool:
         """Whether the institution wants a longer pause than callers should wait for."""
         return self._bucket.paused_until - trio.current_time() > _LONGEST_WAIT
 
@@ -112,7 +112,7 @@ class Controls:
         """To be called when whoever waits in `acquire` may want something else."""
         self._permits.reconsider()
 
-    async def verdict(self) -> None:
+    async def wait_call_ended(self) -> None:
         """Waits until a call in progress has ended."""
         await self._ended.wait()
 

@@ -4,7 +4,7 @@ from broker.errors import InstitutionError
 from broker.model import Problem
 
 BREAKER_OPEN = Problem("BREAKER_OPEN", "", "the institution has failed repeatedly, and is not asked at present")
-SILENCED = Problem("OVERLOADED", "", "the institution asked for a pause, which has not ended; try again later")
+PAUSED = Problem("OVERLOADED", "", "the institution asked for a pause, which has not ended; try again later")
 INTERNAL = Problem("INTERNAL", "", "an error in the broker; ask again, and inform its operator")
 REJECTED = Problem("REJECTED", "", "the institution rejects this inquiry, although it accepts others")
 

@@ -32,7 +32,7 @@ from broker.errors import origin
 from broker.institutions.interface import Institution
 from broker.lanes.call import Call, CallContext, Traffic
 from broker.lanes.controls import Controls
-from broker.lanes.failures import BREAKER_OPEN, INTERNAL, SILENCED
+from broker.lanes.failures import BREAKER_OPEN, INTERNAL, PAUSED
 from broker.lanes.settlement import Settlement
 from broker.loops.step_budget import StepBudget
 from broker.model import Outcome, Priority, Problem
@@ -204,8 +204,8 @@ class Lane:
 
     def _closed(self) -> Problem | None:
         """Why nothing can be asked for some time; None if it can."""
-        if self._controls.is_silenced:
-            return SILENCED
+        if self._controls.is_paused:
+            return PAUSED
         return None if self._controls.admits else BREAKER_OPEN
 
     def _promote(self, keys: Collection[bytes]) -> None:
@@ -234,11 +234,11 @@ class Lane:
         if self._controls.breaker is State.OPEN:
             self._flush()
         else:
-            await self._controls.verdict()  # a probe is out: its result decides for those who wait here
+            await self._controls.wait_call_ended()  # a probe is out: its result decides for those who wait here
         return None
 
     def _flush_if_closed(self) -> None:
-        if self._controls.breaker is State.OPEN or self._controls.is_silenced:
+        if self._controls.breaker is State.OPEN or self._controls.is_paused:
             self._flush()
 
     def _flush(self, problem: Problem | None = None) -> None:

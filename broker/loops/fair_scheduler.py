@@ -8,8 +8,8 @@ for every step of bulk work that happens to be ready; with it, for one step in a
 import asyncio
 from collections import deque
 
-LITTLE = 100
-"""Lookups that take so little that nobody need wait for them to pass: a tenth of a step of bulk work."""
+SMALL_STEP = 100
+"""Lookups of a step that need not be scheduled: a tenth of what a step of bulk work is about."""
 
 
 # Turns between two steps: a request needs about five to its handler and some more from there to its reply, and an empty
@@ -27,9 +27,9 @@ class FairScheduler:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._turning = False
 
-    async def turn(self, size: int) -> None:
+    async def wait_turn(self, size: int) -> None:
         """Waits until a step of work on so many lookups may begin: not at all, if they are few."""
-        if size <= LITTLE:
+        if size <= SMALL_STEP:
             return
         loop = asyncio.get_running_loop()
         mine = loop.create_future()

@@ -8,7 +8,6 @@ institutions allow the host, and reach each other through sockets in one folder.
 """
 
 import asyncio
-import gc
 import logging
 import random
 import time
@@ -40,6 +39,7 @@ from broker.metrics.requests import RequestMetrics
 from broker.model import Question, Reply
 from broker.peers.client import open_peers, socket_of
 from broker.peers.server import PeerService
+from broker.runtime import garbage_collection
 from broker.runtime.key_file import load_key
 from broker.runtime.metrics_endpoint import MetricsEndpoint
 from broker.runtime.watchdog import ENDING
@@ -55,7 +55,6 @@ from broker.store.memory import MemoryStore
 log = logging.getLogger(__name__)
 
 _OPENING_SILENCE = 120.0  # s; the longest step is to double an index of many gigabytes
-_COLLECT_AFTER = 100_000  # objects more than were freed; cycles are rare here, and this bounds them to a few MiB
 
 
 async def serve(
@@ -75,9 +74,11 @@ async def serve(
         opening = partial(supervisor.progress, "opening the store", _OPENING_SILENCE)
         opening()
         worker, lanes_ended = await _build(_divided(config, slot.ownership), slot, stack, opening)
-        _calm_collector()
+        garbage_collection.begin()
         addresses = await worker.open()
         ready(addresses)
+        collecting = asyncio.ensure_future(garbage_collection.collect_forever(worker.is_idle))
+        stack.callback(collecting.cancel)
         stopped = asyncio.ensure_future(stop.wait())
         ends: set[asyncio.Future[Any]] = {stopped, lanes_ended}
         try:
@@ -88,17 +89,6 @@ async def serve(
         supervisor.progress("closing the store", ENDING)
         if lanes_ended.done():  # without lanes nothing can be asked: whoever started this worker has to know
             lanes_ended.result()
-
-
-def _calm_collector() -> None:
-    """Spares the garbage collector what cannot be garbage: what start-up made, and batches that end by themselves.
-
-    A batch of 1,000 lookups makes some 10,000 objects that reference counts free. With Python's default of 700, the
-    collector would go through them a dozen times in vain: about a tenth of the CPU of a miss when it was tried.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER)
 
 
 def _divided(config: Config, ownership: Ownership) -> Config:
@@ -122,7 +112,7 @@ async def _build(
     bridge = await stack.enter_async_context(open_bridge())
     scheduler = FairScheduler()
     institutions = await stack.enter_async_context(
-        open_institutions(config.institutions, turn=scheduler.turn, clock=time.time)
+        open_institutions(config.institutions, turn=scheduler.wait_turn, clock=time.time)
     )
     fanout = await bridge.run(partial(_open_lanes, institutions, store))
     lanes_ended = await stack.enter_async_context(_running(bridge, fanout.run))

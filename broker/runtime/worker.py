@@ -80,6 +80,10 @@ class Worker:
     grace_period: float
     """Seconds that requests in flight are given when the worker stops."""
 
+    def is_idle(self) -> bool:
+        """Whether no request is in flight."""
+        return not self.admission.statistics().requests_in_flight
+
     async def open(self) -> Addresses:
         """Opens all ports. Raises `ConfigError` if one cannot be had."""
         address = self.server.bind()

@@ -76,7 +76,7 @@ class Pipeline:
         size = chunk_size(len(selection.institutions))
         for start in range(0, len(encoded), size):
             part = encoded[start : start + size]
-            await self.context.scheduler.turn(len(part))
+            await self.context.scheduler.wait_turn(len(part))
             columns = lookups.read_lookups(part, self.keyer, today=today)
             chunks.append(Chunk(columns, range(start, start + len(part))))
         _add_request_faults(chunks, selection)

@@ -34,6 +34,7 @@ from broker.store.memtable import FrozenMemtable
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 1_000  # subjects packed, or blocks taken into the index, in one step, for which a reader waits
+_ANSWERS_AT_ONCE = 4_000  # and answers: with thousands of institutions, those about one subject
 _CATCH_UP = 50_000  # blocks taken into the index in one turn, half a million records: some half a second
 _NAME = 8  # bytes of a block's number as LMDB's key, big-endian: in order of numbers
 
@@ -73,11 +74,10 @@ class Log:
             if self._file.is_full(txn):
                 raise lmdb.MapFullError("no more than what deleting needs is left")
             number = _last(txn) + 1
-            for start in range(0, len(subjects), _AT_ONCE):
+            size = max(1, min(_AT_ONCE, _ANSWERS_AT_ONCE * len(subjects) // max(1, memtable.size)))
+            for start in range(0, len(subjects), size):
                 with self._fair_lock:
-                    tags, locations, written = self._append(
-                        txn, number, memtable, subjects[start : start + _AT_ONCE], now
-                    )
+                    tags, locations, written = self._append(txn, number, memtable, subjects[start : start + size], now)
                 number += written
                 pointers.append((tags, locations))
         for tags, locations in pointers:

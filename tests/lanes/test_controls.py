@@ -133,7 +133,7 @@ async def test_one_probe_decides_and_the_verdict_is_awaited() -> None:
         nursery.start_soon(call, own, slow(2.0, holds({})))
         await wait_all_tasks_blocked()
         assert not own.admits, "one probe at a time"
-        await own.verdict()
+        await own.wait_call_ended()
         assert trio.current_time() == COOL_DOWN + 2.0
     assert own.breaker is State.CLOSED
 
@@ -329,10 +329,10 @@ async def test_repeated_calls_earn_nothing() -> None:
 
 async def test_halving_is_paid_from_a_budget_too() -> None:
     own = controls()
-    halvings = 0
+    bisections = 0
     while own.may_bisect():
-        halvings += 1
-    assert halvings == 32
+        bisections += 1
+    assert bisections == 32
     await call(own, script(holds({})))
     await call(own, script(holds({})))
     assert own.may_bisect()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from broker.loops.fair_scheduler import LITTLE, FairScheduler
+from broker.loops.fair_scheduler import SMALL_STEP, FairScheduler
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
@@ -28,7 +28,7 @@ def test_steps_pass_in_order_each_in_a_turn_of_its_own() -> None:
         scheduler, passed = FairScheduler(), list[int]()
 
         async def step(number: int) -> None:
-            await scheduler.turn(LITTLE + 1)
+            await scheduler.wait_turn(SMALL_STEP + 1)
             passed.append(number)
 
         tasks = [asyncio.create_task(step(number)) for number in range(5)]
@@ -47,7 +47,7 @@ def test_between_two_steps_others_have_several_turns() -> None:
         scheduler, events = FairScheduler(), list[str]()
 
         async def step() -> None:
-            await scheduler.turn(LITTLE + 1)
+            await scheduler.wait_turn(SMALL_STEP + 1)
             events.append("step")
 
         async def somebody_else() -> None:
@@ -66,10 +66,10 @@ def test_between_two_steps_others_have_several_turns() -> None:
 def test_who_asks_little_does_not_wait() -> None:
     async def test() -> None:
         scheduler = FairScheduler()
-        bulk = asyncio.create_task(scheduler.turn(LITTLE + 1))
+        bulk = asyncio.create_task(scheduler.wait_turn(SMALL_STEP + 1))
         await asyncio.sleep(0)
         with pytest.raises(StopIteration):  # it ends without having waited for anything
-            scheduler.turn(LITTLE).send(None)
+            scheduler.wait_turn(SMALL_STEP).send(None)
         assert not bulk.done()
         await bulk
 
@@ -79,7 +79,7 @@ def test_who_asks_little_does_not_wait() -> None:
 def test_who_gives_up_is_passed_over() -> None:
     async def test() -> None:
         scheduler = FairScheduler()
-        waiting = [asyncio.create_task(scheduler.turn(LITTLE + 1)) for _ in range(3)]
+        waiting = [asyncio.create_task(scheduler.wait_turn(SMALL_STEP + 1)) for _ in range(3)]
         await asyncio.sleep(0)
         waiting[0].cancel()
         waiting[1].cancel()
@@ -93,7 +93,7 @@ def test_it_can_be_used_again_once_it_was_empty() -> None:
     async def test() -> None:
         scheduler = FairScheduler()
         for _ in range(2):
-            step = asyncio.create_task(scheduler.turn(LITTLE + 1))
+            step = asyncio.create_task(scheduler.wait_turn(SMALL_STEP + 1))
             await turns(10)
             assert step.done()
 

@@ -84,7 +84,7 @@ def test_what_is_fresh_is_served() -> None:
 
 def test_what_expires_while_a_request_is_held_up_is_asked_anew() -> None:
     """A slow reader holds a request up between two batches: the clock has gone on."""
-    moments = iter([OBSERVED_AT + 1, OBSERVED_AT + 1])  # the day, and the first batch
+    moments = iter([OBSERVED_AT + 1] * 3)  # the day; when the first batch is read, and planned
 
     said = sources(filled_store(OBSERVED_AT + 60), lambda: next(moments, OBSERVED_AT + 100))
     assert said == {Source.CACHE: 1_000, Source.INSTITUTION: 1_500}
@@ -113,9 +113,9 @@ class Counted(FairScheduler):
         super().__init__()
         self.sizes: list[int] = []
 
-    async def turn(self, size: int) -> None:
+    async def wait_turn(self, size: int) -> None:
         self.sizes.append(size)
-        await super().turn(size)
+        await super().wait_turn(size)
 
 
 class Gone(Peers):
