@@ -1,6 +1,6 @@
 """When a worker collects garbage: young objects as they come, all of them while nobody waits.
 
-A collection stops the event loop, for about 50 ns for each object it looks at. Nearly all objects of a request are
+A collection stops the event loop, for up to 300 ns for each object it looks at. Nearly all objects of a request are
 freed by their reference counts, and cycles are rare, so:
 
 | generation  | is collected                                                                                 |
@@ -18,9 +18,9 @@ import gc
 from collections.abc import Callable
 from enum import Enum, auto
 
-_YOUNGEST = 20_000  # objects more than were freed: with Python's 700, a tenth of the CPU of a miss was spent in vain
-_YOUNG = 4  # collections of the youngest between two of the young: 100,000 objects at most
-_ENOUGH, _TOO_MANY = 1, 50  # collections of the young since all objects were collected: when idle, and under load
+_YOUNGEST = 5_000  # objects more than were freed: with Python's 700, a tenth of the CPU of a miss was spent in vain
+_YOUNG = 3  # collections of the youngest between two of the young: 20,000 objects at most
+_ENOUGH, _TOO_MANY = 1, 100  # collections of the young since all objects were collected: when idle, and under load
 _NEVER = 2**31 - 1  # young collections until Python itself collects all objects
 _CHECK_INTERVAL = 1.0  # s
 _LOOK_AGAIN = 3600.0  # s until what survived is looked at again

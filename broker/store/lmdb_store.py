@@ -9,6 +9,7 @@ from pathlib import Path
 
 from broker.store.base import CLOSE_TIMEOUT, ProgressCallback, Statements, StoreStatistics, no_progress
 from broker.store.disk import Disk
+from broker.store.memtable import lay_over
 from broker.store.writer import StoreWriter
 
 
@@ -42,9 +43,7 @@ class LmdbStore:
         """See `Store`."""
         memtables = self._writer.memtables()
         records = self._disk.read(keys)
-        for memtable in memtables:
-            if memtable.subjects:
-                memtable.lay_over(records, keys, int(self._clock()))
+        lay_over(memtables, records, keys, int(self._clock()))
         misses = records.count(None)
         self._hits += len(records) - misses
         self._misses += misses

@@ -140,12 +140,6 @@ class FrozenMemtable:
         subjects = {key: None for key in self.subjects if key not in keys}
         return FrozenMemtable({institution: each for institution, each in columns.items() if each.rows}, subjects)
 
-    def lay_over(self, records: list[bytes | None], keys: Sequence[bytes], now: int) -> None:
-        """Adds the memtable's answers to the records of these subjects."""
-        mine = self.subjects
-        for index in [index for index, key in enumerate(keys) if key in mine]:
-            records[index] = record.merge(records[index], self._entries(keys[index]), now)
-
     def records(self, keys: Sequence[bytes], held: Mapping[bytes, bytes], now: int) -> Records:
         """The records of these subjects of the memtable: its answers, added to what is held of them."""
         result = Records([], [], [])
@@ -155,19 +149,20 @@ class FrozenMemtable:
             result.records.extend(part.records)
             result.expires.extend(part.expires)
         for key, before in held.items():
-            merged = record.merge(before, self._entries(key), now)
+            merged = record.merge(before, self.entries(key), now)
             result.keys.append(key)
             result.records.append(merged)
             result.expires.append(record.last_expiry(merged))
         return result
 
-    def _entries(self, key: bytes) -> list[Entry]:
+    def entries(self, key: bytes) -> list[Entry]:
+        """The answers about one subject, as they are kept."""
         return [each.entry(institution, key) for institution, each in self.columns.items() if key in each.rows]
 
     def _packed_singly(self, keys: list[bytes]) -> Iterator[Records]:
         """The same as `_packed`, without what that costs per institution, whatever the number of subjects."""
         for key in keys:
-            entries = self._entries(key)
+            entries = self.entries(key)
             yield Records([key], [record.pack(entries)], [max(entry.expires for entry in entries)])
 
     def _packed(self, keys: list[bytes]) -> Iterator[Records]:
@@ -182,6 +177,17 @@ class FrozenMemtable:
             whose = keys if len(subjects) == len(keys) else [keys[index] for index in subjects.tolist()]
             packed = record.pack_many(answers, Source.CACHE)
             yield Records(whose, [*packed], answers.expires.max(axis=1).tolist())
+
+
+def lay_over(memtables: Iterable[FrozenMemtable], records: list[bytes | None], keys: Sequence[bytes], now: int) -> None:
+    """Adds the answers of memtables, the oldest first, to the records of these subjects."""
+    added: dict[int, list[Entry]] = {}
+    for memtable in memtables:
+        subjects = memtable.subjects
+        for index in [index for index, key in enumerate(keys) if key in subjects]:
+            added.setdefault(index, []).extend(memtable.entries(keys[index]))
+    for index, entries in added.items():
+        records[index] = record.merge(records[index], entries, now)
 
 
 class Memtable:

@@ -15,11 +15,11 @@ from broker.runtime.garbage_collection import CollectionSchedule, Decision
         (0, True, 10.0, Decision.NOTHING),
         (1, True, 10.0, Decision.COLLECT),
         (1, False, 10.0, Decision.NOTHING),
-        (49, False, 10.0, Decision.NOTHING),
-        (50, False, 10.0, Decision.COLLECT),
+        (99, False, 10.0, Decision.NOTHING),
+        (100, False, 10.0, Decision.COLLECT),
         (0, True, 3600.0, Decision.NOTHING),
         (1, True, 3600.0, Decision.COLLECT_EVERYTHING),
-        (50, False, 3600.0, Decision.COLLECT),
+        (100, False, 3600.0, Decision.COLLECT),
     ],
 )
 def test_when_all_objects_are_collected(young: int, is_idle: bool, now: float, decision: Decision) -> None:

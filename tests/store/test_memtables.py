@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from broker.core.wire import record
 from broker.store import memtables as module
-from broker.store.memtable import FrozenMemtable, Memtable
+from broker.store.memtable import FrozenMemtable, Memtable, lay_over
 from broker.store.memtables import Memtables
 from tests.store.test_lmdb_store import NOW, numbered, statements
 
@@ -147,7 +147,7 @@ def test_a_frozen_memtable_stays_as_it_is() -> None:
 def contents(memtable: FrozenMemtable) -> dict[bytes, set[tuple[bytes, int]]]:
     """What is in a memtable: per subject, who said something, and when."""
     held: list[bytes | None] = [None] * len(memtable.subjects)
-    memtable.lay_over(held, list(memtable.subjects), NOW)
+    lay_over([memtable], held, list(memtable.subjects), NOW)
     return {
         key: {(entry.institution, entry.observed) for entry in record.unpack(each)}
         for key, each in zip(memtable.subjects, held, strict=True)

@@ -187,13 +187,12 @@ def supersedes(observed: int, held: int, now: int) -> bool:
 
 
 def merge(record: bytes | None, entries: Sequence[Entry], now: int) -> bytes:
-    """Adds answers to a record, at most one per institution: newer ones replace older ones, expired ones go.
+    """Adds answers to a record: of one institution's the newest counts, and expired ones that were held go.
 
     An answer that is held and was observed after now is replaced, too: it is from before the clock was set back.
     """
-    if record is None:
-        return pack(entries)
-    merged = {entry.institution: entry for entry in unpack(record) if entry.expires > now}
+    held_before = [] if record is None else unpack(record)
+    merged = {entry.institution: entry for entry in held_before if entry.expires > now}
     for entry in entries:
         held = merged.get(entry.institution)
         if held is None or supersedes(entry.observed, held.observed, now):
