@@ -6,35 +6,44 @@ import gc
 import pytest
 
 from broker.runtime import garbage_collection
-from broker.runtime.garbage_collection import CollectionSchedule, Decision
+from broker.runtime.garbage_collection import CollectionSchedule, Decision, uncollected
 
 
 @pytest.mark.parametrize(
-    ("young", "is_idle", "now", "decision"),
+    ("objects", "is_idle", "now", "decision"),
     [
-        (0, True, 10.0, Decision.NOTHING),
-        (1, True, 10.0, Decision.COLLECT),
-        (1, False, 10.0, Decision.NOTHING),
-        (99, False, 10.0, Decision.NOTHING),
-        (100, False, 10.0, Decision.COLLECT),
-        (0, True, 3600.0, Decision.NOTHING),
-        (1, True, 3600.0, Decision.COLLECT_EVERYTHING),
-        (100, False, 3600.0, Decision.COLLECT),
+        (19_999, True, 10.0, Decision.NOTHING),
+        (20_000, True, 10.0, Decision.COLLECT),
+        (20_000, False, 10.0, Decision.NOTHING),
+        (9_999_999, False, 10.0, Decision.NOTHING),
+        (10_000_000, False, 10.0, Decision.COLLECT),
+        (19_999, True, 3600.0, Decision.NOTHING),
+        (20_000, True, 3600.0, Decision.COLLECT_EVERYTHING),
+        (10_000_000, False, 3600.0, Decision.COLLECT),
     ],
 )
-def test_when_all_objects_are_collected(young: int, is_idle: bool, now: float, decision: Decision) -> None:
-    assert CollectionSchedule(0.0).decide(young, is_idle=is_idle, now=now) is decision
+def test_when_all_objects_are_collected(objects: int, is_idle: bool, now: float, decision: Decision) -> None:
+    assert CollectionSchedule(0.0).decide(objects, is_idle=is_idle, now=now) is decision
+
+
+@pytest.mark.parametrize(
+    ("counts", "objects"),
+    [((7, 0, 0), 7), ((7, 1, 0), 500_007), ((7, 4, 0), 2_000_007), ((7, 0, 1), 2_500_007), ((0, 2, 3), 8_500_000)],
+)
+def test_how_many_objects_may_be_garbage(counts: tuple[int, int, int], objects: int) -> None:
+    assert uncollected(counts) == objects
 
 
 def test_everything_is_looked_at_once_an_hour() -> None:
     schedule = CollectionSchedule(0.0)
-    decisions = [schedule.decide(1, is_idle=True, now=now) for now in (3599.0, 3600.0, 3601.0, 7199.0, 7200.0)]
+    decisions = [schedule.decide(20_000, is_idle=True, now=now) for now in (3599.0, 3600.0, 3601.0, 7199.0, 7200.0)]
     everything = Decision.COLLECT_EVERYTHING
     assert [decision is everything for decision in decisions] == [False, True, False, False, True]
 
 
 def test_a_cycle_is_collected_when_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(garbage_collection, "_CHECK_INTERVAL", 0.0)
+    monkeypatch.setattr(garbage_collection, "_WHEN_IDLE", 0)
     thresholds = gc.get_threshold()
     busy, collected = [True] * 5, list[int]()
 
@@ -45,7 +54,6 @@ def test_a_cycle_is_collected_when_nobody_waits(monkeypatch: pytest.MonkeyPatch)
     async def main() -> None:
         collecting = asyncio.create_task(garbage_collection.collect_forever(lambda: not (busy and busy.pop())))
         while not collected:
-            gc.collect(1)
             await asyncio.sleep(0)
         collecting.cancel()
 
