@@ -18,7 +18,7 @@ import trio
 
 from broker.model import Priority
 
-STEP = 1_500.0
+STEP = 1_000.0
 """Microseconds that tasks may spend in a step. A step may hold as much again of tasks that waited for its beginning,
 and what the last of them spends beyond: so 10 ms, the goal for the longest step, leaves room for estimates that are too
 low by a half."""

@@ -8,7 +8,7 @@ from broker.investigation.row_reports import RowReports
 from broker.model import Outcome, Source
 from broker.v1 import investigation_pb2 as pb
 
-COLUMNS = 1_000
+COLUMNS = 500
 """Four lookups are as much as one step writes."""
 
 

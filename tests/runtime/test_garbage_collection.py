@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import math
 
 import pytest
 
@@ -44,25 +45,28 @@ def test_everything_is_looked_at_once_an_hour() -> None:
 def test_a_cycle_is_collected_when_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(garbage_collection, "_CHECK_INTERVAL", 0.0)
     monkeypatch.setattr(garbage_collection, "_WHEN_IDLE", 0)
+    monkeypatch.setattr(garbage_collection, "_UNDER_LOAD", math.inf)
     thresholds = gc.get_threshold()
     busy, collected = [True] * 5, list[int]()
 
-    def on_collection(phase: str, info: dict[str, int]) -> None:
-        if phase == "stop" and info["generation"] == 2:
-            collected.append(len(busy))
-
     async def main() -> None:
+        done = asyncio.Event()
+
+        def on_collection(phase: str, info: dict[str, int]) -> None:
+            if phase == "stop" and info["generation"] == 2:
+                collected.append(len(busy))
+                done.set()
+
+        gc.callbacks.append(on_collection)
         collecting = asyncio.create_task(garbage_collection.collect_forever(lambda: not (busy and busy.pop())))
-        while not collected:
-            await asyncio.sleep(0)
+        await done.wait()
         collecting.cancel()
+        gc.callbacks.remove(on_collection)
 
     try:
         gc.set_threshold(10**9)
-        gc.callbacks.append(on_collection)
         asyncio.run(main())
     finally:
-        gc.callbacks.remove(on_collection)
         gc.set_threshold(*thresholds)
         gc.unfreeze()
-    assert collected[0] == 0, "not while somebody waits"
+    assert collected == [0], "not while somebody waits"

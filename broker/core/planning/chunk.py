@@ -1,7 +1,7 @@
 """Lookups as they are planned: a chunk of a request's, in aligned columns.
 
 A chunk is as many lookups as one step of an event loop can plan and submit, which depends on how many institutions are
-asked about each: 1,000 lookups at four institutions, ten at 400, one at 4,000.
+asked about each: 1,000 lookups at four institutions, five at 400, one at 4,000.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,14 +11,14 @@ from typing import NamedTuple
 from broker.core.wire import encoding
 from broker.model import Problem, Subject
 
-_MAX_LOOKUPS = 1_000  # in a chunk: planned in some 2 ms
 _USUAL = 4  # institutions asked about most lookups
-_MAX_INQUIRIES = 4_000  # in a chunk: if the cache holds some answers of each record, planned in some 5 ms
+_MAX_LOOKUPS = 1_000  # in a chunk that asks these: planned in some 2 ms
+_MAX_INQUIRIES = 2_000  # in a chunk that asks more: if the cache holds some answers of each record, some 5 ms
 
 
 def chunk_size(institutions: int) -> int:
     """How many lookups make a chunk if each is asked of so many institutions."""
-    return max(1, min(_MAX_LOOKUPS, _MAX_INQUIRIES // max(1, institutions)))
+    return _MAX_LOOKUPS if institutions <= _USUAL else max(1, _MAX_INQUIRIES // institutions)
 
 
 def work(lookups: int, institutions: int) -> int:
