@@ -62,7 +62,7 @@ def uncollected(counts: Sequence[int]) -> int:
 
 
 def begin() -> None:
-    """To be called when a worker has been built: what there is by now is not garbage."""
+    """To be called when a worker is about to be ready: what there is by now is not garbage."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNGEST, _YOUNG, _NEVER)
