@@ -31,7 +31,7 @@ _NUMBERS = {
 }
 """The numbers by which a property lookup can ask for an asset of each kind."""
 _REFUSALS = frozenset({Outcome.REFUSED, Outcome.INVALID})
-_MAX_ANSWER = 256 * 1024  # bytes; about 1,500 accounts. Bounds the memory and the message size of one answer
+MAX_ANSWER = 256 * 1024  # bytes; about 1,500 accounts. Bounds the memory and the message size of one answer
 MAX_ASSETS = 4096  # of one answer: as many as fit into it, at 64 bytes for a holder and an account number
 MAX_PER_ASSET = 1000  # holders or measures: a building can have hundreds of heirs, an account hundreds of freezes
 _MAX_TEXT = 500  # characters of an institution's explanation that are passed on
@@ -113,7 +113,7 @@ class ReplyChecker:
         # Nearly all statements of a reply have the same time.
         if (begun := self._found.get(observed_at)) is None:
             begun = self._found[observed_at] = self._bare(Outcome.FOUND, observed_at)
-        if begun is _UNUSABLE or len(assets) > _MAX_ANSWER:
+        if begun is _UNUSABLE or len(assets) > MAX_ANSWER:
             return _UNUSABLE
         outcome, moment, content = begun
         return outcome, moment, content + assets

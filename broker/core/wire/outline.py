@@ -25,6 +25,17 @@ def outline(number: int) -> Any:
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("Outline"))
 
 
+def with_only(message: type[Message], field: str) -> Any:
+    """A message class like the given one, but with only this field, a number. All others are kept as unknown fields."""
+    described = descriptor_pb2.DescriptorProto()
+    message.DESCRIPTOR.CopyToProto(described)
+    file = descriptor_pb2.FileDescriptorProto(name="outline.proto", syntax="proto3")
+    file.message_type.add(name="Outline").field.extend(one for one in described.field if one.name == field)
+    pool = descriptor_pool.DescriptorPool()  # a separate pool, because there may be several outlines
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("Outline"))
+
+
 def with_encoded(message: type[Message], field: str) -> Any:
     """A message class like the given one, except that a repeated field of messages is one of bytes."""
     described = message.DESCRIPTOR
