@@ -26,7 +26,7 @@ class JsonMoney(msgspec.Struct, gc=False):
 class JsonHolder(msgspec.Struct, gc=False):
     """A holder of an asset."""
 
-    document_number: str
+    document_number: str = ""
     name: str = ""
     document_type: str = "UNSPECIFIED"
     share: str = ""

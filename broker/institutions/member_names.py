@@ -129,6 +129,11 @@ def _shape_of(body: bytes) -> _Shape | None:
     return _Shape((before, after), opening, elements)
 
 
+def _as_written(number: str) -> msgspec.Raw:
+    """A number that is not computed: what is too large would become null, or be rounded."""
+    return msgspec.Raw(number.encode())
+
+
 class CloseReading:
     """Reads texts with Python's own decoder. State: how many more objects may be read, of one reply."""
 
@@ -149,7 +154,10 @@ class CloseReading:
             msg = "too many objects"
             raise ValueError(msg)
         self.is_exemplary = True
-        return msgspec.json.encode(json.loads(text.decode(), object_pairs_hook=self._members))
+        read = json.loads(
+            text.decode(), object_pairs_hook=self._members, parse_int=_as_written, parse_float=_as_written
+        )
+        return msgspec.json.encode(read)
 
     def _members(self, members: list[tuple[str, Any]]) -> dict[str, Any]:
         names = {name for name, _ in members}
