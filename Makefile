@@ -69,9 +69,9 @@ proto: $(READY) ## generate broker/v1 from proto/
 
 lock: $(READY) ## update locks/ from pyproject.toml
 	$(BIN)/pip-compile -q --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras \
-		--generate-hashes --allow-unsafe --extra dev -o locks/dev.txt pyproject.toml
+		--generate-hashes --allow-unsafe --extra server --extra dev -o locks/dev.txt pyproject.toml
 	$(BIN)/pip-compile -q --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras \
-		--generate-hashes --allow-unsafe -c locks/dev.txt -o locks/runtime.txt pyproject.toml
+		--generate-hashes --allow-unsafe --extra server -c locks/dev.txt -o locks/runtime.txt pyproject.toml
 
 format: $(READY) ## format the code
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .

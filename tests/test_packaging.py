@@ -3,6 +3,7 @@
 import fnmatch
 import re
 import subprocess
+import sys
 import tomllib
 from importlib.metadata import requires
 from pathlib import Path
@@ -50,7 +51,8 @@ def test_the_image_starts_commands_there_are() -> None:
 def test_locks_hold_every_dependency_at_one_version_with_hashes_and_no_host() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     runtime, development = lock("runtime"), lock("dev")
-    direct = {re.split(r"[<>=]", one)[0].lower() for one in project["dependencies"]}
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["server"]]
+    direct = {re.split(r"[<>=]", one)[0].lower() for one in wanted}
     assert direct <= set(runtime)
     assert set(runtime.items()) <= set(development.items())
     for name in ("runtime", "dev"):
@@ -77,3 +79,27 @@ def test_the_interpreter_chosen_can_make_an_environment() -> None:
     chosen = subprocess.run(["/bin/sh", ROOT / "scripts" / "python"], check=True, capture_output=True, text=True)  # noqa: S603
     can = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))"
     assert subprocess.run([chosen.stdout.strip(), "-c", can], check=False).returncode == 0  # noqa: S603
+
+
+SERVER_ONLY = """
+import sys
+for name in "aiohttp click cryptography h11 lmdb msgspec numpy prometheus_client rich trio uvloop".split():
+    sys.modules[name] = None  # as if it was not installed
+"""
+
+
+def test_the_client_needs_nothing_of_the_server() -> None:
+    program = (
+        SERVER_ONLY + "from broker.client import BlockingClient, Client, Terms, person; Terms(); person('1', 'n', '1')"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=60, check=True)  # noqa: S603 - our own program
+
+
+def test_without_the_server_the_command_says_what_to_install() -> None:
+    program = SERVER_ONLY + "from broker.__main__ import main; main()"
+    ended = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", program], cwd=ROOT, timeout=60, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert "pip install property-investigation-broker[server]" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -6,10 +6,11 @@
                 ...
         print(investigation.totals)
 
-It requires asyncio, like grpc.aio. The failure of an institution is data in the reports; exceptions concern the
-request.
+It requires asyncio, like grpc.aio; `BlockingClient` is for programs without it. The failure of an institution is data
+in the reports; exceptions concern the request.
 """
 
+from broker.client.blocking import BlockingClient, BlockingInvestigation
 from broker.client.client import Client
 from broker.client.errors import BrokerUnavailableError, ClientError, OutOfTimeError, RequestRefusedError
 from broker.client.investigation import Investigation, Terms
@@ -30,6 +31,8 @@ from broker.v1.inquiry_pb2 import Mandate
 from broker.v1.investigation_pb2 import Institution, Lookup, Report
 
 __all__ = [
+    "BlockingClient",
+    "BlockingInvestigation",
     "BrokerUnavailableError",
     "Client",
     "ClientError",

@@ -9,7 +9,7 @@ the broker.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import islice
@@ -109,7 +109,7 @@ class Investigation:
 
     @property
     def totals(self) -> Totals:
-        """The totals of the reports yielded so far."""
+        """The totals of the reports yielded so far, and of those that arrived in one message with them."""
         return self._count.totals(whole=self._whole)
 
     async def __aenter__(self) -> Self:
@@ -128,6 +128,13 @@ class Investigation:
             self._task.exception()  # retrieved, so that asyncio does not log it: the caller has seen it, or has left
 
     async def __aiter__(self) -> AsyncIterator[pb.Report]:
+        async with aclosing(self.messages()) as messages:
+            async for reports in messages:
+                for report in reports:
+                    yield report
+
+    async def messages(self) -> AsyncGenerator[Sequence[pb.Report], None]:
+        """The same reports, together as they arrived. Iterate over the investigation or over this."""
         if self._task is not None:
             msg = "an investigation can be iterated over only once"
             raise RuntimeError(msg)
@@ -136,7 +143,7 @@ class Investigation:
             while (reports := await self._ready.get()) is not None:
                 for report in reports:
                     self._count.add(report)
-                    yield report
+                yield reports
                 self._slots.release()
             await self._task
             self._whole = True
