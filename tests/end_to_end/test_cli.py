@@ -270,7 +270,7 @@ def test_serve_takes_overrides_and_refuses_wrong_ones(tmp_path: Path) -> None:
 def test_a_port_in_use_is_reported(broker: Broker, tmp_path: Path) -> None:
     free = ["--metrics", "127.0.0.1:0", "--store", ""]
     command = [sys.executable, "-m", "broker", "serve", "--listen", broker.address, *free]
-    result = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path, timeout=30)  # noqa: S603
+    result = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path, timeout=240)  # noqa: S603
     assert result.returncode == 2
     assert "server.listen: cannot listen" in result.stderr
 
