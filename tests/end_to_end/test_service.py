@@ -1024,6 +1024,26 @@ def test_stopping_finishes_what_is_in_flight_and_serves_callers_until_they_have_
     with_testbed(tmp_path, scenario)
 
 
+def test_a_worker_that_stops_serves_who_is_connected_and_ends_when_they_have_left(tmp_path: Path) -> None:
+    """Connections do not age here: what ends the wait is that the only one is closed."""
+    lookups = sample(5)
+
+    async def scenario(opened: Testbed) -> None:
+        async with grpc.aio.insecure_channel(opened.addresses.grpc, options=CLIENT_OPTIONS) as channel:
+            connected = replace(opened, channel=channel)
+            await connected.ask(asking(lookups))
+            opened.stop.set()
+            while await connected.health() == health_pb2.HealthCheckResponse.SERVING:
+                pass
+            for seed in range(2, 12):
+                new = sample(5, rng_seed=seed)
+                assert check_truth(new, await connected.ask(asking(new))) == 20
+            assert not opened.broker.done()
+        await opened.broker
+
+    with_testbed(tmp_path, scenario, server={"max_connection_age": 1e6, "grace_period": 1e6})
+
+
 async def keep_asking(opened: Testbed, lookups: Sequence[Lookup]) -> None:
     """Until a call fails."""
     while True:
