@@ -50,7 +50,7 @@ _KEPT_APART = frozenset({"<circle>", "<super>", "<sub>", "<fraction>"})
 _is_plain = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]*").fullmatch
 _dot = re.compile(f"(?<=[{HAN}]){BLANK}*[{FULL_STOPS}]{BLANK}*(?=[{HAN}])").sub
 _circles = re.compile(f"(?<=[{HAN}])[{CIRCLES}]+|[{CIRCLES}]+(?=[{HAN}])").sub
-_spread = re.compile(f"[{HAN}]+(?:{BLANK}+[{HAN}]+)+").sub
+_spread = re.compile(f"(?<![{HAN}])[{HAN}]+(?:{BLANK}+[{HAN}]+)+").sub
 _blanks = re.compile(f"{BLANK}+").sub
 _around_marks = re.compile(" ?([·()]) ?").sub
 _SHORT = 4

@@ -59,5 +59,5 @@ def standard(subject_type: int, name: str) -> str:
         return _blanks(" ", name.translate(_FULL_WIDTH).translate(_apostrophes).translate(_hyphens))
     name = _dot("·", zero_written_out(name))
     if subject_type == SubjectType.ORGANIZATION_CODE:
-        name = _closing("）", _opening("（", name)).strip()
+        name = _closing("）", _opening("（", name))
     return without_typeset_blanks(name)
