@@ -1,5 +1,6 @@
 """Institutions reached over HTTP, in any dialect."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -56,8 +57,9 @@ class HttpInstitution:
         """See `Institution`."""
         try:
             return await self._ask(question)
-        except InstitutionError as error:
-            # Its frames refer to what was decoded. Whoever keeps the error would keep that until garbage is collected.
+        except (InstitutionError, asyncio.CancelledError) as error:
+            # Its frames refer to what was received. Whoever keeps the error would keep that until garbage is collected.
+            error.__context__ = None
             raise error.with_traceback(None) from None
 
     async def _ask(self, question: Question) -> Reply:

@@ -101,7 +101,9 @@ class HttpConnection:
         return False
 
     def close(self) -> None:
-        """Closes the connection at once."""
+        """Closes the connection at once, and lets go of what was received."""
+        self._unparsed = b""
+        self._parser = h11.Connection(h11.CLIENT)
         self._wire.close()
 
     async def _event(self, limits: ReplyLimits) -> h11.Event:

@@ -72,7 +72,8 @@ class Wire(asyncio.BufferedProtocol):
         self._resume()
 
     def close(self) -> None:
-        """Closes the connection at once."""
+        """Closes the connection at once, and lets go of what was received."""
+        self._received.clear()
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
