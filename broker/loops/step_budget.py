@@ -6,7 +6,7 @@ what it is about to do costs, and waits for a later step if this one is full:
 
     step   budget   lane 1 spends 300, lane 2 spends 300, ...    until nothing is left
            the others wait, interactive work in front
-    step   renewed  the next of those who wait go on
+    step   budget   the next of those who wait go on, then those who come
 
 Costs are estimates, not measurements, so that what happens does not depend on the machine.
 """
@@ -18,10 +18,11 @@ import trio
 
 from broker.model import Priority
 
-STEP = 1_000.0
-"""Microseconds that tasks may spend in a step. A step may hold as much again of tasks that waited for its beginning,
-and what the last of them spends beyond: so 10 ms, the goal for the longest step, leaves room for estimates that are too
-low by a half."""
+STEP = 2_000.0
+"""Microseconds that tasks may spend in a step, and what the last of them spends beyond.
+
+The goal for the longest step is 10 ms: there is room for what is not counted, and for estimates that are too low.
+"""
 
 
 @dataclass(slots=True, eq=False)
@@ -33,8 +34,10 @@ class _Waiting:
     priority: Priority
 
 
-class StepBudget:
+class StepBudget(trio.abc.Instrument):
     """Shared by all tasks of the trio side. Create it inside trio.
+
+    As an instrument of trio it is told when a step begins; a task for that would make steps of its own.
 
     State: what was spent in the step in progress, and who waits for a later one, in order of arrival.
     """
@@ -42,8 +45,9 @@ class StepBudget:
     def __init__(self) -> None:
         self._spent = 0.0
         self._waiting: dict[Priority, dict[Hashable, _Waiting]] = {priority: {} for priority in Priority}
-        self._is_idle = False
-        self._renewing = trio.lowlevel.spawn_system_task(self._renew, name="step budget")
+        self._is_parked = False
+        self._ready_task = trio.lowlevel.spawn_system_task(self._stay_ready, name="step budget")
+        trio.lowlevel.add_instrument(self)
 
     def __len__(self) -> int:
         """How many tasks wait."""
@@ -56,12 +60,15 @@ class StepBudget:
         `owner`: the name by which `promote` can find whoever waits; the task itself if there is none.
         """
         if self._has_room(priority):
-            self._charge(cost)
+            self._spent += cost
             return
         task = trio.lowlevel.current_task()
         name = task if owner is None else owner
         waiting = _Waiting(task, cost, priority)
         self._waiting[priority][name] = waiting
+        if self._is_parked:
+            self._is_parked = False
+            trio.lowlevel.reschedule(self._ready_task)
 
         def abort(_: object) -> trio.lowlevel.Abort:
             del self._waiting[waiting.priority][name]
@@ -79,23 +86,20 @@ class StepBudget:
     def _has_room(self, priority: Priority) -> bool:
         return self._spent < STEP and not any(self._waiting[each] for each in Priority if each <= priority)
 
-    def _charge(self, cost: float) -> None:
-        self._spent += cost
-        if self._is_idle:
-            self._is_idle = False
-            trio.lowlevel.reschedule(self._renewing)
+    def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - part of the interface
+        """See `trio.abc.Instrument`: a step begins, with a new budget."""
+        self._spent = 0.0
+        for queue in self._waiting.values():
+            while queue and self._spent < STEP:
+                waiting = queue.pop(next(iter(queue)))
+                self._spent += waiting.cost
+                trio.lowlevel.reschedule(waiting.task)
 
-    async def _renew(self) -> None:
-        """Begins a new budget in the step after each in which something was spent."""
+    async def _stay_ready(self) -> None:
+        """Is ready as long as somebody waits, so that trio does not wait for anything else before the next step."""
         while True:
-            self._spent = 0.0
-            for queue in self._waiting.values():
-                while queue and self._spent < STEP:
-                    waiting = queue.pop(next(iter(queue)))
-                    self._spent += waiting.cost
-                    trio.lowlevel.reschedule(waiting.task)
-            if self._spent:
+            if len(self):
                 await trio.lowlevel.checkpoint()
             else:
-                self._is_idle = True
+                self._is_parked = True
                 await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.SUCCEEDED)
