@@ -13,7 +13,7 @@ import msgspec
 
 from broker.errors import BadReplyError
 from broker.institutions.json_structs import JsonElement, JsonNumbered, JsonOutline, JsonReply
-from broker.institutions.member_names import CloseReading, KnownShapes
+from broker.institutions.member_names import CloseReading, KnownShapes, shape_of_element
 from broker.institutions.reply_check import check_request
 from broker.model import Question
 
@@ -37,14 +37,18 @@ def read_elements(body: bytes, question: Question, shapes: KnownShapes, close: C
 
     Raises `BadReplyError` if the body as a whole is not a reply to this question. None of its messages quotes the body.
     """
-    count = shapes.count(body)  # before decoding: what is decoded should stay in the processor's cache
+    count, odd = shapes.look(body)  # before decoding: what is decoded should stay in the processor's cache
+    reader = _ElementReader(shapes, close)
     try:
         reply = _decode(body)
+        raws = _decode_outline(body).replies if odd else []
     except _UNREADABLE:
-        reply = None
-    if reply is None or len(reply.replies) != count:
-        return _one_by_one(body, question, _ElementReader(shapes, close), reply.replies if reply is not None else ())
+        return _one_by_one(body, question, reader, ())
+    if len(reply.replies) != count or any(shape_of_element(bytes(raws[index])) != one for index, one in odd.items()):
+        return _one_by_one(body, question, reader, reply.replies)
     check_request(reply.request_id, question, replies=count)
+    for index in odd:
+        reply.replies[index] = reader.read(bytes(raws[index]), reply.replies[index])
     return reply.replies
 
 
@@ -103,7 +107,8 @@ class _ElementReader:
             msg = "an element of the reply has no number of an item"
             raise BadReplyError(msg) from None
         try:
-            read = _decode_element(self._close.read(element))
+            text = self._close.read(element)
+            read = _decode_element(text) if decoded is None else decoded
         except _UNREADABLE:
             return JsonElement(item, "")
         if self._close.is_exemplary:

@@ -17,6 +17,7 @@ shapes, so a shape is looked at once. The *shape* of a text is what is left of i
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -63,25 +64,34 @@ class KnownShapes:
         self._elements: dict[bytes, set[bytes]] = {}
         self._size = 0
 
-    def count(self, body: bytes) -> int:
-        """How many elements a reply has if its shape and theirs are known, so that no name occurs twice; else -1."""
+    def look(self, body: bytes) -> tuple[int, dict[int, tuple[bytes, bytes]]]:
+        """How many elements a reply has, if what surrounds them is known; else -1. And the shapes of those not known.
+
+        The number is right only if each of these shapes is the `shape_of_element` of its element. If so, no name occurs
+        twice outside of them.
+        """
         shape = _shape_of(body)
-        if shape is None or shape.frame not in self._frames or not self._know(shape):
-            return -1
-        return len(shape.elements)
+        if shape is None or shape.frame not in self._frames:
+            return -1, {}
+        if self._know(shape):
+            return len(shape.elements), {}
+        known = self._elements.get(shape.opening, set())
+        odd = {index: (shape.opening, one) for index, one in enumerate(shape.elements) if one not in known}
+        is_long = max(len(one) for _, one in odd.values()) > _MAX_ELEMENT
+        return (-1, {}) if is_long else (len(shape.elements), odd)
 
     def has_element(self, element: bytes) -> bool:
         """Whether the shape of an element is known, so that no name occurs twice in it."""
         if len(element) > _MAX_ELEMENT or _ESCAPED_QUOTE in element:
             return False
-        opening, rest = _cut(element)
+        opening, rest = shape_of_element(element)
         return rest in self._elements.get(opening, ())
 
     def learn_element(self, element: bytes) -> None:
         """Adds the shape of an element. Its names must leave different letters (`CloseReading.is_exemplary`)."""
         if len(element) > _MAX_ELEMENT or _ESCAPED_QUOTE in element:
             return
-        opening, rest = _cut(element)
+        opening, rest = shape_of_element(element)
         if not _escape_in_name(opening + rest):
             self._make_room(len(opening) + len(rest))
             self._elements.setdefault(opening, set()).add(rest)
@@ -108,7 +118,7 @@ class KnownShapes:
             self._size = size
 
 
-def _cut(element: bytes) -> tuple[bytes, bytes]:
+def shape_of_element(element: bytes) -> tuple[bytes, bytes]:
     """The shape of an element, as in a `_Shape`."""
     shape = element.translate(None, _LEFT_OUT)
     return shape[:_OPENING], shape[_OPENING:] + b","
@@ -132,6 +142,12 @@ def _shape_of(body: bytes) -> _Shape | None:
 def _as_written(number: str) -> msgspec.Raw:
     """A number that is not computed: what is too large would become null, or be rounded."""
     return msgspec.Raw(number.encode())
+
+
+@lru_cache(maxsize=1024)
+def _letters(name: str) -> bytes:
+    """What is left of a name in a shape."""
+    return name.encode(errors="surrogatepass").translate(None, _LEFT_OUT)
 
 
 class CloseReading:
@@ -163,6 +179,6 @@ class CloseReading:
         names = {name for name, _ in members}
         if len(names) < len(members):
             raise RepeatedNameError
-        letters = {name.encode(errors="surrogatepass").translate(None, _LEFT_OUT) for name in names}
+        letters = {*map(_letters, names)}
         self.is_exemplary &= len(letters) == len(names)
         return {name: value for name, value in members if value is not None}

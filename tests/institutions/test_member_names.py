@@ -38,7 +38,8 @@ def taught(*elements: str) -> KnownShapes:
 )
 def test_which_replies_are_known(elements: list[str], known: bool) -> None:
     shapes = taught(ONE)
-    assert shapes.count(FRAME.format(",".join(elements)).encode()) == (len(elements) if known else -1)
+    count, odd = shapes.look(FRAME.format(",".join(elements)).encode())
+    assert (count == len(elements) and not odd) == known
     assert all(shapes.has_element(one.encode()) for one in elements) == known
 
 
@@ -59,7 +60,7 @@ def test_which_replies_are_known(elements: list[str], known: bool) -> None:
     ids=range(10),
 )
 def test_nothing_is_concluded_from_a_reply_of_another_shape(body: str) -> None:
-    assert taught(ONE).count(body.encode()) == -1
+    assert taught(ONE).look(body.encode())[0] == -1 or taught(ONE).look(body.encode())[1]
 
 
 @pytest.mark.parametrize(
@@ -72,14 +73,14 @@ def test_nothing_is_concluded_from_a_reply_of_another_shape(body: str) -> None:
     ids=["escape in a name", "escaped quotation mark", "long"],
 )
 def test_some_shapes_are_not_learnt(element: str) -> None:
-    assert taught(element).count(FRAME.format(element).encode()) == -1
+    assert taught(element).look(FRAME.format(element).encode())[0] == -1
 
 
 def test_a_frame_is_not_learnt_before_the_elements_in_it() -> None:
     shapes = KnownShapes()
     shapes.learn_frame(FRAME.format(ONE).encode())
     shapes.learn_element(ONE.encode())
-    assert shapes.count(FRAME.format(ONE).encode()) == -1
+    assert shapes.look(FRAME.format(ONE).encode())[0] == -1
 
 
 def test_what_is_known_is_bounded() -> None:
