@@ -1,16 +1,20 @@
-"""Characters that are another one by look or by history: radicals, strokes, compatibility ideographs, private use.
+"""Characters that are another one by look or by history: radicals, strokes, compatibility characters, private use.
 
 Text that was copied from a PDF has radicals (U+2EE2) where the ideograph (马) was meant, and text that was converted by
 an old table has private-use characters for rare ideographs. look_alikes.tsv lists those that Unicode's normalisation
-does not replace, with their sources.
+does not replace, with their sources. Ligatures (U+FB03 for ffi) and the shapes of Arabic letters within a word come
+from PDFs, too.
 """
 
 from importlib.resources import files
 from unicodedata import normalize
 
-HAN = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\ue000-\uf8ff\uf900-\ufaff\U00020000-\U0003fffd\U000f0000-\U0010fffd"
+HAN = (
+    "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\ue000-\uf0b6\uf0b8-\uf8ff\uf900-\ufaff"
+    "\U00020000-\U0003fffd\U000f0000-\U0010fffd"
+)
 """What counts as a Han character, as the inside of a character class: private-use characters too, since rare ones are
-written with them."""
+written with them, but not U+F0B7, the dot of a font."""
 
 
 def _read_table() -> dict[int, str]:
@@ -21,15 +25,25 @@ def _read_table() -> dict[int, str]:
 
 
 def _compatibility_characters() -> dict[int, str]:
-    """The Kangxi radicals and both blocks of compatibility ideographs, as NFKC replaces them one by one."""
-    codes = (*range(0x2F00, 0x2FD6), *range(0xF900, 0xFB00), *range(0x2F800, 0x2FA20))
-    return {code: normalize("NFKC", chr(code)) for code in codes}
+    """What NFKC replaces one by one: Kangxi radicals, compatibility ideographs, ligatures and Arabic letters."""
+    codes = (code for first, last in _BLOCKS for code in range(first, last + 1))
+    equal = {code: normalize("NFKC", chr(code)) for code in codes}
+    return {code: text for code, text in equal.items() if text != chr(code)}
 
 
+_BLOCKS = (
+    (0x2F00, 0x2FD5),  # Kangxi radicals
+    (0xF900, 0xFAFF),  # compatibility ideographs
+    (0xFB00, 0xFB06),  # Latin ligatures
+    (0xFB50, 0xFBFF),  # Arabic letters of Uyghur and other languages, and their ligatures
+    (0xFE80, 0xFEFC),  # Arabic letters, and the ligatures of lam and alef
+    (0x2F800, 0x2FA1F),  # compatibility ideographs
+)
 _TABLE = _read_table()
 _EQUAL = _TABLE | _compatibility_characters()
 
-LOOK_ALIKES = f"{''.join(map(chr, _TABLE))}\u2f00-\u2fd5\uf900-\ufaff\U0002f800-\U0002fa1f"
+_ranges = "".join(f"{chr(first)}-{chr(last)}" for first, last in _BLOCKS)
+LOOK_ALIKES = f"{''.join(map(chr, _TABLE))}{_ranges}"
 """All of them, as the inside of a character class: blocks as ranges, since a class of so many characters is slow."""
 
 

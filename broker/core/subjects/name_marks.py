@@ -2,10 +2,10 @@
 
 MIDDLE_DOTS = (
     "\u00b7\u02d1\u02d9\u0387\u119e\u1427\u16eb\u2022\u2027\u2218\u2219\u22c5\u25cf\u25e6\u26ab\u2981\u2e30\u2e31\u2e33"
-    "\u30fb\u318d\ua78f\uff65\U00010101"
+    "\u30fb\u318d\ua78f\uf0b7\uff65\U00010101"
 )
 """What input methods, PDFs and code pages put for U+00B7: bullets, operators, the dots of Greek, Korean, Japanese
-(GB 2312's own dot is U+30FB in some tables), and of Big5 (U+2022, U+2027)."""
+(GB 2312's own dot is U+30FB in some tables), and of Big5 (U+2022, U+2027), and of the font Symbol (U+F0B7)."""
 
 FULL_STOPS = ".\u2024\ufe52\uff0e\u3002\uff61\ufe12"
 """They are a name's dot between Han characters only: elsewhere they abbreviate."""
@@ -13,8 +13,8 @@ FULL_STOPS = ".\u2024\ufe52\uff0e\u3002\uff61\ufe12"
 CIRCLES = "\u25cb\u25ef\u2b58"
 """Beside Han characters, they are typed for 〇."""
 
-OPENING_BRACKETS = "([{<❨❪❬❲❴⟦⟨⟪⦅〈《「『【〔〖〘〚︵︷︹︻︽︿﹁﹃﹙﹛﹝（＜［｛｟｢"
-CLOSING_BRACKETS = ")]}>❩❫❭❳❵⟧⟩⟫⦆〉》」』】〕〗〙〛︶︸︺︼︾﹀﹂﹄﹚﹜﹞）＞］｝｠｣"
+OPENING_BRACKETS = "([{<❨❪❬❲❴⟦⟨⟪⦅〈《「『【〔〖〘〚︵︷︹︻︽︿﹁﹃﹙﹛﹝（＜［｛｟｢⁅⁽₍〈❰⟬⟮⦃⦗⸨︗﹇"
+CLOSING_BRACKETS = ")]}>❩❫❭❳❵⟧⟩⟫⦆〉》」』】〕〗〙〛︶︸︺︼︾﹀﹂﹄﹚﹜﹞）＞］｝｠｣⁆⁾₎〉❱⟭⟯⦄⦘⸩︘﹈"
 """Every kind of bracket, in the same order."""
 
 APOSTROPHES = (

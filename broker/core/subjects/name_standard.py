@@ -2,7 +2,7 @@
 
 | in names with Han characters | standard |
 |---|---|
-| look-alikes and private use (`look_alikes`) | the encoded ideograph |
+| look-alikes and private use (`look_alikes`) | the encoded character |
 | a circle beside Han characters | 〇 |
 | a dot between Han characters, with or without blanks | U+00B7, without |
 | brackets in a firm's name | （ and ）, without blanks around them |
@@ -14,10 +14,12 @@
 | blanks | one space |
 | hyphens | - |
 
-In both: apostrophes are '. Everything else stays, since it can be part of a registered name: Ⅱ, ３Ｄ, capitals.
+In both: apostrophes are ', and letters with marks are composed (NFC). Everything else stays, since it can be part of a
+registered name: Ⅱ, ３Ｄ, capitals.
 """
 
 import re
+from unicodedata import is_normalized, normalize
 
 from broker.core.subjects.look_alikes import HAN, LOOK_ALIKES, replace_look_alikes
 from broker.core.subjects.name_folding import without_typeset_blanks, zero_written_out
@@ -38,9 +40,7 @@ _FULL_WIDTH = {code + 0xFEE0: chr(code) for code in range(ord("!"), ord("~") + 1
 _STANDARD = "·（）'-"
 _MARKS = CIRCLES + BLANKS + MIDDLE_DOTS + FULL_STOPS + OPENING_BRACKETS + CLOSING_BRACKETS + APOSTROPHES + HYPHENS
 _others = "".join(map(re.escape, sorted(set(_MARKS) - set(_STANDARD))))
-may_differ = re.compile(f"[{LOOK_ALIKES}{_others}\uff01-\uff07\uff0a-\uff5e]").search
-"""Finds what can make a spelling differ from the standard one; in nearly all names, or many of them joined, nothing."""
-
+_find = re.compile(f"[{LOOK_ALIKES}{_others}\uff01-\uff07\uff0a-\uff5e]").search
 _has_han = re.compile(f"[{HAN}]").search
 _dot = re.compile(f"(?<=[{HAN}]){BLANK}*[{MIDDLE_DOTS}{FULL_STOPS}]{BLANK}*(?=[{HAN}])").sub
 _opening = re.compile(f"{BLANK}*[{re.escape(OPENING_BRACKETS)}]{BLANK}*").sub
@@ -50,13 +50,19 @@ _apostrophes = str.maketrans(dict.fromkeys(APOSTROPHES, "'"))
 _hyphens = str.maketrans(dict.fromkeys(HYPHENS, "-"))
 
 
+def may_differ(names: str) -> bool:
+    """Whether a name, or one of several joined by line breaks, can differ from its standard spelling. Few do."""
+    return _find(names) is not None or not is_normalized("NFC", names)
+
+
 def standard(subject_type: int, name: str) -> str:
     """The standard spelling of a name that was read (`names`). It is its own standard spelling."""
     if not may_differ(name):
         return name
-    name = replace_look_alikes(name).translate(_apostrophes)
+    name = replace_look_alikes(normalize("NFC", name)).translate(_apostrophes)
     if not _has_han(name):
-        return _blanks(" ", name.translate(_FULL_WIDTH).translate(_apostrophes).translate(_hyphens))
+        half_width = name.translate(_FULL_WIDTH).translate(_apostrophes).translate(_hyphens)
+        return normalize("NFC", _blanks(" ", half_width))
     name = _dot("·", zero_written_out(name))
     if subject_type == SubjectType.ORGANIZATION_CODE:
         name = _closing("）", _opening("（", name))

@@ -25,6 +25,7 @@ ONE_NAME = [
     ("Straße", "STRASSE"),
     ("ﬁrst", "FIRST"),
     ("José", "JOSE\u0301"),
+    ("\ufe91\ufedc\ufbe9", "\u0628\u0643\u0649"),
     ("甲乙㈠厂", "甲乙（一）厂"),
     ("ｱｲﾌﾞ", "アイブ"),
     # look-alikes
