@@ -10,7 +10,7 @@ shapes, so a shape is looked at once. The *shape* of a text is what is left of i
    same shape has equal names in an object.
 2. Only quotation marks and punctuation tell names, values and objects apart, and they are all kept. This requires that
    quotation marks are not escaped, and that there are no escapes in names.
-3. People own several assets, in any combination. So a shape is also known if it is put together from parts that are: how
+3. People own several assets, in any combination. A shape is also known if it is put together from parts that are: how
    an element begins, and one asset each. This requires that each part holds whole objects, and that nothing follows the
    list of assets: otherwise names of one object could come from two parts.
 4. Nothing is concluded from a shape that is not known: such an element is decoded by Python's own decoder, which shows
