@@ -3,11 +3,13 @@
 * A text has no control characters (Unicode's Cc): they are remains of fixed-width records, and courts' systems break on
   them.
 * An amount of money has at most 999,999,999 billionths, and both its parts have the same sign (google.type.Money).
+* A date is a day that exists, or a part of one (google.type.Date): a year, a year and month, or a month and day.
 * A decimal is a number in decimal notation (google.type.Decimal). An empty text stands for none.
 """
 
 import re
 from collections.abc import Sequence
+from datetime import date
 from operator import mul
 
 MAX_NANOS = 999_999_999
@@ -39,3 +41,14 @@ def are_amounts(units: Sequence[int], nanos: Sequence[int]) -> bool:
     if max(nanos) > MAX_NANOS or min(nanos) < -MAX_NANOS:
         return False
     return (min(nanos) >= 0 and min(units) >= 0) or min(map(mul, units, nanos)) >= 0
+
+
+def is_date(year: int, month: int, day: int) -> bool:
+    """Whether this is a date or a part of one, in which 0 stands for what is not known."""
+    if not month and day:
+        return False
+    try:
+        date(year or 2000, month or 1, day or 1)  # 2000 was a leap year
+    except (ValueError, OverflowError):
+        return False
+    return True

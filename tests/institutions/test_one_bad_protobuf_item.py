@@ -85,8 +85,30 @@ RIGHT = [
     (NUMBER + found(asset(balance=money(-1, -500_000_000))), Outcome.FOUND),
     (NUMBER + found(asset(balance=money(0, -1)), asset(balance=money(1, 999_999_999))), Outcome.FOUND),
     (NUMBER + found(asset() + field(15, b"\x00")), Outcome.FOUND),
+    (NUMBER + found(asset(opened_on=date_pb2.Date(year=2024, month=2, day=29))), Outcome.FOUND),
+    (NUMBER + found(asset(opened_on=date_pb2.Date(year=2024, month=2))), Outcome.FOUND),
+    (NUMBER + found(asset(opened_on=date_pb2.Date(year=2024))), Outcome.FOUND),
+    (NUMBER + found(asset(opened_on=date_pb2.Date())), Outcome.FOUND),
     (NUMBER + refused("封存".encode()), Outcome.REFUSED),
 ]
+
+
+UNKNOWN = [
+    field(1, b"other-bank"),  # the institution in an Answer, or numbers of items that are packed
+    field(1, b"\x07"),
+    field(2, b"\x01"),
+    b"\x30\x03",  # the source in an Answer
+    field(7, "李四".encode()),  # the spelling under which the subject was found
+    field(15, b"other-bank"),
+]
+
+
+@pytest.mark.parametrize("unknown", UNKNOWN, ids=range(len(UNKNOWN)))
+@pytest.mark.parametrize("said", [NOT_FOUND, found(asset()), refused(b"no")], ids=["not found", "found", "refused"])
+def test_no_institution_says_what_the_broker_says(said: bytes, unknown: bytes) -> None:
+    expected = decode(body(NUMBER + said)).contents[BAD]
+    for element in (NUMBER + said + unknown, NUMBER + unknown + said, unknown + said + NUMBER):
+        assert decode(body(element)).contents[BAD] == expected
 
 
 @pytest.mark.parametrize(("element", "outcome"), RIGHT, ids=range(len(RIGHT)))
@@ -115,6 +137,13 @@ WRONG = [
     NUMBER + found(asset(balance=money(-1, 1))),
     NUMBER + found(asset(available_balance=money(0, -1_000_000_000))),
     NUMBER + found(asset(balance=money(5, 5), available_balance=money(-5, 5))),
+    NUMBER + found(asset(opened_on=date_pb2.Date(year=2016, month=13, day=1))),
+    NUMBER + found(asset(opened_on=date_pb2.Date(year=2016, month=2, day=30))),
+    NUMBER + found(asset(opened_on=date_pb2.Date(year=2023, month=2, day=29))),
+    NUMBER + found(asset(opened_on=date_pb2.Date(year=2016, month=1, day=32))),
+    NUMBER + found(asset(opened_on=date_pb2.Date(year=2016, day=1))),
+    NUMBER + found(asset(opened_on=date_pb2.Date(year=-5, month=1, day=1))),
+    NUMBER + found(asset(opened_on=date_pb2.Date(year=10_000, month=1, day=1))),
     NUMBER + b"\x10\x02" + field(3, b"\x08\x01\x10\xff\xff\xff\xff\x0f"),  # observed_at: nanos out of range
     NUMBER + b"\x10\x02" + field(3, b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\x7f"),  # in the year 292 billion
     NUMBER + b"\x10\x02" + field(3, b"\x08"),  # cut short
@@ -173,9 +202,11 @@ replies = st.builds(
 def test_what_is_plain_together_is_right_alone(items: list[institution_pb2.InquiryReply]) -> None:
     if are_plain([one.SerializeToString() for one in items]):
         assert all(map(is_right, items))
-    elif all(map(is_right, items)):  # then there is a negative amount
-        assert any(
-            asset.account.balance.units < 0 or asset.account.balance.nanos < 0 for one in items for asset in one.assets
+    elif all(map(is_right, items)):  # then there is a negative amount, or a part of a date
+        accounts = [asset.account for one in items for asset in one.assets]
+        parts = [(day.year, day.month, day.day) for day in (account.opened_on for account in accounts)]
+        assert any(account.balance.units < 0 or account.balance.nanos < 0 for account in accounts) or any(
+            0 in day for day in parts
         )
 
 
