@@ -146,7 +146,11 @@ class BreakerOpenError(InstitutionError):
 
 
 class ConfigError(BrokerError):
-    """The configuration is invalid. The message names file, key and reason."""
+    """The configuration is invalid. Each fault names file, key and reason."""
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
 
 
 class StoreError(BrokerError):

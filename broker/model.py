@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Literal, NamedTuple
 
+from broker.secret import Secret
+
 
 class Kind(IntEnum):
     """The kind of an institution: what its records are about."""
@@ -166,6 +168,22 @@ class Problem(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How to reach an institution, beyond its URL. Paths are relative to the broker's working directory."""
+
+    headers: tuple[tuple[str, Secret], ...] = ()
+    """Names and values that every request has in addition."""
+    ca_file: str | None = None
+    """Certificates (PEM) of the authorities that may vouch for the institution. None: those of the system."""
+    client_certificate: str | None = None
+    """The broker's own certificate and those between it and its authority (PEM)."""
+    client_key: str | None = None
+    """Its private key (PEM). None: it is in the same file."""
+    proxy: Secret | None = None
+    """The URL of an HTTP proxy, perhaps with name and password."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstitutionSpec:
     """An institution, as configured. Durations are in seconds."""
 
@@ -187,6 +205,7 @@ class InstitutionSpec:
     not_found_ttl: float
     names: Literal["exact", "folded"] = "exact"
     """How it compares names: by the exact spelling, or whatever the spelling."""
+    access: Access = Access()
 
 
 @dataclass(frozen=True, slots=True)

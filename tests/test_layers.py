@@ -22,8 +22,11 @@ broker.metrics
 broker.lanes
 broker.store  broker.institutions  broker.loops
 broker.config
+broker.institution_block
 broker.core
+broker.sections
 broker.model  broker.errors
+broker.secret
 broker.v1
 """
 """From top to bottom. A name stands for a module, or for a package with all there is in it. A module may import from

@@ -4,37 +4,39 @@ import json
 import logging
 import os
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import click
-from msgspec import Struct
-from msgspec.structs import replace
 
 from broker.cli.exits import Exit, fail
-from broker.config import DEFAULT, Config, load
+from broker.config import DEFAULT, Config, Overrides, StoreConfig, draft, load
 from broker.core.planning.ownership import Ownership
 from broker.errors import ConfigError, StoreError
 from broker.institutions.dialects import DIALECTS
+from broker.runtime.key_file import load_key
 from broker.runtime.listen_port import reserve
 from broker.runtime.logs import log_to_stderr
 from broker.runtime.port_holder import SUPERVISOR_OPTION
+from broker.runtime.reload import check_reload
 from broker.runtime.restart_policy import NextStart
+from broker.runtime.socket_folder import socket_folder
+from broker.runtime.start_check import check_start
 from broker.runtime.supervised_slot import WorkerFailedError
-from broker.runtime.supervisor import supervise
+from broker.runtime.supervisor import reloads_waiting, supervise
 from broker.runtime.watchdog import Limits
 from broker.runtime.worker import WorkerSlot
 from broker.runtime.worker_main import open_link, run_worker
 from broker.runtime.worker_messages import Ready
 from broker.runtime.worker_pool import WorkerPool
 from broker.runtime.worker_process import WorkerProcess, start_worker
+from broker.store.broker_lock import broker_lock
+from broker.store.key_mark import take_up
 
 log = logging.getLogger(__name__)
 
-S = TypeVar("S", bound=Struct)
-
+_DIALECTS = frozenset(DIALECTS)
 _path = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -55,7 +57,8 @@ def serve(path: Path | None, **overrides: str | int | None) -> None:
 
     SIGTERM, Ctrl-C: the workers take no new connections, but serve those there are until callers have left them, after
     server.max_connection_age at most; finish the requests in flight within server.grace_period seconds; and end.
-    SIGHUP: the configuration is read again, and the workers are replaced one by one.
+    SIGHUP: the configuration is read again, and the workers are replaced one by one. What cannot be changed without a
+    restart (listen, metrics, workers, store) is refused by name in the log, and the old configuration goes on.
 
     \b
     broker serve --config broker.toml
@@ -65,9 +68,10 @@ def serve(path: Path | None, **overrides: str | int | None) -> None:
     """  # noqa: D301 - click reads the backspaces
     log_to_stderr()
     try:
-        config = _configure(path, overrides)
-        workers = config.workers(os.cpu_count() or 1)
-        _run_pool(config, workers, path, overrides)
+        with reloads_waiting():
+            config, workers = _check(path, overrides)
+            with _store_of(config.store):
+                _run_pool(config, workers, path, overrides)
     except (ConfigError, StoreError) as error:
         fail(str(error), Exit.USAGE)
     except WorkerFailedError as error:
@@ -98,15 +102,19 @@ def worker(
     log_to_stderr()
     try:
         place = WorkerSlot(Ownership(slot, workers), folder, port_is_reserved=True)
-        run_worker(_configure(path, overrides), place, link, after_crash=after_crash)
+        run_worker(load(path, dialects=_DIALECTS, overrides=_sections(overrides)), place, link, after_crash=after_crash)
     except (ConfigError, StoreError) as error:
         fail(str(error), Exit.USAGE)
 
 
 @click.command()
-@click.option("--check", "path", type=_path, help="Validate this configuration file.")
+@click.option("--check", "path", type=_path, help="Check this configuration file.")
 def config(path: Path | None) -> None:
-    """Print the default configuration, which documents every key; or validate a file.
+    """Print the default configuration, which documents every key; or check a file.
+
+    The check is that of `broker serve`: of the file, and of what it names, such as addresses, the key file, the folder
+    of the cache and certificates. It reports everything that is wrong. It starts, makes and changes nothing. Relative
+    paths are taken from the present working directory, as by `broker serve`.
 
     \b
     broker config > broker.toml
@@ -116,10 +124,10 @@ def config(path: Path | None) -> None:
         click.echo(DEFAULT.read_text(encoding="utf-8"), nl=False)
         return
     try:
-        count = len(_read(path).institutions)
+        checked, workers = _check(path, {})
     except ConfigError as error:
         fail(str(error), Exit.USAGE)
-    click.echo(f"{path}: valid, {count} institutions")
+    click.echo(f"{path}: valid, {len(checked.institutions)} institutions, {workers} workers on this host")
 
 
 def _run_pool(config: Config, workers: int, path: Path | None, overrides: Mapping[str, str | int | None]) -> None:
@@ -127,21 +135,25 @@ def _run_pool(config: Config, workers: int, path: Path | None, overrides: Mappin
     own = {**overrides, "config": str(path) if path else None, "listen": address, "workers": None}
     arguments = [part for name, value in own.items() if value is not None for part in (f"--{name}", str(value))]
 
+    key = load_key(Path(config.store.key_file))
+
     def may_reload() -> bool:
         try:
-            _configure(path, {**overrides, "workers": workers}).workers(workers)
-        except ConfigError as error:
-            log.error("the configuration is not read again: %s", error)
+            new, _ = _check(path, overrides)
+            same_key = load_key(Path(new.store.key_file)) == key
+            check_reload(config, new, workers=workers, same_key=same_key)
+        except (ConfigError, StoreError) as error:
+            log.error("not reloaded, the old configuration goes on: %s", str(error).replace("\n", "; "))
             return False
         return True
 
-    with reservation, tempfile.TemporaryDirectory(prefix="broker-") as folder:
+    with reservation, socket_folder() as folder:
         shared = [
             SUPERVISOR_OPTION,
             str(os.getpid()),
             "--of",
             str(workers),
-            *(["--folder", folder] if workers > 1 else []),
+            *(["--folder", str(folder)] if workers > 1 else []),
             *arguments,
         ]
 
@@ -159,23 +171,25 @@ def _print_ready(workers: Sequence[Ready]) -> None:
     sys.stdout.flush()
 
 
-def _configure(path: Path | None, overrides: Mapping[str, str | int | None]) -> Config:
-    """The configuration, with what the command line says instead. Raises `ConfigError`."""
-    config = _read(path)
-    server = {name: value for name, value in overrides.items() if name != "store"}
-    return replace(
-        config, server=_override(config.server, server), store=_override(config.store, {"path": overrides.get("store")})
-    )
+def _check(path: Path | None, overrides: Mapping[str, str | int | None]) -> tuple[Config, int]:
+    """The configuration with what the command line says instead, and the number of workers. Raises `ConfigError`."""
+    return check_start(draft(path, dialects=_DIALECTS, overrides=_sections(overrides)), os.cpu_count() or 1)
 
 
-def _read(path: Path | None) -> Config:
-    return load(path, dialects=frozenset(DIALECTS))
+def _sections(options: Mapping[str, str | int | None]) -> Overrides:
+    """What options of the command line say, by section and key."""
+    given = {name: value for name, value in options.items() if value is not None}
+    store = {"path": given.pop("store")} if "store" in given else {}
+    return {"server": given, "store": store}
 
 
-def _override(section: S, values: Mapping[str, str | int | None]) -> S:
-    """A section of the configuration with what the command line says instead. Raises `ConfigError`."""
-    try:
-        return replace(section, **{key: value for key, value in values.items() if value is not None})
-    except ValueError as error:
-        msg = f"command line: {error}"
-        raise ConfigError(msg) from None
+@contextmanager
+def _store_of(config: StoreConfig) -> Iterator[None]:
+    """Keeps the store for this broker alone. Raises `StoreError`."""
+    if not config.path:
+        yield
+        return
+    path = Path(config.path)
+    with broker_lock(path):
+        take_up(path, load_key(Path(config.key_file)))
+        yield

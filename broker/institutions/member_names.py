@@ -10,10 +10,7 @@ shapes, so a shape is looked at once. The *shape* of a text is what is left of i
    same shape has equal names in an object.
 2. Only quotation marks and punctuation tell names, values and objects apart, and they are all kept. This requires that
    quotation marks are not escaped, and that there are no escapes in names.
-3. People own several assets, in any combination. A shape is also known if it is put together from parts that are: how
-   an element begins, and one asset each. This requires that each part holds whole objects, and that nothing follows the
-   list of assets: otherwise names of one object could come from two parts.
-4. Nothing is concluded from a shape that is not known: such an element is decoded by Python's own decoder, which shows
+3. Nothing is concluded from a shape that is not known: such an element is decoded by Python's own decoder, which shows
    every name (`CloseReading`).
 """
 
@@ -35,7 +32,6 @@ _escape_in_name = re.compile(rb'\\[^"]*":').search
 _MAX_SHAPES = 2048  # known at a time, of elements that begin with the same name; an institution has a few hundred
 _OPENING = 5  # bytes: '{"' and three letters. CPython finds longer ones more slowly
 _MAX_ELEMENT = 16 * 1024  # bytes; about 20 accounts. Longer ones are rare, and seldom have the same shape
-_MAX_NESTING = 8  # of objects in an asset; the contract has three
 _MAX_SIZE = 2 * 1024 * 1024  # bytes of all shapes. An institution has a few hundred, of a few hundred bytes
 _MAX_OBJECTS = 131_072  # of a reply that are read closely: as many as 500 people with 20 accounts each have
 _MAX_IN_TEXT = 3 * MAX_ASSETS + 1  # objects, and as many lists: asset, holder and details
@@ -66,7 +62,6 @@ class KnownShapes:
     def __init__(self) -> None:
         self._frames: set[tuple[bytes, bytes]] = set()
         self._elements: dict[bytes, set[bytes]] = {}
-        self._parts: set[bytes] = set()
         self._size = 0
 
     def look(self, body: bytes) -> tuple[int, dict[int, tuple[bytes, bytes]]]:
@@ -81,10 +76,7 @@ class KnownShapes:
         if self._know(shape):
             return len(shape.elements), {}
         known = self._elements.get(shape.opening, set())
-        unknown = {one for one in set(shape.elements).difference(known) if not self._is_put_together(one)}
-        if not unknown:
-            return len(shape.elements), {}
-        odd = {index: (shape.opening, one) for index, one in enumerate(shape.elements) if one in unknown}
+        odd = {index: (shape.opening, one) for index, one in enumerate(shape.elements) if one not in known}
         is_long = max(len(one) for _, one in odd.values()) > _MAX_ELEMENT
         return (-1, {}) if is_long else (len(shape.elements), odd)
 
@@ -101,13 +93,8 @@ class KnownShapes:
             return
         opening, rest = shape_of_element(element)
         if not _escape_in_name(opening + rest):
-            self._make_room(len(opening) + 2 * len(rest))
+            self._make_room(len(opening) + len(rest))
             self._elements.setdefault(opening, set()).add(rest)
-            self._parts.update(_parts_of(rest) if _has_whole_parts(rest) else ())
-
-    def _is_put_together(self, rest: bytes) -> bool:
-        """Whether an element consists of parts that are known."""
-        return bool(parts := _parts_of(rest)) and self._parts.issuperset(parts)
 
     def learn_frame(self, body: bytes) -> None:
         """Adds what surrounds the elements of a reply. Its names must leave different letters, as in `learn_element`.
@@ -128,7 +115,6 @@ class KnownShapes:
         if self._size > _MAX_SIZE:
             self._frames.clear()
             self._elements.clear()
-            self._parts.clear()
             self._size = size
 
 
@@ -136,28 +122,6 @@ def shape_of_element(element: bytes) -> tuple[bytes, bytes]:
     """The shape of an element, as in a `_Shape`."""
     shape = element.translate(None, _LEFT_OUT)
     return shape[:_OPENING], shape[_OPENING:] + b","
-
-
-def _parts_of(rest: bytes) -> list[bytes]:
-    """How an element begins, up to the list of assets, and each asset. Nothing if something follows the list."""
-    start = rest.find(b'[{"') + 1
-    if not start or not rest.endswith(b"}]},"):
-        return []
-    opening = rest[start : start + _OPENING]
-    begin, *assets = rest.removesuffix(b"]},").split(opening)
-    return [begin + opening, *(opening + asset.removesuffix(b",") for asset in assets)]
-
-
-_text = re.compile(rb'"[^"]*"')
-_whole_object = re.compile(rb"\{[^{}]*\}").sub
-
-
-def _has_whole_parts(rest: bytes) -> bool:
-    """Whether each asset is a whole object."""
-    assets = [_text.sub(b"", part) for part in _parts_of(rest)[1:]]
-    for _ in range(_MAX_NESTING):  # from the inside: objects without objects in them are taken out
-        assets = [_whole_object(b".", asset) for asset in assets]
-    return set(assets) == {b"."}
 
 
 def _shape_of(body: bytes) -> _Shape | None:

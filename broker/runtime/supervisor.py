@@ -1,14 +1,16 @@
 """Runs a pool of workers, and obeys the operator's signals. Trio only.
 
 * SIGTERM, SIGINT: all workers are told to stop, and given the time for draining.
-* SIGHUP: if the configuration is still valid, one worker after the other is replaced by one that has read it anew.
+* SIGHUP: if the configuration is still valid, one worker after the other is replaced by one that has read it anew. One
+  that comes while the broker starts waits until it has started.
 
 A worker that ends by itself is replaced (restart_policy), and one that hangs is killed before (watchdog).
 """
 
+import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import trio
@@ -17,7 +19,19 @@ from broker.runtime.supervised_slot import WorkerFailedError
 from broker.runtime.worker_messages import Ready
 from broker.runtime.worker_pool import WorkerPool
 
+log = logging.getLogger(__name__)
+
 OnReady = Callable[[Sequence[Ready]], None]
+
+
+@contextmanager
+def reloads_waiting() -> Iterator[None]:
+    """Lets SIGHUP, which would end the process, wait until `supervise` is there to obey it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def supervise(pool: WorkerPool, *, on_ready: OnReady, may_reload: Callable[[], bool]) -> None:
@@ -30,16 +44,26 @@ def supervise(pool: WorkerPool, *, on_ready: OnReady, may_reload: Callable[[], b
 
 async def _supervise(pool: WorkerPool, on_ready: OnReady, may_reload: Callable[[], bool]) -> None:
     failed: list[WorkerFailedError] = []
+    begun = trio.current_time()
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(pool.run)
-                await _obey(signals, pool, on_ready, may_reload)
+                await _obey(signals, pool, partial(_started, on_ready, begun), may_reload)
+                begun = trio.current_time()
                 pool.stop()
         except* WorkerFailedError as group:
             failed += _flat(group)
     if failed:
         raise failed[0]
+    log.info("stopped: all workers have ended, %.1f s after they were told to", trio.current_time() - begun)
+
+
+def _started(on_ready: OnReady, begun: float, workers: Sequence[Ready]) -> None:
+    seconds = trio.current_time() - begun
+    log.info("started: workers: %d; address: %s; it took %.1f s", len(workers), workers[0].grpc, seconds)
+    on_ready(workers)
 
 
 async def _obey(
@@ -51,8 +75,11 @@ async def _obey(
     async def reload() -> None:
         on_ready(await pool.ready())
         async for _ in reloads:
+            begun = trio.current_time()
             if may_reload():
                 await pool.replace()
+                seconds = trio.current_time() - begun
+                log.info("reloaded: the configuration was read again, and all workers replaced, in %.1f s", seconds)
 
     # Beside it: while a worker is waited for, the supervisor can still be told to stop.
     async with trio.open_nursery() as nursery:

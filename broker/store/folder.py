@@ -18,13 +18,16 @@ from itertools import count
 from pathlib import Path
 
 from broker.errors import StoreError
+from broker.store.broker_lock import keep_broker_lock, lock_holder
 
 log = logging.getLogger(__name__)
 
 PATIENCE = 5.0  # s to wait for the lock: it is held for a round of writing, which takes half a second at most
 _FIRST_PAUSE = 0.0002  # s between the first two attempts to take the lock, doubled each time
 LONGEST_PAUSE = 0.004  # s; a process that takes the lock repeatedly leaves it free for longer than this in between
-_LOCKS = Path("/proc/locks")
+
+DAMAGED = "damaged"
+OTHER_KEY = "other-key"
 
 LockWait = Callable[[float], object]
 """Waits for some seconds; returns something true to give up what is waited for."""
@@ -55,7 +58,9 @@ class Folder:
         deadline, wait = time.monotonic() + patience, _FIRST_PAUSE
         while not self._try_lock():
             if time.monotonic() > deadline or pause(wait):
-                msg = f"store {self.path}: its lock is held by {self._holder()}; end that if it is stopped"
+                msg = (
+                    f"store {self.path}: its lock is held by {lock_holder(self._descriptor)}; end that if it is stopped"
+                )
                 raise LockedError(msg)
             wait = min(2 * wait, LONGEST_PAUSE)
         try:
@@ -75,14 +80,16 @@ class Folder:
         sizes = (os.stat(name, dir_fd=self._descriptor).st_size for name in os.listdir(self._descriptor))  # noqa: PTH208 - of the open folder
         return sum(sizes)
 
-    def set_aside(self, reason: object) -> bool:
-        """Renames the folder, for the holder of its lock. Returns whether this was still needed. Raises `OSError`."""
+    def set_aside(self, reason: object, mark: str = DAMAGED) -> bool:
+        """Renames the folder, for the holder of its lock. Returns whether this was still needed. Raises `OSError`.
+
+        `mark`: the part of the new name that says why.
+        """
         if not self.is_current():  # another process has done it
             return False
-        stem = f"{self.path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
-        names = (self.path.with_name(f"{stem}-{number}") for number in count(1))
-        aside = next(name for name in names if not name.exists())
+        aside = aside_path(self.path, mark)
         self.path.rename(aside)
+        keep_broker_lock(aside, self.path)
         log.error("store %s cannot be used: %s; kept as %s, beginning a new one", self.path, reason, aside.name)
         return True
 
@@ -93,14 +100,9 @@ class Folder:
             return False
         return True
 
-    def _holder(self) -> str:
-        """Who holds the lock, as far as the kernel tells."""
-        status = os.fstat(self._descriptor)
-        file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-        try:
-            lines = [line.split() for line in _LOCKS.read_text().splitlines()]
-        except OSError:
-            lines = []
-        # As in "1: FLOCK  ADVISORY  WRITE 4711 fd:00:131 0 EOF"; what waits has "->" in second place.
-        holders = [line[4] for line in lines if line[1:2] == ["FLOCK"] and line[5:6] == [file]]
-        return f"process {holders[0]}" if holders else "another process"
+
+def aside_path(path: Path, mark: str) -> Path:
+    """A new name beside the folder, under which it is kept."""
+    stem = f"{path.name}.{mark}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+    names = (path.with_name(f"{stem}-{number}") for number in count(1))
+    return next(name for name in names if not name.exists())

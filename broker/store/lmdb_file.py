@@ -20,8 +20,9 @@ from broker.errors import StoreError
 from broker.store.base import ProgressCallback, no_progress
 from broker.store.cipher import Cipher, derive
 from broker.store.file_check import Verdict, check_files
-from broker.store.folder import Folder, LockWait
+from broker.store.folder import DAMAGED, OTHER_KEY, Folder, LockWait
 from broker.store.index import Index
+from broker.store.key_mark import mark_key
 from broker.store.lmdb_check import DAMAGE, ENGINE, MAX_READERS, is_begun, read_metas
 from broker.store.lmdb_pages import DamageError
 
@@ -37,6 +38,10 @@ _OPEN_PATIENCE = (
 
 class _UnusableError(Exception):
     """LMDB can read the file, but it is not a file of this store."""
+
+
+class _OtherKeyError(_UnusableError):
+    """It is a file of this store, and undamaged, but was written under another key."""
 
 
 class StoreFile:
@@ -113,7 +118,7 @@ class StoreFile:
         try:
             self._open()
         except (*DAMAGE, _UnusableError) as reason:
-            self.folder.set_aside(reason)
+            self.folder.set_aside(reason, OTHER_KEY if isinstance(reason, _OtherKeyError) else DAMAGED)
             raise
 
     def _open(self) -> None:
@@ -173,5 +178,6 @@ class StoreFile:
                 txn.put(b"check", self.cipher.seal(b"check", _CHECK), db=meta)
             elif self.cipher.open(b"check", bytes(txn.get(b"check", b"", db=meta))) != _CHECK:
                 msg = "it was written under another key"
-                raise _UnusableError(msg)
+                raise _OtherKeyError(msg)
+        mark_key(self.path, self._master_key)
         self.index = Index(self.path / "index", store=salt)

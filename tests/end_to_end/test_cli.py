@@ -264,7 +264,7 @@ def test_serve_takes_overrides_and_refuses_wrong_ones(tmp_path: Path) -> None:
     finally:
         assert program.stop() == 0
     nowhere = run("serve", "--listen", "nowhere")
-    assert (nowhere.exit_code, "command line: listen" in nowhere.stderr) == (2, True)
+    assert (nowhere.exit_code, "command line: server.listen" in nowhere.stderr) == (2, True)
 
 
 def test_a_port_in_use_is_reported(broker: Broker, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Several workers on one host as real processes, which can be stopped, killed and replaced."""
 
 import asyncio
-import errno
+import fcntl
 import os
 import re
 import signal
@@ -203,15 +203,17 @@ async def share(pool: WorkerPool) -> None:
 
 
 async def refuse_to_reload(pool: WorkerPool) -> None:
-    """Neither nonsense, nor more calls at a time than an institution takes, ends what is running."""
+    """Neither nonsense, nor more calls at a time than an institution takes, nor another store ends what is running."""
     valid, before = pool.file.read_text(encoding="utf-8"), pool.pids()
     one_at_a_time = re.sub("^concurrency = .*", "concurrency = 1", valid, flags=re.MULTILINE)
-    for times, wrong in enumerate((valid + "nonsense", one_at_a_time), start=1):
+    other_store = valid.replace('/cache"', '/another-cache"')
+    for times, wrong in enumerate((valid + "nonsense", one_at_a_time, other_store), start=1):
         pool.file.write_text(wrong, encoding="utf-8")
         pool.tell(signal.SIGHUP)
-        while pool.program.log.count("is not read again") < times:
+        while pool.program.log.count("not reloaded") < times:
             await others_go_on()
     assert pool.pids() == before
+    assert "store.path: " in pool.program.log
     pool.file.write_text(valid, encoding="utf-8")
 
 
@@ -301,31 +303,33 @@ async def stop_one(pool: WorkerPool) -> None:
 
 @contextmanager
 def hanging_in_starting(folder: Path, mocks: Mocks) -> Iterator[subprocess.Popen[bytes]]:
-    """A broker whose workers hang in reading the key file, while they start."""
+    """A broker whose workers wait for the lock of their store, while they start."""
     (folder / "broker.toml").write_text(configuration(folder, mocks.urls), encoding="utf-8")
-    os.mkfifo(folder / "broker.key")
+    (folder / "cache").mkdir()
     command = [sys.executable, "-m", "broker", "serve", "--config", "broker.toml", "--workers", "2"]
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, cwd=folder, stderr=log) as process:  # noqa: S603
-        try:
-            with closing_descriptor(wait_for_reader(folder / "broker.key")):
+    with (folder / "log").open("wb") as log, closing_descriptor(os.open(folder / "cache", os.O_RDONLY)) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with subprocess.Popen(command, cwd=folder, stderr=log) as process:  # noqa: S603
+            try:
+                while not any(has_open(pid, folder / "cache") for pid in children(process.pid)):
+                    os.sched_yield()
                 yield process
-        finally:
-            process.kill()
+            finally:
+                process.kill()
 
 
-def wait_for_reader(fifo: Path) -> int:
-    while True:
-        try:
-            return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError as error:  # nobody reads yet
-            assert error.errno == errno.ENXIO  # noqa: PT017 - it need not be raised
-            os.sched_yield()
+def has_open(pid: int, path: Path) -> bool:
+    """Whether a process has this file open."""
+    try:
+        return any(descriptor.resolve() == path for descriptor in Path(f"/proc/{pid}/fd").iterdir())
+    except FileNotFoundError:  # the process, or one of its descriptors, is gone
+        return False
 
 
 @contextmanager
-def closing_descriptor(descriptor: int) -> Iterator[None]:
+def closing_descriptor(descriptor: int) -> Iterator[int]:
     try:
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 
@@ -345,7 +349,7 @@ def test_workers_that_hang_in_starting_can_be_stopped(mocks: Mocks, tmp_path: Pa
         process.terminate()
         assert process.wait() == 0
         assert all(map(is_gone, pids))
-    assert "killed" not in (tmp_path / "log").read_text()
+    assert "it is killed" not in (tmp_path / "log").read_text()
 
 
 # --- workers that die -------------------------------------------------------------------------------------------------

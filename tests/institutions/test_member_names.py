@@ -140,39 +140,3 @@ def test_how_much_is_read_closely_is_bounded() -> None:
         close.read(text)
     with pytest.raises(ValueError, match="too many objects"):
         CloseReading().read(b"[" + b",".join([b"{}"] * 13_000) + b"]")
-
-
-def element(item: int, assets: str, after: str = "") -> str:
-    return f'{{"item":{item},"outcome":"FOUND","assets":[{assets}]{after}}}'
-
-
-ACCOUNT = '{"holders":[{"name":"甲"}],"account":{"number":"1"}}'
-VEHICLE = '{"holders":[{"name":"甲"},{"name":"乙"}],"vehicle":{"plate":"1"}}'
-
-
-@pytest.mark.parametrize(
-    ("others", "known"),
-    [
-        ([element(3, f"{VEHICLE},{ACCOUNT},{ACCOUNT}")], True),
-        ([element(3, ACCOUNT), element(4, VEHICLE)], True),
-        ([element(3, f"{VEHICLE},{VEHICLE.replace('plate', 'model')}")], False),
-        ([element(3, f'{ACCOUNT},{{"holders":[],"account":{{}},"holders":[]}}')], False),
-        ([element(3, ACCOUNT, ',"outcome":"NOT_FOUND"')], False),
-        ([element(3, f'{ACCOUNT}],"assets":[{VEHICLE}')], False),
-        ([element(3, f'{ACCOUNT},{{"holders":[{ACCOUNT}]}}')], False),
-    ],
-    ids=range(7),
-)
-def test_assets_that_are_known_may_come_in_any_combination(others: list[str], known: bool) -> None:
-    shapes = taught(element(0, f"{ACCOUNT},{VEHICLE}"), element(1, VEHICLE), element(2, ACCOUNT))
-    count, odd = shapes.look(FRAME.format(",".join(others)).encode())
-    assert (count == len(others) and not odd) == known
-
-
-def test_names_of_one_object_are_not_put_together_from_two_elements() -> None:
-    """Each of the two is sound; the beginning of the one and the end of the other say twice what came of it."""
-    first = '{"item":0,"outcome":"FOUND","assets":[' + ACCOUNT + '],"observed_at":"z"}'
-    second = '{"item":1,"observed_at":"z","assets":[' + ACCOUNT + '],"outcome":"FOUND"}'
-    mixed = '{"item":2,"outcome":"FOUND","assets":[' + ACCOUNT + '],"outcome":"FOUND"}'
-    count, odd = taught(first, second).look(FRAME.format(mixed).encode())
-    assert count == -1 or odd

@@ -10,7 +10,7 @@ import pytest
 from broker.config import StoreConfig
 from broker.errors import StoreError
 from broker.runtime.app import open_store
-from broker.runtime.key_file import load_key
+from broker.runtime.key_file import find_key_fault, load_key
 from broker.store.memory import MemoryStore
 
 
@@ -47,6 +47,7 @@ def test_workers_that_start_together_make_one_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["00" * 32, "AB" * 32 + "\n", "  " + "0f" * 32 + " \n\n"])
 def test_a_key_of_the_operators_own_is_taken(tmp_path: Path, text: str) -> None:
     path = tmp_path / "broker.key"
+    path.touch(mode=0o600)
     path.write_text(text)
     assert load_key(path) == bytes.fromhex(text.strip())
 
@@ -58,6 +59,7 @@ def test_a_key_of_the_operators_own_is_taken(tmp_path: Path, text: str) -> None:
 )
 def test_what_is_no_key_is_refused_by_file_and_reason_but_never_shown(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broker.key"
+    path.touch(mode=0o600)
     path.write_bytes(content)
     with pytest.raises(StoreError) as refusal:
         load_key(path)
@@ -75,6 +77,28 @@ def test_what_cannot_be_read_or_made_is_refused(tmp_path: Path, below: str) -> N
     (tmp_path / "file").write_text("a file")
     with pytest.raises(StoreError, match=r"store\.key_file"):
         load_key(path)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o677, 0o610])
+def test_a_key_that_others_may_use_is_refused_with_the_remedy(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "broker.key"
+    key = load_key(path)
+    path.chmod(mode)
+    with pytest.raises(StoreError, match=rf"store\.key_file .*mode {mode:o}.*chmod 600 {path}"):
+        load_key(path)
+    assert "chmod 600" in (find_key_fault(path) or "")
+    path.chmod(0o400)
+    assert load_key(path) == key
+
+
+def test_a_check_finds_what_is_wrong_with_a_key_and_makes_none(tmp_path: Path) -> None:
+    assert find_key_fault(tmp_path / "broker.key") is None
+    assert list(tmp_path.iterdir()) == []
+    load_key(tmp_path / "broker.key")
+    assert find_key_fault(tmp_path / "broker.key") is None
+    assert "is not a file" in (find_key_fault(tmp_path) or "")
+    (tmp_path / "broker.key").write_text("00")
+    assert "holds 1 bytes" in (find_key_fault(tmp_path / "broker.key") or "")
 
 
 def test_without_a_path_everything_stays_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ What does not depend on processes is tested in virtual time (test_worker_pool).
 """
 
 import os
+import re
 import signal
 import sys
 from collections import Counter
@@ -226,6 +227,41 @@ async def test_asked_twice_it_replaces_never_two_workers_at_a_time(harness: Harn
         await harness.journal.until(*["begins 0", "begins 1"] * 3)
         signal.raise_signal(signal.SIGTERM)
     assert harness.journal.lines[2:10] == ["leaves 0", "begins 0", "leaves 1", "begins 1"] * 2
+
+
+async def test_asked_while_it_starts_it_first_starts(harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which would end this process
+    with supervisor.reloads_waiting():
+        signal.raise_signal(signal.SIGHUP)  # before it is supervised
+        async with harness.supervised():
+            signal.raise_signal(signal.SIGHUP)  # before a worker is ready
+            await harness.journal.until(*["begins 0", "begins 1"] * 2)
+            await until_logged(caplog, "reloaded")
+            signal.raise_signal(signal.SIGTERM)
+    assert sorted(harness.journal.lines[:2]) == ["begins 0", "begins 1"]
+    assert harness.journal.lines[2:6] == ["leaves 0", "begins 0", "leaves 1", "begins 1"]
+
+
+async def until_logged(caplog: pytest.LogCaptureFixture, word: str) -> None:
+    while not any(word in message for message in caplog.messages):
+        await trio.lowlevel.checkpoint()
+
+
+async def test_start_reload_and_stop_are_logged_in_a_line_each(
+    harness: Harness, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with harness.supervised():
+        await harness.ready.wait()
+        signal.raise_signal(signal.SIGHUP)
+        await until_logged(caplog, "reloaded")
+        signal.raise_signal(signal.SIGTERM)
+    lines = [record.getMessage() for record in caplog.records if record.name == supervisor.__name__]
+    assert len(lines) == 3
+    assert re.fullmatch(r"started: workers: 2; address: 0; it took \d+\.\d s", lines[0])
+    assert re.fullmatch(r"reloaded: .* all workers replaced, in \d+\.\d s", lines[1])
+    assert re.fullmatch(r"stopped: .*, \d+\.\d s after they were told to", lines[2])
 
 
 async def test_a_configuration_that_is_not_valid_leaves_all_workers_alone(harness: Harness) -> None:

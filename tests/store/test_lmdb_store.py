@@ -114,7 +114,7 @@ def file_of(store: LmdbStore) -> StoreFile:
 
 
 def set_aside(path: Path) -> list[Path]:
-    return sorted(path.parent.glob(f"{path.name}.damaged-*"))
+    return sorted(path.parent.glob(f"{path.name}.*-*"))
 
 
 # --- restarts and crashes ---------------------------------------------------------------------------------------------

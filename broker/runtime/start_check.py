@@ -1,0 +1,108 @@
+"""What `broker serve` checks before it serves, and `broker config --check` without serving: the same, by the same code.
+
+Everything that the configuration names is looked at, and nothing is made or changed. That another process has a port or
+the store is no fault of the configuration: it may be this very broker. `broker serve` finds out when it takes them.
+"""
+
+import errno
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from broker.config import Config, Draft, ServerConfig, StoreConfig, too_many_workers, worker_count
+from broker.errors import ConfigError
+from broker.runtime.key_file import find_key_fault
+from broker.sections import ConfigFault
+
+_LAST_PORT = 65_535
+
+
+def check_start(draft: Draft, cores: int) -> tuple[Config, int]:
+    """The configuration and the number of workers to run on so many cores.
+
+    Raises `ConfigError` with all faults of the configuration, and of what it names.
+    """
+    faults = [draft.located(fault) for fault in _faults(draft, cores)]
+    if draft.faults or faults:
+        raise ConfigError(*draft.faults, *faults)
+    config = draft.config()
+    return config, config.workers(cores)
+
+
+def _faults(draft: Draft, cores: int) -> Iterator[ConfigFault]:
+    if draft.server:
+        if draft.institutions and (reason := too_many_workers(draft.server.workers, draft.institutions)):
+            yield ConfigFault("server.workers", reason)
+        yield from _port_faults(draft.server, worker_count(draft.server, draft.institutions, cores))
+    if draft.store:
+        yield from _store_faults(draft.store)
+
+
+def _port_faults(server: ServerConfig, workers: int) -> Iterator[ConfigFault]:
+    hosts = {}
+    for key, address in (("listen", server.listen), ("metrics", server.metrics)):
+        host, port = _split(address)
+        try:
+            hosts[key] = _bound_host(host, port)
+        except OSError as error:
+            reason = (
+                f"cannot listen on {address} ({error.strerror}); name an address of this host, and a port it may use"
+            )
+            yield ConfigFault(f"server.{key}", reason)
+    listen, first = _split(server.listen)[1], _split(server.metrics)[1]
+    last = first + workers - 1
+    if first and last > _LAST_PORT:
+        reason = f"{workers} workers need the ports {first} to {last}, but ports end at {_LAST_PORT}; begin lower"
+        yield ConfigFault("server.metrics", reason)
+    if listen and first <= listen <= last and len(hosts) > 1 and _overlap(hosts["listen"], hosts["metrics"]):
+        used = f"port {first}" if workers == 1 else f"the ports {first} to {last}, one for each worker"
+        yield ConfigFault("server.metrics", f"uses {used}, but {listen} is that of server.listen; choose another one")
+
+
+def _split(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _bound_host(host: str, port: int) -> str:
+    """The IP address of a host at which this process may listen. Raises `OSError`."""
+    family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(place)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+    return str(place[0])
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether somebody who listens at one of these addresses is in the way of the other."""
+    return one == other or any(ipaddress.ip_address(host.partition("%")[0]).is_unspecified for host in (one, other))
+
+
+def _store_faults(store: StoreConfig) -> Iterator[ConfigFault]:
+    key_file = Path(store.key_file)
+    if key_file.exists():
+        reason = find_key_fault(key_file)
+        if reason:
+            yield ConfigFault("store.key_file", f"{key_file}: {reason}")
+    elif reason := _folder_fault(key_file.parent):
+        yield ConfigFault("store.key_file", f"{key_file}: cannot be made: {reason}")
+    if store.path and (reason := _folder_fault(Path(store.path))):
+        yield ConfigFault("store.path", f"{store.path}: {reason}")
+
+
+def _folder_fault(path: Path) -> str | None:
+    """Why a folder cannot be used, or made if it is missing; None if it can."""
+    nearest = path.absolute()
+    while not os.path.lexists(nearest):
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        return f"{nearest} is no folder; move it, or choose another path"
+    if not os.access(nearest, os.R_OK | os.W_OK | os.X_OK):
+        return f"the broker may not write to {nearest}; make its user the owner, or choose another path"
+    return None

@@ -1,0 +1,135 @@
+"""What `broker serve` refuses, `broker config --check` refuses: all of it at once, by key, with the remedy."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from broker.config import draft
+from broker.errors import ConfigError
+from broker.runtime.key_file import load_key
+from broker.runtime.start_check import check_start
+
+BANK = """
+[[institution]]
+id = "bank"
+name = "A bank"
+kind = "bank"
+url = "http://127.0.0.1:7101/v1/inquiries"
+"""
+
+
+@pytest.fixture(autouse=True)
+def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Relative paths are those of the broker's working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def check(text: str, *, cores: int = 1) -> int:
+    """The number of workers."""
+    Path("broker.toml").write_text(text)
+    return check_start(draft(Path("broker.toml"), dialects=frozenset({"json"})), cores)[1]
+
+
+def faults(text: str, *, cores: int = 1) -> list[str]:
+    with pytest.raises(ConfigError) as error:
+        check(text, cores=cores)
+    assert all(fault.startswith("broker.toml: ") for fault in error.value.faults)
+    return [fault.removeprefix("broker.toml: ") for fault in error.value.faults]
+
+
+def test_it_makes_nothing(tmp_path: Path) -> None:
+    assert check(BANK, cores=3) == 3
+    assert list(tmp_path.iterdir()) == [tmp_path / "broker.toml"]
+
+
+def test_it_finds_what_is_wrong_in_the_file_and_in_what_the_file_names() -> None:
+    Path("file").touch()
+    found = faults(f"""
+        [server]
+        listen = "192.0.2.1:50051"
+        workers = 9
+        [store]
+        path = "file/cache"
+        key_file = "."
+        {BANK}
+        url = "nowhere"
+        [[institution]]
+        id = "other"
+        name = "Another bank"
+        kind = "bank"
+        url = "http://127.0.0.1/"
+    """.replace('url = "http://127.0.0.1:7101/v1/inquiries"\n', ""))  # fmt: skip
+    assert [fault.partition(": ")[0] for fault in found] == [
+        "institution 1 (bank).url",
+        "server.workers",
+        "server.listen",
+        "store.key_file",
+        "store.path",
+    ]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])  # noqa: S104 - nothing listens there
+def test_an_address_for_two_purposes_is_refused(host: str) -> None:
+    (fault,) = faults(f'[server]\nlisten = "127.0.0.1:45000"\nmetrics = "{host}:45000"\n{BANK}')
+    assert fault.startswith("server.metrics: uses port 45000, but 45000 is that of server.listen")
+
+
+def test_each_worker_needs_a_port_for_its_metrics() -> None:
+    section = '[server]\nlisten = "127.0.0.1:45002"\nmetrics = "127.0.0.1:45000"\n'
+    assert check(section + BANK, cores=2) == 2
+    (fault,) = faults(section + BANK, cores=3)
+    assert "the ports 45000 to 45002" in fault
+    (fault,) = faults(f'[server]\nmetrics = "127.0.0.1:65535"\nworkers = 2\n{BANK}')
+    assert "ports end at 65535" in fault
+
+
+def test_a_port_that_is_in_use_is_no_fault_of_the_configuration() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert check(f'[server]\nlisten = "127.0.0.1:{server.getsockname()[1]}"\n{BANK}') == 1
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1:50051", "no-such-host.invalid:50051"])
+@pytest.mark.parametrize("key", ["listen", "metrics"])
+def test_an_address_of_another_host_is_refused(key: str, address: str) -> None:
+    (fault,) = faults(f'[server]\n{key} = "{address}"\n{BANK}')
+    assert fault.startswith(f"server.{key}: cannot listen on {address} (")
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("file", "is no folder"),
+        ("file/cache", "is no folder"),
+        ("file/var/cache", "is no folder"),
+        ("link", "no folder"),
+    ],
+)
+def test_a_store_that_cannot_be_a_folder_is_refused(path: str, reason: str) -> None:
+    Path("file").touch()
+    Path("link").symlink_to("nowhere")
+    (fault,) = faults(f'[store]\npath = "{path}"\n{BANK}')
+    assert fault.startswith("store.path: ")
+    assert reason in fault
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert [fault.partition(": ")[0] for fault in faults(BANK)] == ["store.key_file", "store.path"]
+    assert "the broker may not write to" in faults(BANK)[0]
+    load_key(Path("key"))
+    assert check(f'[store]\npath = ""\nkey_file = "key"\n{BANK}') == 1, "a key that is there need not be made"
+
+
+@pytest.mark.parametrize(("content", "mode"), [("00", 0o600), ("00" * 32, 0o644), (None, 0o700)])
+def test_a_file_that_is_no_key_is_refused(content: str | None, mode: int) -> None:
+    path = Path("key")
+    if content is None:
+        path.mkdir(mode)
+    else:
+        path.touch(mode)
+        path.write_text(content)
+    (fault,) = faults(f'[store]\nkey_file = "key"\n{BANK}')
+    assert fault.startswith("store.key_file: key: ")
