@@ -13,7 +13,7 @@ Rules
 
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -55,6 +55,8 @@ class CallContext:
     controls: Controls
     settlement: Settlement
     traffic: Traffic
+    urgent: Callable[[Collection[bytes]], Collection[bytes]]
+    """Those of some keys that an interactive request waits for."""
     closed: Callable[[], None]
     """To be called when a result may have closed the institution to further calls."""
 
@@ -129,12 +131,17 @@ class Call:
             if not open_items:
                 return
             error = BadReplyError("some inquiries are missing from the reply")
-        parts = batch.pick(open_items).by_priority()
+        parts = self._parts(batch.pick(open_items))
+        self._context.controls.release(self.permit)  # others may call during the pause
         if not await self._context.controls.may_repeat(error, failed + 1, calls=len(parts)):
             self._give_up(batch, open_items, reply, error)
             return
-        for part in parts:
+        for part in self._parts(batch.pick(open_items)):  # somebody may have begun to wait during the pause
             await self._ask(part, sent=sent + 1, failed=failed + 1, refused_at=refused_at)
+
+    def _parts(self, batch: CallBatch) -> Sequence[CallBatch]:
+        """What somebody waits for at a screen, and the rest."""
+        return batch.by_priority(self._context.urgent(batch.keys))
 
     async def _ask_respelled(self, batch: CallBatch) -> None:
         """Asks once more, under the standard spellings. Whatever comes of it is settled instead of NOT_FOUND."""
@@ -192,7 +199,7 @@ class Call:
         elif len(batch) == 1:
             self._refused.append((batch, refused_at))
         else:
-            parts = batch.by_priority()
+            parts = self._parts(batch)
             for part in parts if len(parts) > 1 else batch.halves():
                 await self._ask(part, sent=sent, failed=failed, refused_at=refused_at)
 

@@ -103,6 +103,7 @@ class Lane:
             controls=self._controls,
             settlement=self._settlement,
             traffic=self._traffic,
+            urgent=self._flights.urgent,
             closed=self._flush_if_closed,
         )
 

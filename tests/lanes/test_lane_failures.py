@@ -24,7 +24,7 @@ from broker.institutions.stub import (
     stub_spec,
 )
 from broker.lanes.lane import Lane
-from broker.model import Outcome, Problem, Question, Reply, Source
+from broker.model import Outcome, Priority, Problem, Question, Reply, Source
 from tests.fakes import Recorder, in_virtual_time, numbers, open_lane, parcel, submit
 
 pytestmark = in_virtual_time
@@ -186,6 +186,38 @@ async def test_one_inquiry_that_is_always_passed_over_leaves_the_breaker_alone()
             submit(lane, parcel(waiter, range(50 * call, 50 * call + 50)))
             assert (await waiter.answered())[50 * call] == Outcome.UNAVAILABLE
         assert lane.statistics().breaker is State.CLOSED
+
+
+async def test_others_are_asked_while_a_failed_call_waits_to_be_repeated() -> None:
+    institution = StubInstitution(stub_spec(batch_size=1, concurrency=1), script(fails(DOWN), NOTHING))
+    first, second = Recorder(), Recorder()
+    async with open_lane(institution, random=lambda: 0.9) as lane:
+        submit(lane, parcel(first, [1]))
+        submit(lane, parcel(second, [2]))
+        await second.answered()
+        assert not first.moments
+        await first.answered()
+    assert second.moments[0] < first.moments[0]
+
+
+async def test_what_somebody_begins_to_wait_for_is_repeated_first() -> None:
+    """A bulk batch fails; during the pause an interactive request joins one of its inquiries."""
+    asked: list[list[int]] = []
+
+    async def failing_once(question: Question) -> Reply:
+        asked.append(list(numbers(question)))
+        return await (fails(DOWN) if len(asked) == 1 else NOTHING)(question)
+
+    institution = StubInstitution(stub_spec(batch_size=10, concurrency=1), failing_once)
+    bulk, clerk = Recorder(), Recorder()
+    async with open_lane(institution, random=lambda: 0.9) as lane:
+        submit(lane, parcel(bulk, [1, 2, 3, 4], priority=Priority.BULK))
+        await wait_all_tasks_blocked()
+        submit(lane, parcel(clerk, [3]))
+        await clerk.answered()
+        await bulk.answered()
+    assert [len(call) for call in asked] == [4, 1, 3]
+    assert asked[1] == [asked[0][2]]
 
 
 async def test_retry_after_holds_everything_back() -> None:

@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable, Collection
-from dataclasses import replace
 
 from broker.core.planning.parcel import CallBatch, Parcel
 from broker.model import Priority
@@ -35,14 +34,12 @@ class Backlog:
         wanted = frozenset(keys)
         kept: deque[Parcel] = deque()
         for parcel in self._queues[Priority.BULK]:
-            if wanted.isdisjoint(parcel.keys):
-                kept.append(parcel)
-                continue
-            urgent = [index for index, key in enumerate(parcel.keys) if key in wanted]
-            self._sizes[Priority.BULK] -= len(urgent)
-            self.add(replace(parcel.pick(urgent), priority=Priority.INTERACTIVE))
-            if len(urgent) < len(parcel):
-                kept.append(parcel.pick([index for index, key in enumerate(parcel.keys) if key not in wanted]))
+            for part in parcel.promoted(wanted):
+                if part.priority is Priority.BULK:
+                    kept.append(part)
+                else:
+                    self._sizes[Priority.BULK] -= len(part)
+                    self.add(part)
         self._queues[Priority.BULK] = kept
 
     def cut(self, size: int) -> CallBatch:

@@ -6,7 +6,7 @@ nothing is made per inquiry.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Protocol
@@ -66,6 +66,17 @@ class Parcel:
     def addressed(self, column: int, indices: Sequence[int]) -> "Parcel":
         """The parcel of some of the inquiries, for one institution. All of them cost no copy."""
         return replace(self if len(indices) == len(self) else self.pick(indices), column=column)
+
+    def promoted(self, urgent: frozenset[bytes]) -> list["Parcel"]:
+        """The inquiries of a bulk parcel about these subjects as an interactive parcel, then the others."""
+        if self.priority is Priority.INTERACTIVE or urgent.isdisjoint(self.keys):
+            return [self]
+        first = [index for index, key in enumerate(self.keys) if key in urgent]
+        others = [index for index, key in enumerate(self.keys) if key not in urgent]
+        return [
+            replace(self.pick(first), priority=Priority.INTERACTIVE),
+            *([self.pick(others)] if others else []),
+        ]
 
     def split(self, size: int) -> tuple["Parcel", "Parcel"]:
         """The first `size` inquiries, and the others."""
@@ -141,9 +152,14 @@ class CallBatch:
         middle = len(self) // 2
         return self.pick(range(middle)), self.pick(range(middle, len(self)))
 
-    def by_priority(self) -> list["CallBatch"]:
-        """The interactive part and the bulk part; one of them if there is no other."""
+    def by_priority(self, urgent: Collection[bytes] = ()) -> list["CallBatch"]:
+        """The interactive part and the bulk part; one of them if there is no other.
+
+        `urgent`: keys of inquiries that count as interactive whatever their parcels are.
+        """
+        wanted = frozenset(urgent)
         parts: dict[Priority, list[Parcel]] = {priority: [] for priority in Priority}
         for parcel in self.parcels:
-            parts[parcel.priority].append(parcel)
+            for part in parcel.promoted(wanted):
+                parts[part.priority].append(part)
         return [CallBatch(parcels) for parcels in parts.values() if parcels]
