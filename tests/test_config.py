@@ -338,6 +338,68 @@ def test_an_institution_that_is_not_enabled_is_checked_and_left_out(tmp_path: Pa
     assert "at least one institution" in refusal(tmp_path, f"{BANK}enabled = false")
 
 
+# --- how to reach an institution --------------------------------------------------------------------------------------
+
+
+def test_headers_and_proxy_are_read_from_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BANK_KEY", "Bearer 7d0f")
+    (tmp_path / "proxy").write_text("http://court:word@proxy:3128\n")
+    text = f"""
+        headers = {{"X-Client" = "courts", Authorization = "env:BANK_KEY"}}
+        proxy = "file:{tmp_path / "proxy"}"
+        ca_file = "ca.pem"
+        client_certificate = "broker.pem"
+        client_key = "key.pem"
+    """
+    config = read(tmp_path, BANK.replace("http:", "https:") + text)
+    access = config.institutions[0].access
+    assert [(name, value.reveal()) for name, value in access.headers] == [
+        ("X-Client", "courts"),
+        ("Authorization", "Bearer 7d0f"),
+    ]
+    assert access.proxy is not None
+    assert access.proxy.reveal() == "http://court:word@proxy:3128"
+    assert (access.ca_file, access.client_certificate, access.client_key) == ("ca.pem", "broker.pem", "key.pem")
+    assert not any(secret in repr(config) for secret in ("7d0f", "word"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "key", "reason"),
+    [
+        ('headers = {"X Y" = "1"}', "headers", "'X Y' is no name of a header"),
+        ('headers = {"Content-Length" = "1"}', "headers", "Content-Length is set by the broker itself"),
+        ('headers = {"host" = "1"}', "headers", "host is set by the broker itself"),
+        ('headers = {"X-A" = "1", "x-a" = "2"}', "headers", "x-a is given twice"),
+        ('headers = {"X-A" = "7d0f\\r\\nX-B: 2"}', "headers", "X-A: its value must be visible ASCII"),
+        ('headers = {"X-A" = ""}', "headers", "X-A: its value"),
+        ('headers = {"X-A" = "7d0f "}', "headers", "X-A: its value"),
+        ('headers = {"X-A" = "银行7d0f"}', "headers", "X-A: its value"),
+        ('headers = {"X-A" = "env:NO_SUCH_VARIABLE"}', "headers", "X-A: the environment variable NO_SUCH_VARIABLE"),
+        ('headers = {"X-A" = 1}', "headers", "Expected `str`"),
+        ('proxy = "socks://7d0f"', "proxy", "must be the http address of a proxy"),
+        ('proxy = "https://7d0f"', "proxy", "must be the http address of a proxy"),
+        ('proxy = "env:NO_SUCH_VARIABLE"', "proxy", "the environment variable NO_SUCH_VARIABLE"),
+        ('ca_file = "ca.pem"', "ca_file", "goes with an https url"),
+        ('client_certificate = "broker.pem"', "client_certificate", "goes with an https url"),
+        ('client_key = "key.pem"', "client_key", "goes with client_certificate"),
+    ],
+)
+def test_a_wrong_way_to_an_institution_is_refused_without_showing_secrets(
+    tmp_path: Path, lines: str, key: str, reason: str
+) -> None:
+    message = refusal(tmp_path, BANK + lines)
+    assert message.startswith(f"institution 1 (bank).{key}: ")
+    assert reason in message
+    assert "7d0f" not in message
+
+
+def test_there_is_one_authorization(tmp_path: Path) -> None:
+    text = BANK.replace("http://", "http://name:7d0f@") + 'headers = {authorization = "Bearer 1"}'
+    message = refusal(tmp_path, text)
+    assert "give only one of them" in message
+    assert "7d0f" not in message
+
+
 # --- workers ----------------------------------------------------------------------------------------------------------
 
 

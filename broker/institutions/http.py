@@ -5,11 +5,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
+from yarl import URL
+
 from broker.errors import InstitutionError
 from broker.institutions.decoding import DecodingProcess, Job
 from broker.institutions.dialects import DIALECTS
+from broker.institutions.encryption import encryption
 from broker.institutions.http_connection import Turn
 from broker.institutions.reply_memory import LARGE, ReplyMemory, ReplyRooms, Room
+from broker.institutions.route import Route
 from broker.institutions.transport import HttpTransport
 from broker.model import InstitutionSpec, Question, Reply
 
@@ -80,6 +84,14 @@ def _max_reply(inquiries: int) -> int:
     return min(_BASE + inquiries * _PER_INQUIRY, _MAX_REPLY)
 
 
+def _transport(spec: InstitutionSpec, turn: Turn) -> HttpTransport:
+    """Raises `ConfigError` if a file that the institution's block names cannot be used."""
+    url, access = URL(spec.url), spec.access
+    proxy = URL(access.proxy.reveal()) if access.proxy else None
+    route = Route(url, encryption(access) if url.scheme == "https" else None, proxy)
+    return HttpTransport(route, connections=spec.concurrency, turn=turn, headers=access.headers)
+
+
 @asynccontextmanager
 async def open_institutions(
     specs: Sequence[InstitutionSpec], *, turn: Turn, clock: Callable[[], float]
@@ -87,7 +99,7 @@ async def open_institutions(
     """The institutions over their own connections, which are closed when the context ends. Asyncio only."""
     memory = ReplyMemory()
     decoding = DecodingProcess()
-    transports = [HttpTransport(spec.url, connections=spec.concurrency, turn=turn) for spec in specs]
+    transports = [_transport(spec, turn) for spec in specs]
     try:
         yield [
             HttpInstitution(

@@ -7,18 +7,18 @@ would send a subject's data to an address that nobody configured.
 """
 
 import asyncio
-from base64 import b64encode
+from collections.abc import Sequence
 from http import HTTPStatus
 
 import h11
-from yarl import URL
 
 from broker.errors import BadReplyError, FailedError, InstitutionError, OverloadedError, RejectedError, UnreachableError
 from broker.institutions.content_coding import decoder
 from broker.institutions.http_connection import BULK, HttpConnection, Turn
 from broker.institutions.reply_limits import ReplyLimits
 from broker.institutions.reply_memory import Room
-from broker.institutions.wire import connect
+from broker.institutions.route import Route
+from broker.secret import Secret
 
 # Below the keep-alive of common servers (nginx 75 s, aiohttp 75 s), so that the client closes idle connections first.
 # Otherwise a request could be sent on a connection that the server is just closing.
@@ -31,13 +31,15 @@ _DIVISIBLE = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LA
 class HttpTransport:
     """The way to one institution. State: its idle connections, each with the timer that will close it."""
 
-    def __init__(self, url: str, *, connections: int, turn: Turn) -> None:
-        """At most `connections` are open at a time."""
-        self._url = URL(url)
+    def __init__(
+        self, route: Route, *, connections: int, turn: Turn, headers: Sequence[tuple[str, Secret]] = ()
+    ) -> None:
+        """At most `connections` are open at a time. `headers`: what every request has in addition."""
+        self._route = route
         self._turn = turn
         self._permits = asyncio.Semaphore(connections)
         self._idle: list[tuple[HttpConnection, asyncio.TimerHandle]] = []
-        self._head = _head(self._url)
+        self._head = _head(route, headers)
 
     async def post(self, body: bytes, *, content_type: str, room: Room) -> None:
         """Puts the content of the reply into the room. Raises `InstitutionError`."""
@@ -82,9 +84,8 @@ class HttpTransport:
         self._idle.pop(0)[0].close()
 
     async def _connect(self) -> HttpConnection:
-        url = self._url
         async with asyncio.timeout(_CONNECT_TIMEOUT):
-            wire = await connect(url.raw_host or "", url.port or 0, is_encrypted=url.scheme == "https")
+            wire = await self._route.connect()
         return HttpConnection(wire, self._turn)
 
 
@@ -104,13 +105,12 @@ async def _read(connection: HttpConnection, room: Room, turn: Turn) -> None:
     decoding.end()
 
 
-def _head(url: URL) -> bytes:
+def _head(route: Route, further: Sequence[tuple[str, Secret]]) -> bytes:
     """The head of all requests, in which the type and the length of the content are left out."""
-    headers = [("Host", url.host_port_subcomponent or ""), ("Accept", "*/*"), ("Accept-Encoding", "gzip")]
-    if url.user is not None:
-        credentials = f"{url.user}:{url.password or ''}".encode()
-        headers.append(("Authorization", f"Basic {b64encode(credentials).decode()}"))
-    lines = [f"POST {url.raw_path_qs} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+    headers = [("Host", route.url.host_port_subcomponent or ""), ("Accept", "*/*"), ("Accept-Encoding", "gzip")]
+    headers += route.headers
+    headers += [(name, value.reveal()) for name, value in further]
+    lines = [f"POST {route.target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
     fixed = "".join(f"{line}\r\n" for line in lines).encode().replace(b"%", b"%%")
     return fixed + b"Content-Type: %b\r\nContent-Length: %d\r\n\r\n"
 

@@ -7,7 +7,6 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from functools import lru_cache
 from typing import Any
 
 import aiohappyeyeballs
@@ -123,25 +122,18 @@ class Wire(asyncio.BufferedProtocol):
             self._waiter.set_result(None)
 
 
-async def connect(host: str, port: int, *, is_encrypted: bool) -> Wire:
+async def connect(host: str, port: int) -> socket.socket:
     """Connects to one of a host's addresses. Raises `OSError`."""
+    addresses = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS)
+
+
+async def open_wire(connected: socket.socket, encryption: ssl.SSLContext | None, host: str) -> Wire:
+    """The wire over a connected socket, encrypted or in clear. Raises `OSError`.
+
+    `host`: whose certificate is expected.
+    """
     loop = asyncio.get_running_loop()
-    addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    connected = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS)
-    try:
-        if is_encrypted:
-            _, wire = await loop.create_connection(Wire, sock=connected, ssl=_encryption(), server_hostname=host)
-        else:
-            _, wire = await loop.create_connection(Wire, sock=connected)
-    except BaseException:
-        connected.close()
-        raise
+    name = host if encryption else None
+    _, wire = await loop.create_connection(Wire, sock=connected, ssl=encryption, server_hostname=name)
     return wire
-
-
-@lru_cache(maxsize=1)
-def _encryption() -> ssl.SSLContext:
-    """TLS that verifies the institution's certificate. Reading the system's authorities takes 20 ms."""
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["http/1.1"])
-    return context

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from broker.config import Config, Draft, ServerConfig, StoreConfig, too_many_workers, worker_count
 from broker.errors import ConfigError
+from broker.institutions.encryption import encryption
+from broker.model import InstitutionSpec
 from broker.runtime.key_file import find_key_fault
 from broker.sections import ConfigFault
 
@@ -38,6 +40,8 @@ def _faults(draft: Draft, cores: int) -> Iterator[ConfigFault]:
         yield from _port_faults(draft.server, worker_count(draft.server, draft.institutions, cores))
     if draft.store:
         yield from _store_faults(draft.store)
+    for spec in draft.institutions:
+        yield from _institution_faults(spec)
 
 
 def _port_faults(server: ServerConfig, workers: int) -> Iterator[ConfigFault]:
@@ -94,6 +98,15 @@ def _store_faults(store: StoreConfig) -> Iterator[ConfigFault]:
         yield ConfigFault("store.key_file", f"{key_file}: cannot be made: {reason}")
     if store.path and (reason := _folder_fault(Path(store.path))):
         yield ConfigFault("store.path", f"{store.path}: {reason}")
+
+
+def _institution_faults(spec: InstitutionSpec) -> Iterator[ConfigFault]:
+    try:
+        encryption(spec.access)
+    except ConfigError as error:
+        for fault in error.faults:
+            key, _, reason = fault.partition(": ")
+            yield ConfigFault(f"institution ({spec.id}).{key}", reason)
 
 
 def _folder_fault(path: Path) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pytest
 import uvloop
 from aiohttp import web
+from yarl import URL
 
 from broker.errors import (
     BadReplyError,
@@ -21,6 +22,7 @@ from broker.errors import (
     UnreachableError,
 )
 from broker.institutions.reply_memory import ReplyMemory, ReplyRooms
+from broker.institutions.route import Route
 from broker.institutions.transport import HttpTransport
 from mock_institutions.hostile import KINDS, hostile_institution
 
@@ -81,7 +83,7 @@ async def at_once(_: int) -> None:
 
 @contextmanager
 def open_transport(url: str, *, connections: int = 4) -> Iterator[HttpTransport]:
-    opened = HttpTransport(url, connections=connections, turn=at_once)
+    opened = HttpTransport(Route(URL(url), None), connections=connections, turn=at_once)
     try:
         yield opened
     finally:
@@ -490,7 +492,7 @@ def test_a_reply_meant_to_harm_is_given_up_early_with_a_turn_for_others_between_
 
     async def main() -> None:
         async with hostile_institution() as url:
-            opened = HttpTransport(f"{url}/{kind}/v1/inquiries", connections=1, turn=turn)
+            opened = HttpTransport(Route(URL(f"{url}/{kind}/v1/inquiries"), None), connections=1, turn=turn)
             with pytest.raises(BadReplyError):
                 await ask(opened, longest=4 << 20)
 
@@ -504,7 +506,9 @@ def test_a_reply_meant_to_harm_is_given_up_early_with_a_turn_for_others_between_
 def test_a_reply_that_harms_only_whoever_decodes_it_is_read(kind: str) -> None:
     async def main() -> bytes:
         async with hostile_institution() as url:
-            return await ask(HttpTransport(f"{url}/{kind}/x", connections=1, turn=at_once), longest=16 << 20)
+            return await ask(
+                HttpTransport(Route(URL(f"{url}/{kind}/x"), None), connections=1, turn=at_once), longest=16 << 20
+            )
 
     assert run(main).startswith(b'{"request_id":')
 

@@ -133,3 +133,21 @@ def test_a_file_that_is_no_key_is_refused(content: str | None, mode: int) -> Non
         path.write_text(content)
     (fault,) = faults(f'[store]\nkey_file = "key"\n{BANK}')
     assert fault.startswith("store.key_file: key: ")
+
+
+def test_certificates_that_cannot_be_used_are_refused_by_institution_and_key() -> None:
+    other = BANK.replace('"bank"', '"other"', 1)
+    encrypted = [block.replace("http:", "https:") for block in (BANK, other)]
+    found = faults(f'''
+        {encrypted[0]}
+        ca_file = "missing.pem"
+        client_certificate = "missing.pem"
+        {encrypted[1]}
+        ca_file = "missing.pem"
+    ''')  # fmt: skip
+    assert [fault.partition(": ")[0] for fault in found] == [
+        "institution (bank).ca_file",
+        "institution (bank).client_certificate",
+        "institution (other).ca_file",
+    ]
+    assert "missing.pem: cannot be used" in found[0]

@@ -1,0 +1,62 @@
+"""TLS to an institution: who may vouch for it, and with which certificate the broker identifies itself."""
+
+import ssl
+from functools import lru_cache
+
+from broker.errors import ConfigError
+from broker.model import Access
+
+
+def encryption(access: Access) -> ssl.SSLContext:
+    """TLS that verifies the institution's certificate. Reads the files that are named, each time.
+
+    Raises `ConfigError` with all faults, each with key and reason.
+    """
+    if access.ca_file is None and access.client_certificate is None:
+        return _default()
+    context, faults = _verifying(access.ca_file)
+    if access.client_certificate is not None:
+        faults += _identify(context, access.client_certificate, access.client_key)
+    if faults:
+        raise ConfigError(*faults)
+    return context
+
+
+@lru_cache(maxsize=1)
+def _default() -> ssl.SSLContext:
+    """Reading the system's authorities takes 20 ms."""
+    context, _ = _verifying(None)
+    return context
+
+
+def _verifying(ca_file: str | None) -> tuple[ssl.SSLContext, list[str]]:
+    faults = []
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        context = ssl.create_default_context()
+        faults.append(f"ca_file: {ca_file}: cannot be used as certificates in PEM ({_reason(error)})")
+    context.set_alpn_protocols(["http/1.1"])
+    return context, faults
+
+
+def _identify(context: ssl.SSLContext, certificate: str, key: str | None) -> list[str]:
+    try:
+        context.load_cert_chain(certificate, key, password=_no_password)
+    except (OSError, ValueError) as error:
+        files = certificate if key is None else f"{certificate} with client_key {key}"
+        reason = f"cannot be used as a certificate in PEM and its key without a passphrase ({_reason(error)})"
+        return [f"client_certificate: {files}: {reason}"]
+    return []
+
+
+def _no_password() -> str:
+    """Otherwise OpenSSL would ask for it at the terminal, and the broker would wait."""
+    msg = "the key has a passphrase"
+    raise ValueError(msg)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return error.reason or "not PEM"
+    return str(error.strerror if isinstance(error, OSError) else error)
