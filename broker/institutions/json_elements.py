@@ -28,6 +28,9 @@ _each_half = re.compile(
     # An escaped backslash, or a pair, are passed over.
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 ).sub
+_each_step = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\Z)|[\[\]{}]', re.DOTALL).finditer
+_MAX_DEPTH = 100  # of a reply that is nested too deeply for the decoder; replies as documented have eight levels
+_UNUSABLE = b'{"":0,"":0}'  # in place of what is deeper: a name that occurs twice makes the element unusable
 _MAX_ESCAPES = 100_000  # of a reply that are looked at: 50 ms
 _UNREADABLE = (ValueError, OverflowError, RecursionError)
 
@@ -58,14 +61,14 @@ def _one_by_one(
     """`decoded`: the elements, if they could be decoded at once."""
     body = _without_lone_surrogates(body)
     try:
-        outline = _decode_outline(body)
+        body, outline = _outlined(body)
         surroundings = _surroundings(body)
     except msgspec.DecodeError as error:
         # msgspec's message has the path and the types, never the value.
         msg = f"the reply is not an InquiryBatchReply: {error}"
         raise BadReplyError(msg) from None
     except _UNREADABLE:  # their text may contain a part of the reply
-        msg = "the reply is not JSON: it is not UTF-8, or nested too deeply"
+        msg = "the reply is not JSON: it is not UTF-8, or has too much in it that is nested deeply"
         raise BadReplyError(msg) from None
     check_request(outline.request_id, question, replies=len(outline.replies))
     is_exemplary = reader.check(surroundings)
@@ -73,6 +76,15 @@ def _one_by_one(
     if is_exemplary:
         reader.shapes.learn_frame(body)
     return elements
+
+
+def _outlined(body: bytes) -> tuple[bytes, JsonOutline]:
+    """The reply with its elements undecoded, and its text, in which what no decoder can follow is replaced."""
+    try:
+        return body, _decode_outline(body)
+    except RecursionError:
+        body = _without_depths(body)
+        return body, _decode_outline(body)
 
 
 def _surroundings(body: bytes) -> bytes:
@@ -121,3 +133,20 @@ def _without_lone_surrogates(body: bytes) -> bytes:
     if _surrogate(body) is None:
         return body
     return _each_half(lambda match: b"\\u0000" if match[1] else match[0], body, _MAX_ESCAPES)
+
+
+def _without_depths(body: bytes) -> bytes:
+    """The body with `_UNUSABLE` in place of whatever is nested too deeply, so that it harms its own element alone."""
+    if body.count(b"[") + body.count(b"{") > _MAX_ESCAPES:
+        return body
+    parts, depth, begin = [], 0, 0
+    for step in _each_step(body):
+        if step[0] in b"[{":
+            depth += 1
+            if depth == _MAX_DEPTH + 1:
+                parts += [body[begin : step.start()], _UNUSABLE]
+        elif step[0] in b"]}":
+            if depth == _MAX_DEPTH + 1:
+                begin = step.end()
+            depth -= 1
+    return b"".join([*parts, body[begin:]]) if depth <= _MAX_DEPTH else body

@@ -119,6 +119,14 @@ def test_what_is_right_is_read(said: str, outcome: Outcome) -> None:
 
 
 WRONG: list[str] = [
+    '"outcome":1e400',
+    '"outcome":"NOT_FOUND","observed_at":1e400',
+    '"outcome":"NOT_FOUND","problem":-1e400',
+    '"outcome":"NOT_FOUND","assets":1e400',
+    f'"outcome":"NOT_FOUND","log":{"[" * 2_000}{"]" * 2_000}',
+    '"log":[{"a]\\"[":' + "[" * 5_000 + "]" * 5_000 + '}],"outcome":"NOT_FOUND"',
+    '"outcome":"NOT_FOUND","problem":' + '{"x":' * 2_000 + "1" + "}" * 2_000,
+    f'"outcome":"FOUND","assets":{"[" * 3_000}{"]" * 3_000}',
     '"x":0',
     '"outcome":null',
     '"outcome":1',
