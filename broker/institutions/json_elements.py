@@ -28,8 +28,9 @@ _each_half = re.compile(
     # An escaped backslash, or a pair, are passed over.
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 ).sub
-_each_step = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\Z)|[\[\]{}]', re.DOTALL).finditer
+_each_step = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\Z)|[\[\]{}]', re.DOTALL).finditer
 _MAX_DEPTH = 100  # of a reply that is nested too deeply for the decoder; replies as documented have eight levels
+_MAX_STEPS = 400_000  # brackets, quotation marks and escapes of such a reply: 0.1 s
 _UNUSABLE = b'{"":0,"":0}'  # in place of what is deeper: a name that occurs twice makes the element unusable
 _MAX_ESCAPES = 100_000  # of a reply that are looked at: 50 ms
 _UNREADABLE = (ValueError, OverflowError, RecursionError)
@@ -137,7 +138,7 @@ def _without_lone_surrogates(body: bytes) -> bytes:
 
 def _without_depths(body: bytes) -> bytes:
     """The body with `_UNUSABLE` in place of whatever is nested too deeply, so that it harms its own element alone."""
-    if body.count(b"[") + body.count(b"{") > _MAX_ESCAPES:
+    if sum(map(body.count, (b"[", b"{", b'"', b"\\"))) > _MAX_STEPS:
         return body
     parts, depth, begin = [], 0, 0
     for step in _each_step(body):
