@@ -7,6 +7,7 @@ institution and the source of an answer. If they cannot be parsed together, they
 item harms no other.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import repeat
@@ -139,11 +140,23 @@ def _encoded(batch: institution_pb2.InquiryBatchReply) -> list[bytes]:
 
 
 def _number(piece: bytes) -> int:
-    try:
-        return int(_Numbered.FromString(piece).item)
-    except DecodeError:
-        msg = "an element of the reply has no number of an item"
-        raise BadReplyError(msg) from None
+    """The number of an item that cannot be parsed. Raises `BadReplyError` if not even that can be."""
+    for readable in (piece, _first_field(piece)):
+        try:
+            return int(_Numbered.FromString(readable).item)
+        except DecodeError:
+            continue
+    msg = "an element of the reply has no number of an item"
+    raise BadReplyError(msg)
+
+
+def _first_field(piece: bytes) -> bytes:
+    """The number at the beginning of an item, which is where every library writes it; else no message."""
+    return (_starts_with_number(piece) or [_NO_MESSAGE])[0]
+
+
+_starts_with_number = re.compile(rb"\x08[\x80-\xff]{0,9}[\x00-\x7f]").match
+_NO_MESSAGE = b"\x00"
 
 
 @lru_cache(maxsize=16)

@@ -162,7 +162,19 @@ def test_what_is_wrong_harms_its_item_alone(element: bytes) -> None:
         assert_others_answered(reply)
 
 
-@pytest.mark.parametrize("element", [NUMBER + b"\x0a", NUMBER + b"\x10", b"\x08", b"\x3a\x05"])
+GARBAGE = [b"\x0a", b"\x10", b"\xff\xff", b"\x00\x00", b"\x7c", b"\x2a\x10", NOT_FOUND + b"\xff"]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=range(len(GARBAGE)))
+def test_garbage_after_the_number_harms_its_item_alone(garbage: bytes) -> None:
+    for number in (NUMBER, b"\x08\x87\x00"):
+        reply = decode(body(number + garbage))
+        assert reason(reply) == "BAD_REPLY"
+        assert (list(reply.missing), reply.unusable) == ([], 1)
+        assert_others_answered(reply)
+
+
+@pytest.mark.parametrize("element", [b"\x0a", b"\x10", b"\x08", b"\x08\x87", b"\x3a\x05", b"\x08\x08\xff"])
 def test_what_cannot_be_pinned_to_an_item_fails_the_call(element: bytes) -> None:
     with pytest.raises(BadReplyError):
         decode(body(element))
