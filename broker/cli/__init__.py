@@ -1,10 +1,15 @@
 """The command line: one module per command or group of commands."""
 
+import sys
+
 import click
 
+from broker.runtime.held_signals import hold_reloads
 from broker.runtime.logs import silence_grpc_core
 
 silence_grpc_core()  # before any of these imports it
+if sys.argv[1:2] == ["serve"]:
+    hold_reloads()
 
 from broker.cli.demo import demo  # noqa: E402
 from broker.cli.explore import health, institutions  # noqa: E402

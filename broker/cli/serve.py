@@ -24,7 +24,7 @@ from broker.runtime.restart_policy import NextStart
 from broker.runtime.socket_folder import socket_folder
 from broker.runtime.start_check import check_start
 from broker.runtime.supervised_slot import WorkerFailedError
-from broker.runtime.supervisor import reloads_waiting, supervise
+from broker.runtime.supervisor import supervise
 from broker.runtime.watchdog import Limits
 from broker.runtime.worker import WorkerSlot
 from broker.runtime.worker_main import open_link, run_worker
@@ -68,10 +68,9 @@ def serve(path: Path | None, **overrides: str | int | None) -> None:
     """  # noqa: D301 - click reads the backspaces
     log_to_stderr()
     try:
-        with reloads_waiting():
-            config, workers = _check(path, overrides)
-            with _store_of(config.store):
-                _run_pool(config, workers, path, overrides)
+        config, workers = _check(path, overrides)
+        with _store_of(config.store):
+            _run_pool(config, workers, path, overrides)
     except (ConfigError, StoreError) as error:
         fail(str(error), Exit.USAGE)
     except WorkerFailedError as error:
@@ -142,6 +141,7 @@ def _run_pool(config: Config, workers: int, path: Path | None, overrides: Mappin
             new, _ = _check(path, overrides)
             same_key = load_key(Path(new.store.key_file)) == key
             check_reload(config, new, workers=workers, same_key=same_key)
+            pool.set_limits(Limits(draining=new.server.drain_period))
         except (ConfigError, StoreError) as error:
             log.error("not reloaded, the old configuration goes on: %s", str(error).replace("\n", "; "))
             return False

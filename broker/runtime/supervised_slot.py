@@ -36,7 +36,8 @@ class SupervisedSlot:
         """Where the last worker that got ready can be reached."""
         self._slot = slot
         self._launch = launch
-        self._limits = limits
+        self.limits = limits
+        """What workers may take that start from now on."""
         self._policy = RestartPolicy()
         self._running: RunningWorker | None = None
         self._stopping = trio.Event()
@@ -67,7 +68,7 @@ class SupervisedSlot:
 
     async def _run_worker(self, start: NextStart) -> WorkerEnd:
         process = await self._launch(self._slot, start)
-        self._running = RunningWorker(process, f"worker {self._slot}", self._limits, self._got_ready)
+        self._running = RunningWorker(process, f"worker {self._slot}", self.limits, self._got_ready)
         if self._stopping.is_set():  # told while the process was being made
             self._stop_worker()
         try:

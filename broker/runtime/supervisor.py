@@ -9,12 +9,13 @@ A worker that ends by itself is replaced (restart_policy), and one that hangs is
 
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 import trio
 
+from broker.runtime.held_signals import release_reloads
 from broker.runtime.supervised_slot import WorkerFailedError
 from broker.runtime.worker_messages import Ready
 from broker.runtime.worker_pool import WorkerPool
@@ -22,16 +23,6 @@ from broker.runtime.worker_pool import WorkerPool
 log = logging.getLogger(__name__)
 
 OnReady = Callable[[Sequence[Ready]], None]
-
-
-@contextmanager
-def reloads_waiting() -> Iterator[None]:
-    """Lets SIGHUP, which would end the process, wait until `supervise` is there to obey it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def supervise(pool: WorkerPool, *, on_ready: OnReady, may_reload: Callable[[], bool]) -> None:
@@ -46,7 +37,7 @@ async def _supervise(pool: WorkerPool, on_ready: OnReady, may_reload: Callable[[
     failed: list[WorkerFailedError] = []
     begun = trio.current_time()
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        release_reloads()
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(pool.run)
@@ -57,7 +48,7 @@ async def _supervise(pool: WorkerPool, on_ready: OnReady, may_reload: Callable[[
             failed += _flat(group)
     if failed:
         raise failed[0]
-    log.info("stopped: all workers have ended, %.1f s after they were told to", trio.current_time() - begun)
+    log.info("stopped: workers: %d; it took %.1f s", pool.size, trio.current_time() - begun)
 
 
 def _started(on_ready: OnReady, begun: float, workers: Sequence[Ready]) -> None:
@@ -73,13 +64,15 @@ async def _obey(
     ask_reload, reloads = trio.open_memory_channel[None](1)  # while one is obeyed, one more is remembered
 
     async def reload() -> None:
-        on_ready(await pool.ready())
+        workers = await pool.ready()
+        on_ready(workers)
+        address = workers[0].grpc
         async for _ in reloads:
             begun = trio.current_time()
             if may_reload():
                 await pool.replace()
                 seconds = trio.current_time() - begun
-                log.info("reloaded: the configuration was read again, and all workers replaced, in %.1f s", seconds)
+                log.info("reloaded: workers: %d; address: %s; it took %.1f s", pool.size, address, seconds)
 
     # Beside it: while a worker is waited for, the supervisor can still be told to stop.
     async with trio.open_nursery() as nursery:

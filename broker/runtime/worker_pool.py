@@ -13,6 +13,7 @@ class WorkerPool:
     """State: its slots."""
 
     def __init__(self, size: int, *, launch: Launch, limits: Limits) -> None:
+        self.size = size
         self._slots = [SupervisedSlot(slot, launch, limits) for slot in range(size)]
 
     async def run(self) -> None:
@@ -23,6 +24,11 @@ class WorkerPool:
         async with trio.open_nursery() as nursery:
             for slot in self._slots:
                 nursery.start_soon(slot.run)
+
+    def set_limits(self, limits: Limits) -> None:
+        """Changes what workers may take that start from now on."""
+        for slot in self._slots:
+            slot.limits = limits
 
     async def ready(self) -> Sequence[Ready]:
         """Waits until all workers are ready. Where they can be reached, by slot."""

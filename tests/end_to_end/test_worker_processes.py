@@ -183,9 +183,11 @@ def test_workers_share_what_they_know_and_go_on_while_they_are_replaced(pool: Wo
     run(partial(share, pool), seconds=PATIENCE)
     for pid in pool.pids():
         assert os.sched_getscheduler(pid) == os.SCHED_BATCH
+    refuse_a_second_broker(pool)
     for part in (refuse_to_reload, reload_under_load):
         run(partial(part, pool), seconds=PATIENCE)
     pool.stop()
+    start_under_another_key(pool)
     pool.start()
     run(partial(remember, pool), seconds=PATIENCE)
 
@@ -200,6 +202,25 @@ async def share(pool: WorkerPool) -> None:
         while not await other.knows(KNOWN):
             pass
         assert pool.asked() == asked
+
+
+def refuse_a_second_broker(pool: WorkerPool) -> None:
+    """One store is for one broker, wherever the second one listens."""
+    elsewhere = ("--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0")
+    command = [sys.executable, "-m", "broker", "serve", "--config", str(pool.file), *elsewhere]
+    second = subprocess.run(command, check=False, capture_output=True, text=True, cwd=pool.file.parent)  # noqa: S603
+    assert second.returncode == 2
+    assert f"another broker uses it, process {pool.program.process.pid}; " in second.stderr
+
+
+def start_under_another_key(pool: WorkerPool) -> None:
+    """The cache of the right key is set aside, and found again once the key is back."""
+    key = pool.file.with_name("broker.key")
+    right = key.read_text(encoding="ascii")
+    key.write_text("00" * 32, encoding="ascii")
+    pool.start()
+    pool.stop()
+    key.write_text(right, encoding="ascii")
 
 
 async def refuse_to_reload(pool: WorkerPool) -> None:

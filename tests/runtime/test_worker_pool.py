@@ -7,7 +7,8 @@ import pytest
 import trio
 
 from broker.runtime.restart_policy import NextStart
-from broker.runtime.worker_messages import Progress
+from broker.runtime.watchdog import Limits
+from broker.runtime.worker_messages import Alive, Progress
 from tests.fakes import in_virtual_time
 from tests.runtime.fake_workers import (
     FakeHost,
@@ -217,6 +218,23 @@ async def test_one_whose_successor_fails_at_first_holds_the_next_up(host: FakeHo
     told = host.events().index("told 1")
     assert host.events()[told - 1] == "begins 0"
     assert len(host.when("begins 0")) == 4
+
+
+async def test_limits_that_change_hold_for_workers_that_start_from_then_on(host: FakeHost) -> None:
+    async def slow_to_stop(worker: FakeWorker) -> None:
+        worker.say_ready()
+        await worker.beat()
+        for _ in range(100):
+            await trio.sleep(1.0)
+            worker.say(Alive())
+        worker.end(0)
+
+    host.lives[0] = [slow_to_stop, slow_to_stop]
+    async with running_pool(host, size=1, draining=10.0) as pool:
+        await pool.ready()
+        pool.set_limits(Limits(draining=100.0))
+        await pool.replace()
+    assert [event for event in host.events() if event.startswith("ends")] == ["ends 0: -9", "ends 0: 0"]
 
 
 async def test_one_that_hangs_when_it_is_to_be_replaced_is_killed(host: FakeHost) -> None:
