@@ -9,7 +9,7 @@ from urllib.request import urlopen
 
 from benchmarks.server_process import ServerProcess
 from benchmarks.testbed import FOUR, Testbed
-from broker.demo.testbed import configuration
+from broker.demo.testbed import BLOCK, configuration, institution_blocks
 
 _MAP_SIZE = 1 << 36  # 64 GiB; takes no space on disk before it is filled
 # Answers are dated in whole seconds, and may expire by so much sooner for the broker than for the mock that gave them.
@@ -54,9 +54,9 @@ def broker_text(text: str, dialect: str, ttl: float) -> str:
     text = re.sub(r"^map_size = .*", f"map_size = {_MAP_SIZE}", text, flags=re.MULTILINE)
     if dialect != "mixed":
         text = re.sub(r"^dialect = .*", f'dialect = "{dialect}"', text, flags=re.MULTILINE)
-    head, *blocks = text.split("[[institution]]\n")
+    head, *blocks = institution_blocks(text)
     chosen = [block for block in blocks if any(f'id = "{name}"\n' in block for name in FOUR)]
-    return "[[institution]]\n".join([head, *chosen])
+    return BLOCK.join([head, *chosen])
 
 
 def records(testbed: Testbed) -> float:

@@ -13,13 +13,12 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from benchmarks.server_process import ServerProcess
-from broker.demo.testbed import configuration
+from broker.demo.testbed import BLOCK, configuration, institution_blocks
 
 FOUR = ("mock-bank", "mock-vehicle", "mock-securities", "mock-real-estate")
 """The four national institutions of the default configurations."""
 
 _DEFAULT = (*FOUR, "mock-bank-jing")
-_BLOCK = "[[institution]]\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +85,14 @@ def _configuration(folder: Path, urls: dict[str, str], dialect: str, institution
 
     If none is named: all that have a URL, each configured like the default one whose name its own begins with.
     """
-    head, *blocks = configuration(folder, urls if institutions else dict.fromkeys(_DEFAULT, "")).split(_BLOCK)
+    head, *blocks = institution_blocks(configuration(folder, urls if institutions else dict.fromkeys(_DEFAULT, "")))
     by_name = {name: block for block in blocks for name in _DEFAULT if f'id = "{name}"\n' in block}
     if institutions:
         chosen = [by_name[name] for name in institutions]
     else:
         chosen = [_renamed(by_name[name.rpartition("-")[0]], name, url) for name, url in urls.items()]
     head = re.sub(r"^max_inquiries_in_flight = .*", f"max_inquiries_in_flight = {_NO_LIMIT}", head, flags=re.MULTILINE)
-    return _BLOCK.join([head, *(re.sub(r'dialect = ".*"', f'dialect = "{dialect}"', one) for one in chosen)])
+    return BLOCK.join([head, *(re.sub(r'dialect = ".*"', f'dialect = "{dialect}"', one) for one in chosen)])
 
 
 def _renamed(block: str, name: str, url: str) -> str:

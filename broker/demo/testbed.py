@@ -16,6 +16,8 @@ import aiohttp
 from broker.config import DEFAULT
 from broker.errors import BrokerError
 
+BLOCK = "[[institution]]\n"
+"""The first line of an institution in a configuration."""
 _START_SECONDS = 30.0  # s; usually one, but a cold start on a busy machine takes longer
 _STOP_SECONDS = 10.0  # s; mocks and broker need less than one when idle
 _SHOWN = 2000  # characters of a program's log that are shown if it fails
@@ -140,8 +142,13 @@ def configuration(folder: Path, urls: dict[str, str]) -> str:
     text = DEFAULT.read_text(encoding="utf-8")
     text = re.sub(r'^(listen|metrics) = "(.*):\d+"', r'\1 = "\2:0"', text, flags=re.MULTILINE)
     text = text.replace('"var/', f'"{folder.as_posix()}/')
-    head, *blocks = text.split("[[institution]]\n")
-    return "[[institution]]\n".join([head, *(_with_url(block, urls) for block in blocks)])
+    head, *blocks = institution_blocks(text)
+    return BLOCK.join([head, *(_with_url(block, urls) for block in blocks)])
+
+
+def institution_blocks(text: str) -> list[str]:
+    """What comes before the first institution of a configuration, and the text of each."""
+    return re.split(rf"^{re.escape(BLOCK)}", text, flags=re.MULTILINE)  # not within a comment
 
 
 def _with_url(block: str, urls: dict[str, str]) -> str:
