@@ -18,7 +18,7 @@ import numpy as np
 
 from broker.core.subjects import checkdigits as check
 from broker.core.subjects.fault import EMPTY, Fault
-from broker.core.subjects.invisible import find_unreadable
+from broker.core.subjects.invisible import WHITE_SPACE, find_unreadable
 from broker.core.subjects.name_marks import CLOSING_BRACKETS, FULL_STOPS, HYPHENS, MIDDLE_DOTS, OPENING_BRACKETS
 from broker.core.subjects.number_rules import MESSAGES, RULES
 from broker.model import SubjectType
@@ -132,8 +132,8 @@ def _each_tidied(numbers: Sequence[str], *, is_ascii: bool) -> list[str]:
     if is_ascii:  # str.translate is fast for ASCII only
         tidied = _ungrouped(_SEPARATOR.join(numbers)).split(_SEPARATOR)
         if len(tidied) == len(numbers):
-            return [number.strip() for number in tidied]
-    return [number if _is_plain(number) else _ungrouped(number).strip() for number in numbers]
+            return [number.strip(WHITE_SPACE) for number in tidied]
+    return [number if _is_plain(number) else _ungrouped(number).strip(WHITE_SPACE) for number in numbers]
 
 
 def _ungrouped(text: str) -> str:

@@ -11,6 +11,7 @@ from stdnum.cn import ric, uscc
 from stdnum.exceptions import ValidationError
 
 from broker.core.subjects.fault import Fault
+from broker.core.subjects.invisible import WHITE_SPACE
 from broker.core.subjects.number_rules import MESSAGES, RULES
 from broker.core.subjects.numbers import NormalisedNumbers, normalise_numbers
 from broker.model import SubjectType
@@ -471,6 +472,9 @@ def test_no_other_number_is_warned_about(subject_type: SubjectType, written: str
 def test_what_is_invisible_or_breaks_a_line_is_refused(subject_type: SubjectType, character: str) -> None:
     written, _ = ACCEPTED[subject_type][0]
     assert reason(subject_type, written[:4] + character + written[4:]) == "BAD_CHARACTER"
+    if character.strip(WHITE_SPACE):
+        assert reason(subject_type, character + written) == "BAD_CHARACTER"
+        assert reason(subject_type, written + character) == "BAD_CHARACTER"
 
 
 @pytest.mark.parametrize("numbers", ["12345678\n12345678", "4111111111111111\n4111111111111111", "京A12345\n京A12346"])
