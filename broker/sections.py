@@ -74,7 +74,7 @@ def _reasons(value: object, hint: Any) -> Iterator[str]:
     try:
         converted = msgspec.convert(value, hint)
     except msgspec.ValidationError as error:
-        yield str(error)
+        yield str(error).partition(" - at `$")[0]  # a place within the value, in words of the library
         return
     if get_origin(hint) is Annotated:
         yield from filter(None, (rule(converted) for rule in hint.__metadata__))

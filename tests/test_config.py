@@ -300,6 +300,10 @@ def test_all_faults_of_a_file_are_found_at_once(tmp_path: Path) -> None:
     ]
 
 
+def test_a_fault_within_a_value_is_named_without_words_of_a_library(tmp_path: Path) -> None:
+    assert refusal(tmp_path, f'{BANK}headers = {{"X-A" = 1}}').endswith("headers: Expected `str`, got `int`")
+
+
 def test_an_unknown_key_is_answered_with_those_there_are_and_the_one_that_may_be_meant(tmp_path: Path) -> None:
     message = refusal(tmp_path, f"{BANK}conccurrency = 8")
     assert "known are id, name, kind, url" in message

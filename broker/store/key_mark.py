@@ -8,6 +8,7 @@ wrote are read for that: LMDB ends a process that opens some kinds of damaged fi
 import glob
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from broker.errors import StoreError
@@ -21,13 +22,20 @@ _MARK_FILE = "key-id"
 
 
 def mark_key(path: Path, master_key: bytes) -> None:
-    """Notes in the folder of a store that it was written under this key. Raises `OSError`."""
-    if _mark(path) == _key_id(master_key):
-        return
+    """Notes in the folder of a store that it was written under this key, if there is room.
+
+    To be called by the holder of the folder's lock.
+    """
+    if _mark(path) != _key_id(master_key):
+        with suppress(OSError):  # the store is of use without it, unless the key is replaced by mistake
+            _write_mark(path, _key_id(master_key))
+
+
+def _write_mark(path: Path, text: str) -> None:
     draft = path / f"{_MARK_FILE}.new"
     draft.unlink(missing_ok=True)
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode=0o600), "w", encoding="ascii") as file:  # noqa: PTH123 - of a descriptor
-        file.write(_key_id(master_key))
+        file.write(text)
     draft.replace(path / _MARK_FILE)
 
 

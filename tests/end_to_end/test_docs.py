@@ -84,12 +84,17 @@ def test_there_are_numbers_to_check() -> None:
     assert {"README.md", "docs/api.md", "docs/institutions.md", "investigate --help"} <= found
 
 
-def test_the_block_that_adds_an_institution_is_accepted(tmp_path: Path) -> None:
-    (block,) = blocks("docs/institutions.md", "toml")
+def test_the_block_that_adds_an_institution_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    block, further_keys = blocks("docs/institutions.md", "toml")
+    monkeypatch.setenv("BANK_OF_EXAMPLES_AUTHORIZATION", "Bearer 1")
+    (tmp_path / "proxy").write_text("http://name:password@proxy.example:3128")
+    further_keys = further_keys.replace("enabled = false", "enabled = true").replace("/run/secrets", str(tmp_path))
     path = tmp_path / "broker.toml"
-    path.write_text(block, encoding="utf-8")
-    (spec,) = load(path, dialects=frozenset({"json", "protobuf"})).institutions
-    assert spec.id == "bank-of-examples"
+    for text in (block, block + further_keys):
+        path.write_text(text, encoding="utf-8")
+        (spec,) = load(path, dialects=frozenset({"json", "protobuf"})).institutions
+        assert spec.id == "bank-of-examples"
+    assert spec.access.client_certificate == "etc/broker.pem"
 
 
 def test_the_dialect_shown_keeps_the_rules() -> None:

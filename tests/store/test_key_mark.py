@@ -1,9 +1,11 @@
 """A store whose key was replaced by mistake is taken up again once the key is back."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
+from broker.store import key_mark
 from broker.store.broker_lock import LOCK_FILE, broker_lock
 from broker.store.key_mark import take_up
 from tests.store.test_lmdb_store import ALICE, BOB, MASTER, Clock, opened, set_aside, statements
@@ -33,6 +35,15 @@ def test_after_a_wrong_key_and_back_the_old_cache_is_taken_up_again(tmp_path: Pa
     assert ".other-key-" in aside.name
     assert not start(path, WRONG)
     assert start(path, MASTER), "as often as one likes"
+
+
+def test_a_cache_is_of_use_without_its_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr(key_mark, "_write_mark", refuse)
+    assert start(tmp_path / "cache", MASTER, put=ALICE)
+    assert start(tmp_path / "cache", MASTER)
 
 
 def test_of_several_the_newest_is_taken_up(tmp_path: Path) -> None:
