@@ -40,7 +40,7 @@ def find_key_fault(path: Path) -> str | None:
 def _read_key(path: Path) -> bytes:
     """Raises `OSError`, or `ValueError` with a message that does not show the content."""
     if not path.is_file():  # reading a pipe, for example, could take for ever
-        msg = "is not a file"
+        msg = "is not a file; name one, or one that does not exist yet"
         raise ValueError(msg)
     with path.open("rb") as file:
         mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
