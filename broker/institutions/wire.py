@@ -6,6 +6,7 @@ Bytes that nobody has asked for close the connection: the next call would take t
 import asyncio
 import socket
 import ssl
+import threading
 from collections import deque
 from typing import Any
 
@@ -17,9 +18,17 @@ _REST = 0.01  # s
 _NEXT_ADDRESS = 0.25
 
 
-# What any connection receives passes through these bytes. Otherwise the loop would have 256 KiB from the system for
-# each receipt, whatever its size, and give them back.
-_BUFFER = memoryview(bytearray(128 * 1024))
+class _Receipt(threading.local):
+    """What any connection of a thread's loop receives passes through these bytes, and is copied at once.
+
+    Otherwise the loop would have 256 KiB from the system for each receipt, whatever its size, and give them back.
+    """
+
+    def __init__(self) -> None:
+        self.buffer = memoryview(bytearray(128 * 1024))
+
+
+_receipt = _Receipt()
 
 
 class Wire(asyncio.BufferedProtocol):
@@ -82,7 +91,7 @@ class Wire(asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> memoryview:
         """See `asyncio.BufferedProtocol`."""
         del sizehint
-        return _BUFFER
+        return _receipt.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """See `asyncio.BufferedProtocol`."""
@@ -90,7 +99,7 @@ class Wire(asyncio.BufferedProtocol):
             self._ended = True
             self.close()
             return
-        self._received.append(bytes(_BUFFER[:nbytes]))
+        self._received.append(bytes(_receipt.buffer[:nbytes]))
         self._size += nbytes
         if self._size >= _HIGH:
             self._pause()
