@@ -153,7 +153,10 @@ def test_an_interruption_says_what_is_open(start_broker: StartBroker, tmp_path: 
     path = tmp_path / "many.csv"
     path.write_text("type,number\n" + "".join(f"PASSPORT,E{10_000_000 + n}\n" for n in range(60_000)), encoding="utf-8")
     command = [sys.executable, "-m", "broker", "investigate", "--broker", broker.address, *MANDATE, "--json", str(path)]
+    # A shell ignores SIGINT in what it runs in the background, and so would the program: a handler is not inherited.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # noqa: S603 - our own
+    signal.signal(signal.SIGINT, before)
     assert program.stdout is not None
     program.stdout.readline()
     program.send_signal(signal.SIGINT)
