@@ -12,7 +12,7 @@ from broker.cli.exits import EXIT_CODES, Exit, fail
 from broker.cli.explore import broker_option
 from broker.cli.outputs import CsvTable, JsonLines, Only, Output, ReportTable, TotalsLine
 from broker.cli.profile import profile_option
-from broker.cli.resume import Done, ResumeError, take_up
+from broker.cli.resume import Done, ResumeError, open_private, take_up
 from broker.cli.run import LookupSource, Run, Single, run_to_exit
 from broker.client import Kind, Mandate, Outcome, Terms
 from broker.formats.columns import TYPES, parse_type
@@ -170,12 +170,9 @@ def _open_output(given: dict[str, Any], count: int, source: LookupSource) -> Out
             case _:
                 output = ReportTable(count, _columns(given))
     else:
-        # Only its owner may read it: it says what people own.
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | (os.O_APPEND if given["resume"] else os.O_TRUNC), 0o600)
+        descriptor = open_private(path, os.O_APPEND if given["resume"] else os.O_TRUNC)
         if given["form"] == "csv":
-            text = os.fdopen(
-                descriptor, "w", encoding="utf-8-sig", newline=""
-            )  # the mark tells spreadsheets the encoding
+            text = os.fdopen(descriptor, "w", encoding="utf-8-sig", newline="")  # spreadsheets read the mark
             output = TotalsLine(CsvTable(text, extra), text.close)
         else:
             binary = os.fdopen(descriptor, "wb")

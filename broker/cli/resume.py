@@ -22,11 +22,16 @@ class ResumeError(Exception):
     """The file does not belong to these lookups. The message says how to go on."""
 
 
+class _Answer(msgspec.Struct):
+    outcome: str | int = ""
+
+
 class _Line(msgspec.Struct):
     ref: str = ""
     position: int = 0
     final: bool = False
     complete: bool = False
+    answers: tuple[_Answer, ...] = ()
     totals: msgspec.Raw = msgspec.Raw()
 
 
@@ -40,7 +45,8 @@ class Done:
     flags: bytearray
     refs: dict[int, str]
     """Of a few of them, to tell whether the file belongs to these lookups."""
-    inquiries: int = 0
+    has_invalid: bool = False
+    """Whether any of them is INVALID: it is settled for the broker, and still to be corrected."""
 
     @property
     def count(self) -> int:
@@ -55,6 +61,7 @@ class Done:
         return position < len(self.flags) and bool(self.flags[position])
 
 
+_INVALID = "OUTCOME_INVALID"
 _MAX_REFS = 10_000  # checked; a file of other lookups differs in the first ones
 
 
@@ -67,20 +74,41 @@ def take_up(path: Path, count: int) -> Done:
     if not path.exists():
         return done
     rewritten = path.with_name(path.name + ".part")
-    with path.open("rb") as old, rewritten.open("wb") as new:
-        for raw, line in _lines(old):
-            if line.position >= count:
-                msg = f"has a report on lookup {line.position} of {count}: it belongs to another file of lookups"
-                raise ResumeError(msg)
-            if line.final and line.complete and not done.flags[line.position]:
-                done.flags[line.position] = 1
-                if len(done.refs) < _MAX_REFS:
-                    done.refs[line.position] = line.ref
-                new.write(raw)
-        new.flush()
-        os.fsync(new.fileno())
-    rewritten.replace(path)
+    try:
+        with path.open("rb") as old, os.fdopen(open_private(rewritten, os.O_TRUNC), "wb") as new:
+            for raw, line in _lines(old):
+                if _is_new(line, done):
+                    new.write(raw)
+            new.flush()
+            os.fsync(new.fileno())
+        rewritten.replace(path)
+    finally:
+        rewritten.unlink(missing_ok=True)
     return done
+
+
+def open_private(path: Path, mode: int) -> int:
+    """Opens a file for writing that only its owner may read, since it says what people own. Returns its descriptor.
+
+    `mode`: `os.O_TRUNC` or `os.O_APPEND`.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | mode, 0o600)
+    os.fchmod(descriptor, 0o600)  # it may have been there already
+    return descriptor
+
+
+def _is_new(line: _Line, done: Done) -> bool:
+    """Whether a report is complete, and the first one that is about its lookup. Notes it as done."""
+    if line.position >= len(done.flags):
+        msg = f"has a report on lookup {line.position} of {len(done.flags)}: it belongs to another file of lookups"
+        raise ResumeError(msg)
+    if not (line.final and line.complete) or done.flags[line.position]:
+        return False
+    done.flags[line.position] = 1
+    done.has_invalid |= any(answer.outcome == _INVALID for answer in line.answers)
+    if len(done.refs) < _MAX_REFS:
+        done.refs[line.position] = line.ref
+    return True
 
 
 def _lines(file: Iterator[bytes]) -> Iterator[tuple[bytes, _Line]]:

@@ -110,4 +110,5 @@ def run_to_exit(run: Run, investigate: Callable[[], Totals]) -> Exit:
         left = run.count - run.done.count - answered
         fail(f"interrupted: {left:,} lookups have no report; --output with --resume goes on", Exit.INTERRUPTED)
     # For the broker, an INVALID lookup is settled. The caller has to correct it, so the exit code says "partial".
-    return Exit.COMPLETE if totals.complete and Outcome.INVALID not in totals.outcomes else Exit.PARTIAL
+    has_invalid = run.done.has_invalid or Outcome.INVALID in totals.outcomes
+    return Exit.COMPLETE if totals.complete and not has_invalid else Exit.PARTIAL

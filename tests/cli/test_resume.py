@@ -1,6 +1,7 @@
 """What an earlier run left in its output, and what is asked again."""
 
 import json
+import stat
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,23 @@ def test_another_file_is_left_as_it_is(tmp_path: Path, content: str) -> None:
     with pytest.raises(ResumeError):
         take_up(path, 4)
     assert path.read_text(encoding="utf-8") == content
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_rewritten_file_is_its_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_text(line(1), encoding="utf-8")
+    path.chmod(0o644)
+    take_up(path, 2)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_lookup_that_was_invalid_is_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_text(line(0), encoding="utf-8")
+    assert not take_up(path, 2).has_invalid
+    path.write_text(line(0) + line(1).replace("[{}]", '[{"outcome": "OUTCOME_INVALID"}]'), encoding="utf-8")
+    assert take_up(path, 2).has_invalid
 
 
 def test_an_output_about_other_lookups_is_refused(tmp_path: Path) -> None:
