@@ -17,7 +17,7 @@ from broker.cli import main
 from broker.client import Report
 from broker.formats.tables import COLUMNS, Shown, columns_for, console, reports_table
 from broker.v1 import investigation_pb2 as pb
-from tests.end_to_end.conftest import Broker, StartBroker
+from tests.end_to_end.conftest import Broker
 
 MANDATE = ("--court", "京0101", "--officer", "张", "--case", "（2026）京0101执1号", "--document", "通知书1号")
 Lines = Sequence[dict[str, str]]
@@ -65,8 +65,7 @@ def test_only_what_was_found(broker: Broker, people: Lines, tmp_path: Path) -> N
     assert totals["totals"]["inquiries"] == 100
 
 
-def test_an_interrupted_run_goes_on_where_it_stopped(start_broker: StartBroker, people: Lines, tmp_path: Path) -> None:
-    broker = start_broker()
+def test_an_interrupted_run_goes_on_where_it_stopped(broker: Broker, people: Lines, tmp_path: Path) -> None:
     output = tmp_path / "reports.jsonl"
     command = ["--output", str(output), "--resume", debtors(tmp_path, people)]
     assert investigate(broker.address, *MANDATE, *command).exit_code == 0
@@ -84,8 +83,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(start_broker: StartBroker, 
     assert investigate(broker.address, *MANDATE, *command).exit_code == 0  # nothing is left to ask
 
 
-def test_at_the_time_limit_everything_open_is_reported(start_broker: StartBroker, tmp_path: Path) -> None:
-    broker = start_broker()
+def test_at_the_time_limit_everything_open_is_reported(broker: Broker, tmp_path: Path) -> None:
     path = tmp_path / "many.csv"
     path.write_text("type,number\n" + "".join(f"PASSPORT,E{10_000_000 + n}\n" for n in range(30_000)), encoding="utf-8")
     result = investigate(broker.address, *MANDATE, "--timeout", "0.05", "--json", str(path))
@@ -148,8 +146,7 @@ def test_a_reader_that_stops_reading_ends_the_run(broker: Broker, tmp_path: Path
     assert (program.wait(60), errors) == (141, b"")
 
 
-def test_an_interruption_says_what_is_open(start_broker: StartBroker, tmp_path: Path) -> None:
-    broker = start_broker()
+def test_an_interruption_says_what_is_open(broker: Broker, tmp_path: Path) -> None:
     path = tmp_path / "many.csv"
     path.write_text("type,number\n" + "".join(f"PASSPORT,E{10_000_000 + n}\n" for n in range(60_000)), encoding="utf-8")
     command = [sys.executable, "-m", "broker", "investigate", "--broker", broker.address, *MANDATE, "--json", str(path)]
