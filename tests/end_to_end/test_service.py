@@ -479,7 +479,7 @@ def test_a_connection_carries_a_limited_number_of_calls_at_a_time(tmp_path: Path
         await opened.is_idle()
 
     with_testbed(
-        tmp_path, scenario, server={"max_streams_per_connection": 2, "max_connection_age": 300.0, "grace_period": 1.0}
+        tmp_path, scenario, server={"max_streams_per_connection": 2, "max_connection_age": 60.0, "grace_period": 1.0}
     )
 
 

@@ -211,7 +211,7 @@ def configuration(folder: Path, urls: dict[str, str], server: dict[str, Any], ch
             **{
                 "listen": "127.0.0.1:0",
                 "metrics": "127.0.0.1:0",
-                "max_connection_age": 1.0,
+                "max_connection_age": 0.3,
                 "grace_period": 10.0,
                 **server,
             }
