@@ -31,8 +31,8 @@ $(READY): locks/dev.txt pyproject.toml | $(VENV)/bin/python
 demo: $(READY) ## mock institutions, a broker and courts of four levels; takes about ten seconds
 	@$(BIN)/broker demo
 
-test: $(READY) ## the whole test suite
-	$(BIN)/python -m pytest
+test: $(READY) ## the whole test suite, a file at a time on each core
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(READY) ## formatting, linting, types, contracts, generated code, Dockerfile
 	@BIN=$(BIN) sh scripts/check

@@ -152,8 +152,9 @@ def test_what_is_recognised() -> None:
 
 
 def test_no_port_or_socket_writes_down_or_sends_back_what_it_was_sent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tmp_path = tmp_path_factory.mktemp("s")  # the path of a socket may have some hundred characters
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     mocks = Program("mock_institutions", "serve", "--port-base", "0", "--seed", str(SEED), folder=tmp_path)
     try:
