@@ -154,9 +154,16 @@ def submit(lane: Lane, asked: Parcel, *, joins_calls_after: float = -math.inf) -
 async def open_lane(
     institution: Institution, store: Store | None = None, *, random: Callable[[], float] = lambda: 0.5
 ) -> AsyncIterator[Lane]:
-    """A lane that runs for as long as the context lasts, and must be idle at its end."""
+    """A lane that runs for as long as the context lasts, and must be idle at its end. The burst has been saved up."""
     async with trio.open_nursery() as nursery:
-        lane = Lane(institution, store or MemoryStore(lambda: NOW), StepBudget(), clock=lambda: NOW, random=random)
+        lane = Lane(
+            institution,
+            store or MemoryStore(lambda: NOW),
+            StepBudget(),
+            clock=lambda: NOW,
+            random=random,
+            idle_since=-math.inf,
+        )
         nursery.start_soon(lane.run)
         yield lane
         await trio.testing.wait_all_tasks_blocked()

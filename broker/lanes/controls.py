@@ -57,12 +57,17 @@ _BISECTIONS_FLOOR = 64.0
 class Controls:
     """The controls of one institution. Create it inside trio."""
 
-    def __init__(self, spec: InstitutionSpec, random: Callable[[], float]) -> None:
-        """`random` gives numbers in [0, 1)."""
+    def __init__(self, spec: InstitutionSpec, random: Callable[[], float], *, idle_since: float | None = None) -> None:
+        """`random` gives numbers in [0, 1).
+
+        `idle_since`: since when, in trio's time, this worker's part of the burst has been saved up. By default from now
+        on: a worker that ended a moment ago, and that this one replaces, may have spent all of it.
+        """
+        saved_since = trio.current_time() if idle_since is None else idle_since
         self._spec = spec
         self._random = random
         self._limit = AdaptiveLimit(spec.concurrency)
-        self._bucket = TokenBucket(spec.rate, burst_of(spec), trio.current_time())
+        self._bucket = TokenBucket(spec.rate, burst_of(spec), saved_since)
         self._permits = CallPermits(self._limit, self._bucket)
         self._breaker = Breaker()
         self._retries = RetryBudget()

@@ -83,10 +83,11 @@ class Lane:
         *,
         clock: Callable[[], float],
         random: Callable[[], float],
+        idle_since: float | None = None,
     ) -> None:
         """`budget`: shared by all lanes. `clock` gives seconds since the epoch, `random` numbers in [0, 1).
 
-        Create it inside trio.
+        `idle_since`: see `Controls`. Create it inside trio.
         """
         self.spec = institution.spec
         self._budget = budget
@@ -94,7 +95,7 @@ class Lane:
         self._flights = FlightTable()
         self._reserved: set[bytes] = set()
         self._calls: set[Call] = set()
-        self._controls = Controls(self.spec, random)
+        self._controls = Controls(self.spec, random, idle_since=idle_since)
         self._settlement = Settlement(self.spec, store, self._flights, clock=clock)
         self._traffic = Traffic()
         self._context = CallContext(

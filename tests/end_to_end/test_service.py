@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -84,6 +85,18 @@ def test_a_batch_is_answered_by_everybody_truthfully_and_the_second_time_from_th
 
     with_testbed(tmp_path, first)
     with_testbed(tmp_path, after_a_restart)
+
+
+def test_who_has_just_started_sends_no_burst_which_another_may_have_sent(tmp_path: Path) -> None:
+    lookups, began = sample(50), time.monotonic()
+
+    async def scenario(opened: Testbed) -> None:
+        with suppress(grpc.aio.AioRpcError):  # the stream itself was late
+            await opened.ask(asking(lookups), seconds=1.0)
+        asked = (await opened.stats())["inquiries"]
+        assert asked <= len(NATIONAL) * (time.monotonic() - began)
+
+    with_testbed(tmp_path, scenario, rate=1.0, batch_size=50)
 
 
 def test_increments_concatenate_to_the_same_answers(tmp_path: Path) -> None:

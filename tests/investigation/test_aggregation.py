@@ -101,7 +101,9 @@ async def open_fanout(*institutions: StubInstitution) -> AsyncIterator[FanOut]:
     store = MemoryStore(lambda: NOW)
     async with trio.open_nursery() as nursery:
         budget = StepBudget()
-        lanes = [Lane(one, store, budget, clock=lambda: NOW, random=lambda: 0.5) for one in institutions]
+        lanes = [
+            Lane(one, store, budget, clock=lambda: NOW, random=lambda: 0.5, idle_since=-inf) for one in institutions
+        ]
         fanout = FanOut(lanes, store, budget, clock=lambda: NOW)
         nursery.start_soon(fanout.run)
         yield fanout

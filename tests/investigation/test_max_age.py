@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 import pytest
 
@@ -79,7 +80,12 @@ class Court:
             async def open_lane() -> FanOut:
                 budget = StepBudget()
                 lane = Lane(
-                    StubInstitution(spec, self.answer), self.store, budget, clock=self.clock, random=lambda: 0.5
+                    StubInstitution(spec, self.answer),
+                    self.store,
+                    budget,
+                    clock=self.clock,
+                    random=lambda: 0.5,
+                    idle_since=-inf,
                 )
                 return FanOut([lane], self.store, budget, clock=self.clock)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from math import inf
 
 import pytest
 
@@ -80,7 +81,10 @@ def test_lookups_are_planned_by_inquiries_and_asked_by_full_calls(institutions: 
 
             async def open_lanes() -> FanOut:
                 budget = StepBudget()
-                lanes = [Lane(stub, store, budget, clock=lambda: OBSERVED_AT, random=lambda: 0.5) for stub in stubs]
+                lanes = [
+                    Lane(stub, store, budget, clock=lambda: OBSERVED_AT, random=lambda: 0.5, idle_since=-inf)
+                    for stub in stubs
+                ]
                 return FanOut(lanes, store, budget, clock=lambda: OBSERVED_AT)
 
             fan_out = await bridge.run(open_lanes)

@@ -37,7 +37,7 @@ def question(size: int = 1, *, attempt: int = 1) -> Question:
 
 
 def controls(random: Callable[[], float] = lambda: 0.5, **changes: Any) -> Controls:
-    return Controls(stub_spec(**changes), random)
+    return Controls(stub_spec(**changes), random, idle_since=-inf)
 
 
 async def call(own: Controls, behaviour: Behaviour, *, attempt: int = 1) -> Reply:

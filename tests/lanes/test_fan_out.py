@@ -71,7 +71,10 @@ class CountedStore(MemoryStore):
 async def open_fan_out(stubs: Sequence[StubInstitution], store: MemoryStore, steps: Steps) -> AsyncIterator[FanOut]:
     async with trio.open_nursery() as nursery:
         budget = StepBudget()
-        lanes = [CountedLane(stub, store, budget, clock=lambda: NOW, random=lambda: 0.5) for stub in stubs]
+        lanes = [
+            CountedLane(stub, store, budget, clock=lambda: NOW, random=lambda: 0.5, idle_since=-math.inf)
+            for stub in stubs
+        ]
         for lane in lanes:
             lane.steps = steps
         fan_out = FanOut(lanes, store, budget, clock=lambda: NOW)

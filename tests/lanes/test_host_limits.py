@@ -1,6 +1,7 @@
 """What an institution allows the host holds for all its workers together, as fast as their lanes can ask."""
 
 import math
+from collections.abc import Sequence
 
 import trio
 from hypothesis import example, given, settings
@@ -21,24 +22,42 @@ Sent = list[tuple[float, int]]
 """Moments and numbers of inquiries, in order."""
 
 
-def everything_sent(spec: InstitutionSpec, workers: int) -> Sent:
-    """What all workers send, who have more to ask than the institution takes."""
+def everything_sent(spec: InstitutionSpec, workers: int, replaced: Sequence[float] = ()) -> Sent:
+    """What all workers send, who have more to ask than the institution takes, and have saved up their burst at first.
+
+    `replaced`: moments, in order, at which each worker is replaced by one that knows nothing.
+    """
     sent: Sent = []
 
     async def answer(question: Question) -> Reply:
         sent.append((trio.current_time(), len(question.subjects)))
         return await NOTHING(question)
 
+    async def run_worker(slot: int, until: float, idle_since: float | None) -> None:
+        institution = StubInstitution(share_of(spec, Ownership(slot, workers)), answer)
+        lane = Lane(
+            institution,
+            MemoryStore(lambda: NOW),
+            StepBudget(),
+            clock=lambda: NOW,
+            random=lambda: 0.5,
+            idle_since=idle_since,
+        )
+        inquiries = math.ceil(max(spec.rate, spec.batch_size) + SECONDS * spec.rate)
+        submit(lane, parcel(Recorder(), range(inquiries), priority=Priority.BULK))
+        with trio.move_on_at(until):
+            await lane.run()
+
+    async def run_slot(slot: int) -> None:
+        idle_since: float | None = -math.inf
+        for end in (*replaced, SECONDS):
+            await run_worker(slot, end, idle_since)
+            idle_since = None
+
     async def scenario() -> None:
         async with trio.open_nursery() as nursery:
             for slot in range(workers):
-                institution = StubInstitution(share_of(spec, Ownership(slot, workers)), answer)
-                lane = Lane(institution, MemoryStore(lambda: NOW), StepBudget(), clock=lambda: NOW, random=lambda: 0.5)
-                nursery.start_soon(lane.run)
-                inquiries = math.ceil(max(spec.rate, spec.batch_size) + SECONDS * spec.rate)
-                submit(lane, parcel(Recorder(), range(inquiries), priority=Priority.BULK))
-            await trio.sleep(SECONDS)
-            nursery.cancel_scope.cancel()
+                nursery.start_soon(run_slot, slot)
 
     run_in_virtual_time(scenario)
     return sent
@@ -77,3 +96,19 @@ def test_rate_and_burst_hold_for_the_host(workers: int, rate: float, batch_size:
     sent = everything_sent(spec, workers)
     assert most_beyond(sent, rate) <= max(rate, batch_size) + 1e-6
     assert sum(size for _, size in sent) >= SECONDS * rate * 0.7 - workers, "the rate is used"
+
+
+@settings(max_examples=30)
+@given(
+    workers=st.integers(1, 4),
+    rate=st.floats(0.5, 200),
+    batch_size=st.integers(1, 300),
+    replaced=st.lists(st.floats(0, SECONDS), max_size=3).map(sorted),
+)
+@example(workers=2, rate=1, batch_size=100, replaced=[0.1])
+def test_they_hold_for_workers_that_are_replaced(
+    workers: int, rate: float, batch_size: int, replaced: list[float]
+) -> None:
+    spec = stub_spec(rate=rate, batch_size=batch_size, concurrency=8)
+    sent = everything_sent(spec, min(workers, max_workers(spec)), replaced)
+    assert most_beyond(sent, rate) <= max(rate, batch_size) + 1e-6

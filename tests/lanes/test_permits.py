@@ -1,6 +1,7 @@
 """Who gets the next permit, and when, in virtual time."""
 
 from collections.abc import Callable, Sequence
+from math import inf
 
 import pytest
 import trio
@@ -24,7 +25,7 @@ def fixed(name: str, size: int, priority: Priority = BULK) -> Call:
 
 
 def made(*, rate: float = 10, burst: float = 10, limit: int = 5) -> CallPermits:
-    return CallPermits(AdaptiveLimit(limit), TokenBucket(rate, burst, trio.current_time()))
+    return CallPermits(AdaptiveLimit(limit), TokenBucket(rate, burst, -inf))
 
 
 async def spend(permits: CallPermits, size: int) -> None:

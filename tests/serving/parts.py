@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 import grpc
@@ -69,7 +70,8 @@ async def open_pipeline(
 
         async def open_lanes() -> FanOut:
             budget = StepBudget()
-            lane = Lane(institution or StubInstitution(SPEC), used, budget, clock=clock, random=lambda: 0.5)
+            stub = institution or StubInstitution(SPEC)
+            lane = Lane(stub, used, budget, clock=clock, random=lambda: 0.5, idle_since=-inf)
             return FanOut([lane], used, budget, clock=clock)
 
         fanout = await bridge.run(open_lanes)

@@ -9,22 +9,26 @@ Tokens are taken when they are spent, never in advance. So no batch that waits f
 one, and within any t seconds at most rate * t + burst tokens are taken.
 """
 
+from math import inf
+
 
 class TokenBucket:
-    """Inquiries per second, at most `burst` at once; full at `now`, which like all moments here is in seconds.
+    """Inquiries per second, at most `burst` at once. Moments are in seconds.
+
+    `empty_at`: when it was empty; -inf for a bucket that is full.
 
     Raises:
         ValueError: unless rate and burst are positive.
     """
 
-    def __init__(self, rate: float, burst: float, now: float) -> None:
+    def __init__(self, rate: float, burst: float, empty_at: float) -> None:
         if not (rate > 0 and burst > 0):
             raise ValueError(f"bucket: rate ({rate:g}) and burst ({burst:g}) must be positive")
         self._rate = rate
         self._burst = burst
         self._fill_seconds = burst / rate
-        self._empty_at = now - self._fill_seconds
-        self._paused_until = now
+        self._empty_at = empty_at
+        self._paused_until = -inf
 
     @property
     def rate(self) -> float:
