@@ -18,10 +18,12 @@ from broker.config import ServerConfig
 from broker.errors import ConfigError
 from broker.serving.reflection import enable_reflection
 from broker.serving.service import NAME, InvestigationService
-from broker.serving.sockets import count_connections, stop_listening
+from broker.serving.sockets import count_connections, count_unaccepted, stop_listening, turn_away
 
 _LONGEST = 2**31 - 1  # ms; to gRPC, for ever
 _LOOK = 0.05  # s between two looks whether connections are still open
+_HANDSHAKE = 0.1  # s; a round trip within the country and a moment for gRPC to accept
+_MAX_UNACCEPTED = 1.0  # s gRPC is given to accept connections; a busy machine takes some hundredths
 _CLOSE_GRACE = 1.0  # s gRPC is given to close connections once all streams have ended
 
 
@@ -68,8 +70,13 @@ class GrpcServer:
         await self._report_health(health_pb2.HealthCheckResponse.SERVING)
 
     async def leave(self) -> None:
-        """Stops listening, and says that it serves no more; but it serves whoever is connected."""
+        """Stops listening, and says that it serves no more; but it serves whoever is connected, or about to be."""
         self.leaving = True
+        turn_away(self._port)
+        await asyncio.sleep(_HANDSHAKE)
+        deadline = asyncio.get_running_loop().time() + _MAX_UNACCEPTED
+        while count_unaccepted(self._port) and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - gRPC tells nobody
+            await asyncio.sleep(_LOOK)
         stop_listening(self._port)
         await self._report_health(health_pb2.HealthCheckResponse.NOT_SERVING)
 
