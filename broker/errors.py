@@ -51,6 +51,18 @@ class DrainingError(CallerError):
     """This broker is stopping. Another one, or this one after its restart, will accept the request."""
 
 
+class UnauthenticatedError(CallerError):
+    """It is not known who calls, or the caller's certificate is no longer valid.
+
+    `reason` is for programs: NO_CERTIFICATE, NAMES_NOBODY, BAD_NAME, BAD_CERTIFICATE, EXPIRED, REVOKED,
+    REVOCATION_UNKNOWN or TLS_VERSION.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class CallerGoneError(BrokerError):
     """The caller's connection broke while its stream was written. Nobody is left who could be told."""
 

@@ -23,6 +23,7 @@ broker.lanes
 broker.store  broker.institutions  broker.loops
 broker.config
 broker.institution_block
+broker.access
 broker.core
 broker.sections
 broker.model  broker.errors
@@ -175,8 +176,8 @@ def test_what_a_package_exports_is_not_reached_past_it() -> None:
                     assert within(name, package) or not past, f"{name} reaches past {package} for {sorted(past)}"
 
 
-@pytest.mark.parametrize("name", [name for name in BROKER if name.startswith("broker.core")])
-def test_the_core_is_pure(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in BROKER if name.startswith(("broker.core", "broker.access"))])
+def test_the_core_and_decisions_on_access_are_pure(name: str) -> None:
     assert not roots(name) & PURE
 
 

@@ -1,0 +1,1 @@
+"""Who may ask: pure decisions of identity, policy and request. Files, sockets and clocks come from elsewhere."""
