@@ -36,6 +36,16 @@ def test_a_client_without_the_contract_reads_it_by_reflection(broker: Broker, pr
     assert "mock-bank" in {one["id"] for one in json.loads(ended.stdout)["institutions"]}
 
 
+def test_every_service_that_is_listed_can_be_described(broker: Broker) -> None:
+    address = f"http://{broker.address}"
+    options = ("--protocol", "grpc", "--http2-prior-knowledge")
+    services = buf("curl", *options, "--list-services", address).stdout.split()
+    assert {f"grpc.reflection.{version}.ServerReflection" for version in ("v1", "v1alpha")} < set(services)
+    ended = buf("curl", *options, "--list-methods", address)
+    assert ended.returncode == 0, ended.stderr
+    assert {method.partition("/")[0] for method in ended.stdout.split()} == set(services)
+
+
 @pytest.mark.parametrize("version", ["grpc.reflection.v1", "grpc.reflection.v1alpha"])
 @pytest.mark.parametrize("message", ["BadRequest", "RetryInfo", "ErrorInfo"])
 def test_details_of_errors_are_resolved_by_reflection(broker: Broker, version: str, message: str) -> None:
