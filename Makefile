@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 PROTOS := $(wildcard proto/broker/v1/*.proto)
 
 .DEFAULT_GOAL := help
-.PHONY: help system baselines-system demo test check bench bench-compare bench-replay bench-baselines serve loadtest proto lock format clean
+.PHONY: help system baselines-system node demo test check bench bench-compare bench-replay bench-baselines serve loadtest proto lock format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -28,10 +28,22 @@ $(READY): locks/dev.txt pyproject.toml | $(VENV)/bin/python
 	} > $(VENV)/setup.log 2>&1 || { cat $(VENV)/setup.log; exit 1; }
 	@touch $(READY)
 
+# Generators and clients in TypeScript, which only tests need. They are installed beside .venv's own packages, by hash.
+STUBS := tests/end_to_end/stubs
+NODE  := $(VENV)/node/node_modules/.package-lock.json
+
+$(NODE): $(STUBS)/package-lock.json $(STUBS)/package.json $(STUBS)/.npmrc $(READY)
+	@echo "installing the packages for Node in $(VENV)/node (about ten seconds, once)"
+	@mkdir -p $(VENV)/node && cp $(STUBS)/package.json $(STUBS)/package-lock.json $(STUBS)/.npmrc $(VENV)/node
+	@cd $(VENV)/node && ../bin/npm ci > npm.log 2>&1 || { cat npm.log; exit 1; }
+	@touch $@
+
+node: $(NODE) ## install the packages for Node that tests need, in .venv
+
 demo: $(READY) ## mock institutions, a broker and courts of four levels; takes about ten seconds
 	@$(BIN)/broker demo
 
-test: $(READY) ## the whole test suite, a file at a time on each core
+test: $(READY) $(NODE) ## the whole test suite, a file at a time on each core
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(READY) ## formatting, linting, types, contracts, generated code, Dockerfile

@@ -5,10 +5,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 from google.protobuf import descriptor_pb2
+from google.rpc import error_details_pb2, status_pb2
+from google.type import date_pb2, decimal_pb2, money_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from tests.end_to_end.conftest import Broker
@@ -73,15 +76,16 @@ def test_a_copy_of_proto_alone_builds(tmp_path: Path) -> None:
     subprocess.run(command_line, timeout=60, check=True)  # noqa: S603 - a tool of the locked environment
 
 
-def test_the_copies_of_googles_types_are_the_same_messages() -> None:
-    from google.type import date_pb2, decimal_pb2, money_pb2  # noqa: PLC0415
+@pytest.mark.parametrize("module", [date_pb2, decimal_pb2, money_pb2, error_details_pb2, status_pb2])
+def test_the_copies_of_googles_types_are_the_same_messages(module: Any) -> None:
+    name = module.DESCRIPTOR.name
+    ended = buf("build", "proto", "--path", f"proto/{name}", "--output", "-#format=json")
+    assert ended.returncode == 0, ended.stderr
+    (file,) = [file for file in json.loads(ended.stdout)["file"] if file["name"] == name]
+    copied = {message["name"]: fields(message) for message in file["messageType"]}
+    ours = module.DESCRIPTOR.message_types_by_name.items()
+    assert copied == {name: [(one.name, one.number) for one in message.fields] for name, message in ours}
 
-    for module in (date_pb2, decimal_pb2, money_pb2):
-        name = module.DESCRIPTOR.name
-        ended = buf("build", "proto", "--path", f"proto/{name}", "--output", "-#format=json")
-        assert ended.returncode == 0, ended.stderr
-        (message,) = next(file for file in json.loads(ended.stdout)["file"] if file["name"] == name)["messageType"]
-        (ours,) = module.DESCRIPTOR.message_types_by_name.values()
-        assert [(one["name"], one["number"]) for one in message["field"]] == [
-            (one.name, one.number) for one in ours.fields
-        ]
+
+def fields(message: dict[str, Any]) -> list[tuple[str, int]]:
+    return [(one["name"], one["number"]) for one in message.get("field", ())]

@@ -1,0 +1,135 @@
+"""TypeScript: two generators make stubs from a copy of proto/ alone, and clients made of them use a real broker."""
+
+import base64
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from broker.v1 import inquiry_pb2
+from broker.v1 import investigation_pb2 as pb
+from broker.v1.investigation_pb2_grpc import InvestigationServiceStub
+from tests.end_to_end.conftest import Broker, Mocks, StartBroker
+from tests.end_to_end.stubs.toolchain import HERE, contract_copy, node_folder, run
+
+CLIENTS = ("grpc_js_client", "connect_client")
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the clients, compiled with full type checks."""
+    folder = node_folder(tmp_path_factory.mktemp("typescript"))
+    contract_copy(folder)
+    for name in ("buf.gen.yaml", "package.json", "tsconfig.json", *(f"{client}.ts" for client in CLIENTS)):
+        shutil.copy(HERE / name, folder)
+    run("buf", "generate", "proto", cwd=folder)
+    run("tsc", cwd=folder)
+    return folder / "js"
+
+
+@pytest.fixture(params=CLIENTS)
+def client(compiled: Path, request: pytest.FixtureRequest) -> "Client":
+    return Client(compiled / f"{request.param}.js")
+
+
+class Client:
+    """One of the two clients. Each call is a process of its own."""
+
+    def __init__(self, program: Path) -> None:
+        self._program = program
+
+    def investigate(self, broker: Broker, request: pb.InvestigateRequest, *, seconds: float = SECONDS) -> Any:
+        """The status code, the details of an error, and the responses, encoded."""
+        encoded = base64.b64encode(request.SerializeToString()).decode()
+        arguments = (broker.address, f"{seconds * 1000:.0f}", encoded)
+        return json.loads(run("node", str(self._program), *arguments, cwd=self._program.parent))
+
+
+@pytest.fixture
+def asking(people: Sequence[dict[str, str]]) -> pb.InvestigateRequest:
+    """A request about twenty people."""
+    mandate = inquiry_pb2.Mandate(
+        court_code="沪0101", officer="王法官", case_number="（2026）沪0101执123号", legal_document="裁定书"
+    )
+    lookups = [
+        pb.Lookup(
+            ref=str(position),
+            person=pb.Person(
+                name=one["name"], document_type="DOCUMENT_TYPE_RESIDENT_ID", document_number=one["number"]
+            ),
+        )
+        for position, one in enumerate(people)
+    ]
+    return pb.InvestigateRequest(mandate=mandate, lookups=lookups)
+
+
+def joined(responses: Iterable[pb.InvestigateResponse]) -> pb.InvestigateResponse:
+    """All reports in order, and the summary without what differs from call to call."""
+    whole = pb.InvestigateResponse()
+    for response in responses:
+        whole.MergeFrom(response)
+    whole.reports.sort(key=lambda report: report.position)
+    whole.summary.ClearField("elapsed")
+    return whole
+
+
+def test_a_batch_is_the_same_as_in_python(client: Client, broker: Broker, asking: pb.InvestigateRequest) -> None:
+    asking.request_id = "batch"
+    with grpc.insecure_channel(broker.address) as channel:
+        stub = InvestigationServiceStub(channel)  # type: ignore[no-untyped-call]
+        list(stub.Investigate(asking, timeout=SECONDS))  # afterwards, all answers are in the cache
+        expected = joined(stub.Investigate(asking, timeout=SECONDS))
+    result = client.investigate(broker, asking)
+    assert result["code"] == 0
+    said = joined(pb.InvestigateResponse.FromString(base64.b64decode(one)) for one in result["responses"])
+    assert said == expected
+    assert len(said.reports) == said.summary.lookups == 20
+    assert any(asset for report in said.reports for answer in report.answers for asset in answer.assets)
+
+
+def test_a_refusal_names_the_fields(client: Client, broker: Broker, asking: pb.InvestigateRequest) -> None:
+    asking.mandate.officer = ""
+    asking.max_age.seconds = -1
+    result = client.investigate(broker, asking)
+    assert (result["code"], result["responses"]) == (grpc.StatusCode.INVALID_ARGUMENT.value[0], [])
+    assert set(result["violations"]) == {"mandate.officer", "max_age"}
+    assert all(result["violations"].values())
+
+
+def test_the_deadline_and_the_time_to_come_back_are_read(
+    compiled: Path, asking: pb.InvestigateRequest, mocks: Mocks, start_broker: StartBroker
+) -> None:
+    broker = start_broker(workers=1, max_inquiries_in_flight=2)  # room for one request
+    with mocks.faults("mock-bank", hang=1):
+        for name in CLIENTS:
+            client = Client(compiled / f"{name}.js")
+            assert outcomes_at_the_deadline(client, broker, asking) == {"mock-bank": {inquiry_pb2.OUTCOME_TIMED_OUT}}
+            with grpc.insecure_channel(broker.address) as channel:
+                asking.delivery = pb.DELIVERY_INCREMENTAL
+                stub = InvestigationServiceStub(channel)  # type: ignore[no-untyped-call]
+                call = stub.Investigate(asking, timeout=SECONDS)
+                next(call)  # it has been admitted, and waits for the bank
+                result = client.investigate(broker, asking)
+                call.cancel()
+            assert (result["code"], result["retryAfter"]) == (grpc.StatusCode.RESOURCE_EXHAUSTED.value[0], 1.0)
+
+
+def outcomes_at_the_deadline(client: Client, broker: Broker, request: pb.InvestigateRequest) -> dict[str, set[int]]:
+    """The outcomes that are no answers, by institution. A slow machine gets more time, until the stream has its end."""
+    for seconds in (1, 10, 50):
+        result = client.investigate(broker, request, seconds=seconds)
+        if result["code"] != grpc.StatusCode.DEADLINE_EXCEEDED.value[0]:
+            break
+    said = joined(pb.InvestigateResponse.FromString(base64.b64decode(one)) for one in result["responses"])
+    assert said.summary.lookups == len(request.lookups)
+    found: dict[str, set[int]] = {}
+    for report in said.reports:
+        for answer in report.answers:
+            if answer.outcome not in {inquiry_pb2.OUTCOME_FOUND, inquiry_pb2.OUTCOME_NOT_FOUND}:
+                found.setdefault(answer.institution_id, set()).add(answer.outcome)
+    return found
