@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 PROTOS := $(wildcard proto/broker/v1/*.proto)
 
 .DEFAULT_GOAL := help
-.PHONY: help system baselines-system node demo test check bench bench-compare bench-replay bench-baselines serve loadtest proto lock format clean
+.PHONY: help system baselines-system stubs-system node demo test stubs check bench bench-compare bench-replay bench-baselines serve loadtest proto lock format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -16,6 +16,13 @@ system: ## install python3-venv, the only system package that is needed (Debian,
 
 baselines-system: ## install Varnish, Redis and wrk, which only bench-baselines needs (Debian, as root)
 	apt-get update -qq && apt-get install -y -qq --no-install-recommends varnish redis-server wrk
+
+COMPILERS := golang-go golang-google-grpc-dev golang-google-protobuf-dev protoc-gen-go protoc-gen-go-grpc \
+	default-jdk-headless libgeronimo-annotation-1.3-spec-java libgrpc-java libguava-java libprotobuf-java \
+	protobuf-compiler protobuf-compiler-grpc-java-plugin
+
+stubs-system: ## install the compilers and libraries of Go and Java, which only stubs needs, 1.2 GB (Debian, as root)
+	apt-get update -qq && apt-get install -y -qq --no-install-recommends $(COMPILERS)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=..."; exit 1; }
@@ -45,6 +52,10 @@ demo: $(READY) ## mock institutions, a broker and courts of four levels; takes a
 
 test: $(READY) $(NODE) ## the whole test suite, a file at a time on each core
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+stubs: $(READY) ## compile the stubs of the contract for Go and Java
+	@dpkg -s $(COMPILERS) > /dev/null 2>&1 || $(MAKE) stubs-system
+	$(BIN)/python -m pytest -m compilers tests/end_to_end/stubs
 
 check: $(READY) ## formatting, linting, types, contracts, generated code, Dockerfile
 	@BIN=$(BIN) sh scripts/check

@@ -1,6 +1,7 @@
 """The image and the locks, as far as they can be held to their promises without a container engine."""
 
 import fnmatch
+import json
 import re
 import subprocess
 import sys
@@ -60,6 +61,15 @@ def test_locks_hold_every_dependency_at_one_version_with_hashes_and_no_host() ->
         assert "://" not in text
         assert "--index" not in text
         assert text.count("==") <= text.count("--hash=sha256:")
+
+
+def test_the_lock_for_node_holds_every_package_with_a_hash_and_names_no_registry() -> None:
+    folder = ROOT / "tests" / "end_to_end" / "stubs"
+    packages = json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    wanted = json.loads((folder / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    assert packages.pop("")["dependencies"] == wanted
+    assert {f"node_modules/{name}" for name in wanted} <= set(packages)
+    assert all("integrity" in package and "resolved" not in package for package in packages.values())
 
 
 # Debian 12 has 3.11.2, for which redis wants a package that it does not from 3.11.3 on.
