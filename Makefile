@@ -39,7 +39,7 @@ $(READY): locks/dev.txt pyproject.toml | $(VENV)/bin/python
 STUBS := tests/end_to_end/stubs
 NODE  := $(VENV)/node/node_modules/.package-lock.json
 
-$(NODE): $(STUBS)/package-lock.json $(STUBS)/package.json $(STUBS)/.npmrc $(READY)
+$(NODE): $(STUBS)/package-lock.json $(STUBS)/package.json $(STUBS)/.npmrc | $(READY)
 	@echo "installing the packages for Node in $(VENV)/node (about ten seconds, once)"
 	@mkdir -p $(VENV)/node && cp $(STUBS)/package.json $(STUBS)/package-lock.json $(STUBS)/.npmrc $(VENV)/node
 	@cd $(VENV)/node && ../bin/npm ci > npm.log 2>&1 || { cat npm.log; exit 1; }
