@@ -5,18 +5,20 @@ read, or the broker failed), the answers that were counted and never sent are ta
 so the metrics count what courts were told, whatever became of the stream.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from broker.core.planning.tally import Tally
+from broker.core.planning.transcript import NO_TRANSCRIPT, Transcript
 from broker.v1 import investigation_pb2 as pb
 
 
 class Account:
     """State: answers by institution, source and outcome; lookups reported on; INVALID ones; whether all is complete."""
 
-    def __init__(self, columns: Mapping[str, int]) -> None:
-        """`columns`: of the institutions asked, by id."""
+    def __init__(self, columns: Mapping[str, int], transcript: Transcript = NO_TRANSCRIPT) -> None:
+        """`columns`: of the institutions asked, by id. `transcript` takes note of each answer, sent or not."""
         self._columns = columns
+        self.transcript = transcript
         self.tally = Tally(len(columns))
         self.reported = 0
         """Lookups that have had their final report."""
@@ -25,8 +27,9 @@ class Account:
         self.complete = True
         """Whether every answer given is conclusive."""
 
-    def add(self, reports: Iterable[pb.Report]) -> None:
+    def add(self, reports: Sequence[pb.Report]) -> None:
         """Counts the answers of reports that came encoded."""
+        self.transcript.reported(reports, self._columns)
         self._count(reports, 1)
 
     def take_off(self, unsent: bytes) -> None:

@@ -43,7 +43,7 @@ class Aggregator:
         request_id: str,
     ) -> None:
         """`institutions` by column; `producer` takes the encoded reports, and is closed when all rows are whole."""
-        self.table = AnswerTable(account.tally)
+        self.table = AnswerTable(account.tally, account.transcript)
         self.request_id = request_id
         self.open = True
         self._institutions = institutions

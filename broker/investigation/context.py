@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from broker.core.planning.selection import Selection
+from broker.core.planning.transcript import NO_TRANSCRIPT, Transcript
 from broker.lanes.fan_out import FanOut
 from broker.loops.bridge import Bridge
 from broker.loops.fair_scheduler import FairScheduler
@@ -27,6 +28,8 @@ class ExecutionContext:
     scheduler: FairScheduler
     clock: Callable[[], float] = time.time
     """Seconds since the epoch."""
+    new_transcript: Callable[[], Transcript] = lambda: NO_TRANSCRIPT
+    """Of one request."""
 
 
 @dataclass(frozen=True, slots=True)

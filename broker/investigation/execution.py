@@ -14,6 +14,7 @@ from broker.core.planning.chunk import Chunk, chunk_size, work
 from broker.core.planning.freshness import Freshness
 from broker.core.planning.ownership import ALONE, Ownership
 from broker.core.planning.plan import Lines, Plan, plan
+from broker.core.planning.transcript import NO_TRANSCRIPT, Transcript
 from broker.core.wire import encoding
 from broker.investigation.account import Account
 from broker.investigation.context import ExecutionContext, Order, Write
@@ -39,9 +40,11 @@ class Execution:
         write: Write,
         *,
         ownership: Ownership,
+        transcript: Transcript = NO_TRANSCRIPT,
     ) -> None:
         """`heads` by position (`LookupColumns.heads`). `ownership`: what need not be forwarded."""
-        self.account = Account({spec.id: column for column, spec in enumerate(order.selection.institutions)})
+        columns = {spec.id: column for column, spec in enumerate(order.selection.institutions)}
+        self.account = Account(columns, transcript)
         self._context = context
         self._order = order
         self._lookups = len(heads)
@@ -127,7 +130,20 @@ class Execution:
         freshness = Freshness.at(now, self._order.request.max_age)
         planned = plan(lines, self._rows, freshness, ownership=self._ownership)
         self.account.tally.add_rows(planned.outcomes, Source.CACHE)
+        self._note_served(planned, chunk)
         return planned
+
+    def _note_served(self, planned: Plan, chunk: Chunk) -> None:
+        transcript = self.account.transcript
+        if not transcript.wanted:
+            return
+        positions = chunk.positions
+        for columns, places, heads in planned.heads:
+            is_all = len(places) == len(positions)  # as in the usual batch
+            transcript.served(columns, positions if is_all else [positions[place] for place in places], heads)
+        for place, row in planned.served:
+            known = [column for column, segment in enumerate(row) if segment]
+            transcript.served_partly(known, positions[place], [segment for segment in row if segment])
 
     def _settled(self, planned: Plan, chunk: Chunk) -> list[bytes]:
         """Reports that need nobody to be asked."""

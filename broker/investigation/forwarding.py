@@ -95,6 +95,7 @@ class Forwarding:
         counts += np.frombuffer(trailer.counts, np.int64).reshape(counts.shape)
         self._account.complete &= trailer.complete
         self._account.reported += len(chunk.positions)
+        self._account.transcript.passed_on(trailer.transcript)
         if trailer.last:
             producer.put([trailer.last])
 

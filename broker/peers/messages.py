@@ -38,6 +38,8 @@ class Trailer(msgspec.Struct, array_like=True, frozen=True):
     counts: bytes
     """`Tally.counts`, in memory order."""
     complete: bool
+    transcript: bytes = b""
+    """What is recorded of the answers (`Transcript.encoded`), if the broker keeps an audit log."""
 
 
 _encode = msgspec.msgpack.encode

@@ -57,15 +57,19 @@ SHARED_REF = Problem("DUPLICATE_REF", "ref", "names lookups of different subject
 _FEW = 16
 
 
-def read_lookups(lookups: Sequence[bytes], keyer: Keyer, *, today: date) -> LookupColumns:
-    """The lookups, normalised, checked one by one, and keyed."""
+def read_lookups(
+    lookups: Sequence[bytes], keyer: Keyer, *, today: date, committer: Keyer | None = None
+) -> LookupColumns:
+    """The lookups, normalised, checked one by one, and keyed. With a `committer`, they are also committed to."""
     if len(lookups) <= _FEW:
-        return look_closely(lookups, keyer, today)
-    first, *others = _parts(lookups, keyer, today)
+        return look_closely(lookups, keyer, today, committer)
+    first, *others = _parts(lookups, keyer, today, committer)
     if others:
         return _merged([first, *others])
     subjects = _Subjects([first], range(len(lookups)))  # as nearly always, all are in one part, in order
-    return LookupColumns(first.heads, first.types, first.keys, subjects, first.problems, first.warnings)
+    return LookupColumns(
+        first.heads, first.types, first.keys, subjects, first.problems, first.warnings, first.commitments
+    )
 
 
 class _Part(NamedTuple):
@@ -76,6 +80,7 @@ class _Part(NamedTuple):
     heads: Sequence[bytes]
     types: Sequence[int]
     keys: Sequence[bytes]
+    commitments: Sequence[bytes]
     problems: dict[int, Problem]
     """By index into the columns."""
     warnings: dict[int, Problem]
@@ -84,7 +89,7 @@ class _Part(NamedTuple):
     """Those of plain lookups are made when one is needed: for a batch of hits, never."""
 
 
-def _parts(lookups: Sequence[bytes], keyer: Keyer, today: date) -> Iterator[_Part]:
+def _parts(lookups: Sequence[bytes], keyer: Keyer, today: date, committer: Keyer | None) -> Iterator[_Part]:
     """First those that are plain, then what needs a closer look."""
     rest: Sequence[int] = range(len(lookups))
     left = lookups
@@ -93,14 +98,24 @@ def _parts(lookups: Sequence[bytes], keyer: Keyer, today: date) -> Iterator[_Par
         is_all = len(plain.indices) == len(left)
         places = rest if is_all else [rest[index] for index in plain.indices]
         types = [int(plain.type)] * len(places)
-        yield _Part(places, plain.heads, types, keyer.keys_of(plain.material), {}, {}, plain.subjects)
+        keys = keyer.keys_of(plain.material)
+        commitments = committer.keys_of(plain.material) if committer else ()
+        yield _Part(places, plain.heads, types, keys, commitments, {}, {}, plain.subjects)
         if is_all:
             return
         rest = sorted(set(rest).difference(places))
         left = [lookups[place] for place in rest]
-    others = look_closely(left, keyer, today)
-    problems, warnings = others.problems, others.warnings
-    yield _Part(rest, others.heads, others.types, others.keys, problems, warnings, lambda: others.subjects)
+    others = look_closely(left, keyer, today, committer)
+    yield _Part(
+        rest,
+        others.heads,
+        others.types,
+        others.keys,
+        others.commitments,
+        others.problems,
+        others.warnings,
+        lambda: others.subjects,
+    )
 
 
 def _merged(parts: Sequence[_Part]) -> LookupColumns:
@@ -117,6 +132,7 @@ def _merged(parts: Sequence[_Part]) -> LookupColumns:
         subjects=_Subjects(parts, order),
         problems={part.places[index]: problem for part in parts for index, problem in part.problems.items()},
         warnings={part.places[index]: warning for part in parts for index, warning in part.warnings.items()},
+        commitments=ordered(part.commitments for part in parts) if any(part.commitments for part in parts) else (),
     )
 
 
@@ -143,7 +159,7 @@ class _Subjects(Sequence[Subject]):
         return self._made[place]
 
 
-def look_closely(encoded: Sequence[bytes], keyer: Keyer, today: date) -> LookupColumns:
+def look_closely(encoded: Sequence[bytes], keyer: Keyer, today: date, committer: Keyer | None = None) -> LookupColumns:
     """The same as `read_lookups`, but every lookup is parsed and checked one by one."""
     lookups, undecodable = _decoded(encoded)
     problems: dict[int, Problem] = {}
@@ -161,6 +177,7 @@ def look_closely(encoded: Sequence[bytes], keyer: Keyer, today: date) -> LookupC
         subjects=[Subject(SubjectType(one), *rest) for one, *rest in zip(types, numbers, names, strict=True)],
         problems=problems,
         warnings={place: _about_number(types[place], doubt) for place, doubt in doubts.items()},
+        commitments=committer.keys(types, numbers, names) if committer else (),
     )
 
 

@@ -175,7 +175,7 @@ class Answer(_message.Message):
     def __init__(self, institution_id: _Optional[str] = ..., outcome: _Optional[_Union[_inquiry_pb2.Outcome, str]] = ..., observed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., problem: _Optional[_Union[_inquiry_pb2.Problem, _Mapping]] = ..., assets: _Optional[_Iterable[_Union[_asset_pb2.Asset, _Mapping]]] = ..., source: _Optional[_Union[Source, str]] = ..., found_as: _Optional[str] = ...) -> None: ...
 
 class Summary(_message.Message):
-    __slots__ = ("request_id", "lookups", "inquiries", "outcomes", "sources", "unavailable_institution_ids", "complete", "elapsed")
+    __slots__ = ("request_id", "lookups", "inquiries", "outcomes", "sources", "unavailable_institution_ids", "complete", "elapsed", "receipt")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     LOOKUPS_FIELD_NUMBER: _ClassVar[int]
     INQUIRIES_FIELD_NUMBER: _ClassVar[int]
@@ -184,6 +184,7 @@ class Summary(_message.Message):
     UNAVAILABLE_INSTITUTION_IDS_FIELD_NUMBER: _ClassVar[int]
     COMPLETE_FIELD_NUMBER: _ClassVar[int]
     ELAPSED_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     lookups: int
     inquiries: int
@@ -192,7 +193,20 @@ class Summary(_message.Message):
     unavailable_institution_ids: _containers.RepeatedScalarFieldContainer[str]
     complete: bool
     elapsed: _duration_pb2.Duration
-    def __init__(self, request_id: _Optional[str] = ..., lookups: _Optional[int] = ..., inquiries: _Optional[int] = ..., outcomes: _Optional[_Iterable[_Union[OutcomeCount, _Mapping]]] = ..., sources: _Optional[_Iterable[_Union[SourceCount, _Mapping]]] = ..., unavailable_institution_ids: _Optional[_Iterable[str]] = ..., complete: _Optional[bool] = ..., elapsed: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    receipt: Receipt
+    def __init__(self, request_id: _Optional[str] = ..., lookups: _Optional[int] = ..., inquiries: _Optional[int] = ..., outcomes: _Optional[_Iterable[_Union[OutcomeCount, _Mapping]]] = ..., sources: _Optional[_Iterable[_Union[SourceCount, _Mapping]]] = ..., unavailable_institution_ids: _Optional[_Iterable[str]] = ..., complete: _Optional[bool] = ..., elapsed: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ...) -> None: ...
+
+class Receipt(_message.Message):
+    __slots__ = ("log", "index", "entry", "proof")
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
+    log: str
+    index: int
+    entry: bytes
+    proof: str
+    def __init__(self, log: _Optional[str] = ..., index: _Optional[int] = ..., entry: _Optional[bytes] = ..., proof: _Optional[str] = ...) -> None: ...
 
 class OutcomeCount(_message.Message):
     __slots__ = ("outcome", "count")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from broker.core.planning.plan import Row
 from broker.core.planning.tally import Tally
+from broker.core.planning.transcript import NO_TRANSCRIPT, Transcript
 from broker.core.wire import encoding
 from broker.model import CONCLUSIVE, Outcome, Source
 
@@ -22,10 +23,22 @@ class AnswerTable:
     positions each row answers.
     """
 
-    __slots__ = ("_awaited", "_forgotten", "_inconclusive", "_positions", "_repeats", "_rows", "_tally", "open_rows")
+    __slots__ = (
+        "_awaited",
+        "_forgotten",
+        "_inconclusive",
+        "_positions",
+        "_repeats",
+        "_rows",
+        "_tally",
+        "_transcript",
+        "open_rows",
+    )
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: Tally, transcript: Transcript = NO_TRANSCRIPT) -> None:
+        """`transcript` takes note of every answer that is awaited when it comes."""
         self._tally = tally
+        self._transcript = transcript
         self._forgotten: Row = [b""] * len(tally.counts)
         self._rows: list[Row] = []
         self._awaited: list[int] = []
@@ -72,12 +85,31 @@ class AnswerTable:
             awaited[row] -= 1
             if not awaited[row]:
                 whole.append(row)
+        if self._transcript.wanted:
+            self._note(column, rows, late, segments=segments, outcomes=outcomes, source=source)
         if late or self._repeats:
             counted = zip(rows, outcomes, strict=True)
             outcomes = bytes([o for row, o in counted if row not in late for _ in self.positions(row)])
         self._tally.add(column, outcomes, source)
         self.open_rows -= len(whole)
         return whole
+
+    def _note(
+        self,
+        column: int,
+        rows: Sequence[int],
+        late: set[int],
+        *,
+        segments: Sequence[bytes],
+        outcomes: bytes,
+        source: Source,
+    ) -> None:
+        if late:
+            kept = [index for index, row in enumerate(rows) if row not in late]
+            rows, segments = [rows[index] for index in kept], [segments[index] for index in kept]
+            outcomes = bytes([outcomes[index] for index in kept])
+        positions = list(map(self._positions.__getitem__, rows))
+        self._transcript.answered(column, positions, segments=segments, outcomes=outcomes, source=source)
 
     def close(self, row: int, segments: Sequence[bytes], *, outcome: Outcome, source: Source) -> list[int]:
         """Puts the broker's own answer into whatever column a row still awaits. Returns these columns.
@@ -92,6 +124,7 @@ class AnswerTable:
             if outcome not in CONCLUSIVE:
                 self._inconclusive.add(row)
             self._tally.counts[columns, source, outcome] += len(self.positions(row))
+            self._transcript.closed(columns, self._positions[row], outcome=outcome, source=source)
             self._awaited[row] = 0
             self.open_rows -= 1
         return columns

@@ -40,6 +40,10 @@ class Plan:
     """Of each hit: its encoded answers."""
     outcomes: dict[tuple[int, ...], list[bytes]] = field(default_factory=lambda: defaultdict(list))
     """Outcomes served from the cache, by the columns they belong to: rows of one byte per column, in blocks."""
+    heads: list[tuple[tuple[int, ...], Sequence[int], bytes]] = field(default_factory=list)
+    """Of hits whose records hold exactly what is asked: columns, places, and what precedes the records' segments."""
+    served: list[tuple[int, Row]] = field(default_factory=list)
+    """(place, row) of each other line that the cache answers at least partly."""
     misses: list[int] = field(default_factory=list)
     """Places, one per new row."""
     rows: list[Row] = field(default_factory=list)
@@ -113,6 +117,7 @@ def _take_hits(result: Plan, lines: Lines, choice: Choice, places: Sequence[int]
         result.hits += places
         result.bodies += [record[choice.body_at :] for record in records]
         result.outcomes[choice.columns].append(known["outcomes"].tobytes())
+        result.heads.append((choice.columns, places, joined))
         return []
     chosen = np.flatnonzero(usable).tolist()
     if not chosen:
@@ -120,6 +125,7 @@ def _take_hits(result: Plan, lines: Lines, choice: Choice, places: Sequence[int]
     result.hits += [places[index] for index in chosen]
     result.bodies += [records[index][choice.body_at :] for index in chosen]
     result.outcomes[choice.columns].append(known["outcomes"][usable].tobytes())
+    result.heads.append((choice.columns, result.hits[-len(chosen) :], known[usable].tobytes()))
     return [places[index] for index in np.flatnonzero(~usable).tolist()]
 
 
@@ -136,11 +142,12 @@ def _known(record: bytes, choice: Choice, freshness: Freshness) -> Row:
     return row
 
 
-def _count_served(result: Plan, row: Row) -> None:
+def _count_served(result: Plan, place: int, row: Row) -> None:
     served = [(column, outcome_of(segment)) for column, segment in enumerate(row) if segment]
     if served:
         columns, outcomes = zip(*served, strict=True)
         result.outcomes[columns].append(bytes(outcomes))
+        result.served.append((place, row))
 
 
 def _plan_rest(result: Plan, rest: Sequence[_Line], rows: dict[bytes, int], ownership: Ownership) -> None:
@@ -151,7 +158,7 @@ def _plan_rest(result: Plan, rest: Sequence[_Line], rows: dict[bytes, int], owne
         if not awaited:
             result.hits.append(place)
             result.bodies.append(b"".join([segment for segment in row if segment]))
-            _count_served(result, row)
+            _count_served(result, place, row)
         elif key in rows:
             result.repeats.append((rows[key], place))
         elif (owner := ownership.owner(key)) != ownership.slot:
@@ -160,7 +167,7 @@ def _plan_rest(result: Plan, rest: Sequence[_Line], rows: dict[bytes, int], owne
             if awaited == len(choice.columns):
                 whole[choice].append(len(result.misses))
             else:
-                _count_served(result, row)
+                _count_served(result, place, row)
                 for column in choice.columns:
                     if row[column] is None:
                         result.asked[column].append(len(result.misses))
