@@ -63,6 +63,43 @@ class UnauthenticatedError(CallerError):
         self.reason = reason
 
 
+class PermissionDeniedError(CallerError):
+    """The policy does not allow this caller this request. Nothing was asked.
+
+    `rule`: the one that came closest to allowing it, "" if none concerns the caller. `field`: the part of the request,
+    in the contract's words, that it does not allow.
+    """
+
+    def __init__(self, rule: str, field: str, message: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.field = field
+
+
+class QuotaExceededError(CallerError):
+    """The request would exceed a quota of distinct subjects. Nothing was asked, and nothing was charged.
+
+    `resets_after`: seconds until the quota starts anew; None if it never does.
+    """
+
+    def __init__(self, quota: str, message: str, resets_after: float | None) -> None:
+        super().__init__(message)
+        self.quota = quota
+        self.resets_after = resets_after
+
+
+class SignatureError(CallerError):
+    """The request has to be signed and is not, or its signature is wrong.
+
+    `reason` is for programs: NO_SIGNATURE, INCOMPLETE, MALFORMED, UNKNOWN_KEY, KEY_EXPIRED, WRONG_TIME, WRONG_COURT,
+    WRONG_OFFICER or BAD_SIGNATURE.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class CallerGoneError(BrokerError):
     """The caller's connection broke while its stream was written. Nobody is left who could be told."""
 

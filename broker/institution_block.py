@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from broker.core.subjects.court import PROVINCES, XPCC, parse_court
+from broker.core.subjects.court import PROVINCES, XPCC, court_region
 from broker.model import Access, InstitutionSpec, Kind
 from broker.secret import read_secret
 from broker.sections import ConfigFault, Section, positive
@@ -131,14 +131,6 @@ class InstitutionBlock(Section, frozen=True, kw_only=True):
                 proxy=None if self.proxy is None else read_secret(self.proxy),
             ),
         )
-
-
-def court_region(character: str) -> str | None:
-    """The region of the courts whose codes begin with this character; None if there are none."""
-    try:
-        return parse_court(character).region if len(character) == 1 else None
-    except ValueError:
-        return None
 
 
 def _is_url(text: str, *schemes: str) -> bool:

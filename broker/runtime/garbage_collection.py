@@ -29,7 +29,7 @@ _CHECK_INTERVAL = 1.0  # s
 _LOOK_AGAIN = 3600.0  # s until what survived is looked at again
 
 
-class Decision(Enum):
+class CollectionChoice(Enum):
     """What to do at a moment."""
 
     NOTHING = auto()
@@ -45,14 +45,14 @@ class CollectionSchedule:
         """`now`, here and below, on a monotonic clock."""
         self._collected_at = now
 
-    def decide(self, uncollected: int, *, is_idle: bool, now: float) -> Decision:
+    def decide(self, uncollected: int, *, is_idle: bool, now: float) -> CollectionChoice:
         """`uncollected`: objects, at most. `is_idle`: whether nobody waits."""
         if uncollected < (_WHEN_IDLE if is_idle else _UNDER_LOAD):
-            return Decision.NOTHING
+            return CollectionChoice.NOTHING
         if not is_idle or now - self._collected_at < _LOOK_AGAIN:
-            return Decision.COLLECT
+            return CollectionChoice.COLLECT
         self._collected_at = now
-        return Decision.COLLECT_EVERYTHING
+        return CollectionChoice.COLLECT_EVERYTHING
 
 
 def uncollected(counts: Sequence[int]) -> int:
@@ -76,9 +76,9 @@ async def collect_forever(is_idle: Callable[[], bool]) -> None:
         await asyncio.sleep(_CHECK_INTERVAL)
         idle = is_idle()
         decision = schedule.decide(uncollected(gc.get_count()), is_idle=idle, now=clock())
-        if decision is Decision.COLLECT_EVERYTHING:
+        if decision is CollectionChoice.COLLECT_EVERYTHING:
             gc.unfreeze()
-        if decision is not Decision.NOTHING:
+        if decision is not CollectionChoice.NOTHING:
             gc.collect()
             if idle:
                 gc.freeze()

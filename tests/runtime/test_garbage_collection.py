@@ -7,23 +7,23 @@ import math
 import pytest
 
 from broker.runtime import garbage_collection
-from broker.runtime.garbage_collection import CollectionSchedule, Decision, uncollected
+from broker.runtime.garbage_collection import CollectionChoice, CollectionSchedule, uncollected
 
 
 @pytest.mark.parametrize(
     ("objects", "is_idle", "now", "decision"),
     [
-        (19_999, True, 10.0, Decision.NOTHING),
-        (20_000, True, 10.0, Decision.COLLECT),
-        (20_000, False, 10.0, Decision.NOTHING),
-        (9_999_999, False, 10.0, Decision.NOTHING),
-        (10_000_000, False, 10.0, Decision.COLLECT),
-        (19_999, True, 3600.0, Decision.NOTHING),
-        (20_000, True, 3600.0, Decision.COLLECT_EVERYTHING),
-        (10_000_000, False, 3600.0, Decision.COLLECT),
+        (19_999, True, 10.0, CollectionChoice.NOTHING),
+        (20_000, True, 10.0, CollectionChoice.COLLECT),
+        (20_000, False, 10.0, CollectionChoice.NOTHING),
+        (9_999_999, False, 10.0, CollectionChoice.NOTHING),
+        (10_000_000, False, 10.0, CollectionChoice.COLLECT),
+        (19_999, True, 3600.0, CollectionChoice.NOTHING),
+        (20_000, True, 3600.0, CollectionChoice.COLLECT_EVERYTHING),
+        (10_000_000, False, 3600.0, CollectionChoice.COLLECT),
     ],
 )
-def test_when_all_objects_are_collected(objects: int, is_idle: bool, now: float, decision: Decision) -> None:
+def test_when_all_objects_are_collected(objects: int, is_idle: bool, now: float, decision: CollectionChoice) -> None:
     assert CollectionSchedule(0.0).decide(objects, is_idle=is_idle, now=now) is decision
 
 
@@ -38,7 +38,7 @@ def test_how_many_objects_may_be_garbage(counts: tuple[int, int, int], objects: 
 def test_everything_is_looked_at_once_an_hour() -> None:
     schedule = CollectionSchedule(0.0)
     decisions = [schedule.decide(20_000, is_idle=True, now=now) for now in (3599.0, 3600.0, 3601.0, 7199.0, 7200.0)]
-    everything = Decision.COLLECT_EVERYTHING
+    everything = CollectionChoice.COLLECT_EVERYTHING
     assert [decision is everything for decision in decisions] == [False, True, False, False, True]
 
 

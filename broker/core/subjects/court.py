@@ -5,6 +5,7 @@ courts reach all: what a military court's debtors own may be registered in any p
 """
 
 import re
+from functools import lru_cache
 from unicodedata import normalize
 
 from broker.model import Court, Level
@@ -41,6 +42,24 @@ def parse_court(code: str) -> Court:
     if code == SUPREME:
         return Court(code, Level.SUPREME, None)
     return Court(code, _LEVELS[len(code) - 1], _REGIONS.get(code[0]))
+
+
+def court_region(character: str) -> str | None:
+    """The region of the courts whose codes begin with this character; None if there are none."""
+    return _REGIONS.get(character)
+
+
+@lru_cache(maxsize=8192)
+def lineage(court: Court) -> tuple[str, ...]:
+    """The codes of a court and of the courts above it, from itself up to the Supreme Court.
+
+    The first two digits of a basic court's code are those of its intermediate court. Courts of Inner Mongolia have one
+    spelling here, with 蒙, so that 内01 and 蒙01 are the same court.
+    """
+    if court.level is Level.SUPREME:
+        return (SUPREME,)
+    region, digits = court.region or court.code[0], court.code[1:]
+    return (*(region + digits[:length] for length in range(len(digits), -1, -2)), SUPREME)
 
 
 def reaches(court: Court, region: str | None) -> bool:

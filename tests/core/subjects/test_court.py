@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.subjects.court import PROVINCES, XPCC, parse_court, reaches
+from broker.core.subjects.court import PROVINCES, XPCC, lineage, parse_court, reaches
 from broker.model import Court, Level
 
 
@@ -89,3 +89,20 @@ def test_no_text_breaks_the_reader(text: str) -> None:
         parse_court(text)
     except ValueError as error:
         assert "must" in str(error)  # noqa: PT017 - either outcome is right
+
+
+@pytest.mark.parametrize(
+    ("code", "codes"),
+    [
+        ("最高法", ("最高法",)),
+        ("京", ("京", "最高法")),
+        ("京01", ("京01", "京", "最高法")),
+        ("京0101", ("京0101", "京01", "京", "最高法")),
+        ("内01", ("蒙01", "蒙", "最高法")),
+        ("蒙01", ("蒙01", "蒙", "最高法")),
+        ("兵0101", ("兵0101", "兵01", "兵", "最高法")),
+        ("军0101", ("军0101", "军01", "军", "最高法")),
+    ],
+)
+def test_a_court_is_below_those_whose_digits_its_code_begins_with(code: str, codes: tuple[str, ...]) -> None:
+    assert lineage(parse_court(code)) == codes
