@@ -19,6 +19,7 @@ from broker.errors import ConfigError
 from broker.institution_block import InstitutionBlock
 from broker.model import InstitutionSpec
 from broker.sections import ConfigFault, Section, positive, read_section
+from broker.tls_section import TlsConfig, plain_text_fault
 
 DEFAULT = Path(__file__).with_name("default.toml")
 _SIGN = re.compile("[\u4e00-\u9fff]{1,8}")
@@ -115,6 +116,7 @@ class Config(msgspec.Struct, frozen=True):
     institutions: tuple[InstitutionSpec, ...]
     """Those that are enabled."""
     courts: CourtsConfig = CourtsConfig()
+    tls: TlsConfig = TlsConfig()
 
     def workers(self, cores: int) -> int:
         """How many workers to run on so many cores.
@@ -152,6 +154,7 @@ class Draft:
     server: ServerConfig | None
     store: StoreConfig | None
     courts: CourtsConfig | None
+    tls: TlsConfig | None
     institutions: tuple[InstitutionSpec, ...]
     """Those without a fault that are enabled."""
     faults: tuple[str, ...]
@@ -161,9 +164,9 @@ class Draft:
 
     def config(self) -> Config:
         """The whole configuration. Raises `ConfigError` with all faults."""
-        if self.server is None or self.store is None or self.courts is None or self.faults:
+        if self.server is None or self.store is None or self.courts is None or self.tls is None or self.faults:
             raise ConfigError(*self.faults)
-        return Config(self.server, self.store, self.institutions, self.courts)
+        return Config(self.server, self.store, self.institutions, self.courts, self.tls)
 
 
 def load(path: Path | None = None, *, dialects: frozenset[str], overrides: Overrides | None = None) -> Config:
@@ -198,13 +201,16 @@ class _FileReader:
         self._faults: list[str] = []
 
     def draft(self, dialects: frozenset[str]) -> Draft:
-        for key in sorted(set(self._content) - {"server", "store", "courts", "institution"}):
-            self._note(ConfigFault(key, "is no key: known are server, store, courts and [[institution]]"))
+        for key in sorted(set(self._content) - {"server", "tls", "store", "courts", "institution"}):
+            self._note(ConfigFault(key, "is no key: known are server, tls, store, courts and [[institution]]"))
         server = self._section("server", ServerConfig)
         store = self._section("store", StoreConfig)
         courts = self._section("courts", CourtsConfig)
+        tls = self._section("tls", TlsConfig)
+        if server and tls and (fault := plain_text_fault(tls, server.listen)):
+            self._note(fault)
         institutions = tuple(self._institutions(dialects))
-        return Draft(server, store, courts, institutions, tuple(self._faults), self._located)
+        return Draft(server, store, courts, tls, institutions, tuple(self._faults), self._located)
 
     def _section(self, name: str, kind: type[S]) -> S | None:
         content = self._content.get(name, {})

@@ -11,6 +11,7 @@ from broker.core.subjects.court import parse_court, reaches
 from broker.errors import ConfigError
 from broker.institution_block import InstitutionBlock
 from broker.model import InstitutionSpec, Kind
+from broker.tls_section import TlsConfig
 
 DIALECTS = frozenset({"json", "protobuf"})
 BANK = """
@@ -45,7 +46,7 @@ def test_the_default_loads_and_is_what_holds_without_a_file() -> None:
     assert len(load(dialects=DIALECTS).institutions) == 5
 
 
-@pytest.mark.parametrize("struct", [ServerConfig, StoreConfig, CourtsConfig, InstitutionBlock])
+@pytest.mark.parametrize("struct", [ServerConfig, TlsConfig, StoreConfig, CourtsConfig, InstitutionBlock])
 def test_the_default_names_every_key(struct: type[msgspec.Struct]) -> None:
     text = DEFAULT.read_text(encoding="utf-8")
     optional = [field for field in struct.__struct_fields__ if f"\n{field} = " not in text]
@@ -90,9 +91,20 @@ def test_a_region_is_the_one_its_courts_have(tmp_path: Path, written: str, regio
     assert reaches(parse_court(f"{written}0102"), spec.region)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:0", "0.0.0.0:50051", "[::1]:50051", "localhost:65535"])
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:50051", "localhost:65535"])
 def test_addresses_that_can_be_listened_on(tmp_path: Path, address: str) -> None:
     assert read(tmp_path, f'[server]\nlisten = "{address}"\n{BANK}').server.listen == address
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "broker.example", "10.0.0.1"])  # noqa: S104 - nothing listens
+def test_plain_text_needs_permission_where_other_hosts_can_reach_it(tmp_path: Path, host: str) -> None:
+    server = f'[server]\nlisten = "{host}:50051"\n'
+    with pytest.raises(ConfigError, match=r"server\.listen: .* can be reached from other hosts"):
+        read(tmp_path, server + BANK)
+    with pytest.raises(ConfigError, match="can be reached"):
+        load(tmp_path / "broker.toml", dialects=DIALECTS, overrides={"server": {"listen": f"{host}:50051"}})
+    assert read(tmp_path, f"{server}[tls]\ninsecure = true\n{BANK}").tls.insecure
+    assert read(tmp_path, f'{server}[tls]\ncertificate = "a"\nkey = "b"\nclient_ca = "c"\n{BANK}').tls.is_on
 
 
 def test_no_path_means_memory(tmp_path: Path) -> None:
@@ -340,6 +352,20 @@ def test_an_institution_that_is_not_enabled_is_checked_and_left_out(tmp_path: Pa
     assert [spec.id for spec in read(tmp_path, f"{BANK}enabled = false\n{other}").institutions] == ["other"]
     assert "url" in refusal(tmp_path, f"{BANK}enabled = false\n{other}".replace("http:", "htp:", 1))
     assert "at least one institution" in refusal(tmp_path, f"{BANK}enabled = false")
+
+
+@pytest.mark.parametrize(
+    ("lines", "key", "reason"),
+    [
+        ('certificate = "a"\nclient_ca = "c"', "key", "is needed beside tls.certificate"),
+        ('certificate = "a"\nkey = "b"', "client_ca", "is needed beside tls.certificate"),
+        ('certificate = "a"\nkey = "b"\nclient_ca = "c"\ninsecure = true', "insecure", "contradicts tls.certificate"),
+        ('crl = ["a"]', "crl", "has no effect without tls.certificate"),
+        ('min_version = "1.1"', "min_version", "'1.1' is none of 1.2, 1.3"),
+    ],
+)
+def test_tls_is_whole_or_absent(tmp_path: Path, lines: str, key: str, reason: str) -> None:
+    assert refusal(tmp_path, f"[tls]\n{lines}\n{BANK}").startswith(f"tls.{key}: {reason}")
 
 
 # --- how to reach an institution --------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ LAYERS = """
 broker.__main__
 broker.cli
 broker.demo
+broker.certs
 broker.formats
 broker.client
 broker.runtime
@@ -22,7 +23,7 @@ broker.metrics
 broker.lanes
 broker.store  broker.institutions  broker.loops
 broker.config
-broker.institution_block
+broker.institution_block  broker.tls_section
 broker.access
 broker.core
 broker.sections

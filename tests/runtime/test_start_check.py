@@ -51,6 +51,8 @@ def test_it_finds_what_is_wrong_in_the_file_and_in_what_the_file_names() -> None
         [server]
         listen = "192.0.2.1:50051"
         workers = 9
+        [tls]
+        insecure = true
         [store]
         path = "file/cache"
         key_file = "."
@@ -94,7 +96,7 @@ def test_a_port_that_is_in_use_is_no_fault_of_the_configuration() -> None:
 @pytest.mark.parametrize("address", ["192.0.2.1:50051", "no-such-host.invalid:50051"])
 @pytest.mark.parametrize("key", ["listen", "metrics"])
 def test_an_address_of_another_host_is_refused(key: str, address: str) -> None:
-    (fault,) = faults(f'[server]\n{key} = "{address}"\n{BANK}')
+    (fault,) = faults(f'[server]\n{key} = "{address}"\n[tls]\ninsecure = true\n{BANK}')
     assert fault.startswith(f"server.{key}: cannot listen on {address} (")
 
 

@@ -1,0 +1,1 @@
+"""A certificate authority for development and tests: what `broker certs` makes."""

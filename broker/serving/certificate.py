@@ -1,0 +1,51 @@
+"""What the broker reads of X.509 certificates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What counts of a certificate. Moments in seconds since 1970."""
+
+    fingerprint: str
+    """SHA-256 of its DER, in hexadecimal."""
+    not_before: float
+    not_after: float
+    issuer: bytes
+    """The issuer's name in DER."""
+    serial: int
+    is_self_issued: bool
+    uris: tuple[str, ...] = ()
+    dns_names: tuple[str, ...] = ()
+
+
+def read_certificate(parsed: x509.Certificate) -> Certificate:
+    """Raises `ValueError` if it is malformed."""
+    names = _alternative_names(parsed)
+    issuer = parsed.issuer.public_bytes()
+    return Certificate(
+        fingerprint=parsed.fingerprint(hashes.SHA256()).hex(),
+        not_before=parsed.not_valid_before_utc.timestamp(),
+        not_after=parsed.not_valid_after_utc.timestamp(),
+        issuer=issuer,
+        serial=parsed.serial_number,
+        is_self_issued=issuer == parsed.subject.public_bytes(),
+        uris=tuple(names.get_values_for_type(x509.UniformResourceIdentifier)),
+        dns_names=tuple(names.get_values_for_type(x509.DNSName)),
+    )
+
+
+def _alternative_names(parsed: x509.Certificate) -> x509.SubjectAlternativeName:
+    try:
+        return parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return x509.SubjectAlternativeName([])
+
+
+def read_chain(pem: bytes) -> Sequence[Certificate]:
+    """Every certificate in PEM, in order. Raises `ValueError` if there is none, or one is malformed."""
+    return [read_certificate(each) for each in x509.load_pem_x509_certificates(pem)]
