@@ -1,23 +1,45 @@
 """The command line: one module per command or group of commands."""
 
 import sys
+from importlib import import_module
 
 import click
 
 from broker.runtime.held_signals import hold_reloads
 from broker.runtime.logs import silence_grpc_core
 
-silence_grpc_core()  # before any of these imports it
+silence_grpc_core()  # before any command imports it
 if sys.argv[1:2] == ["serve"]:
     hold_reloads()
 
-from broker.cli.demo import demo  # noqa: E402
-from broker.cli.explore import health, institutions  # noqa: E402
-from broker.cli.investigate import investigate  # noqa: E402
-from broker.cli.serve import config, serve, worker  # noqa: E402
+_MODULES = {
+    "serve": "serve",
+    "worker": "serve",
+    "config": "serve",
+    "investigate": "investigate",
+    "institutions": "explore",
+    "health": "explore",
+    "demo": "demo",
+}
+"""Where each command is. A module is imported when its command is used: all of them together take a second."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """The commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
+        """Their names, in the order of `--help`."""
+        return list(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
+        """Imports a command."""
+        if cmd_name not in _MODULES:
+            return None
+        command: click.Command = getattr(import_module(f"broker.cli.{_MODULES[cmd_name]}"), cmd_name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="property-investigation-broker")
 def main() -> None:
     """Find out what debtors own: ask banks, vehicle, securities and land registries through one broker.
@@ -27,7 +49,3 @@ def main() -> None:
     Run a broker:      broker serve --config broker.toml
     Send lookups:      broker investigate --help
     """  # noqa: D301 - click reads the backspaces
-
-
-for _command in (serve, worker, config, investigate, institutions, health, demo):
-    main.add_command(_command)

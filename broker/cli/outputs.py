@@ -1,29 +1,32 @@
 """Where `broker investigate` puts its reports: a table, CSV, or JSON Lines.
 
-Each output takes a report with the row of its lookup, when it arrives, so that memory does not grow with the run.
+Each output takes reports with the lines of their lookups, as they arrive, so that memory does not grow with the run.
 """
 
-import csv
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, BinaryIO, Protocol, TextIO
+from typing import BinaryIO, Protocol, TextIO
 
 import click
 import msgspec
 
 from broker.client import Outcome, Report, Totals
-from broker.formats.lookup_file import LookupLine
-from broker.formats.report_csv import HEADER, csv_rows
-from broker.formats.report_json import to_json
+from broker.formats.lookup_line import LookupLine
+from broker.formats.report_csv import HEADER, csv_row, csv_rows
+from broker.formats.report_json import report_line
 from broker.formats.tables import Shown, columns_for, console, reports_table, totals_line
+from broker.model import PROPERTY_TYPES
 
 _MAX_SHOWN = 100  # lookups in a table; the other outputs have all
+
+Reported = tuple[Report, LookupLine]
+"""A report, and the line of its lookup."""
 
 
 class Output(Protocol):
     """Prints reports."""
 
-    def take(self, report: Report, row: LookupLine) -> None:
-        """Takes a report when it arrives."""
+    def take(self, reported: Sequence[Reported]) -> None:
+        """Takes reports when they arrive."""
 
     def finish(self, totals: Totals) -> None:
         """Takes the totals, after the last report."""
@@ -35,10 +38,9 @@ class JsonLines:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
 
-    def take(self, report: Report, row: LookupLine) -> None:
+    def take(self, reported: Sequence[Reported]) -> None:
         """See `Output`."""
-        more: dict[str, Any] = {"input": row.extra} if row.extra else {}
-        self._stream.write(to_json(report, **more) + b"\n")
+        self._stream.write(b"".join([report_line(report, line.extra) for report, line in reported]))
 
     def finish(self, totals: Totals) -> None:
         """See `Output`."""
@@ -59,22 +61,17 @@ class CsvTable:
 
     def __init__(self, stream: TextIO, extra_columns: Sequence[str]) -> None:
         self._stream = stream
-        self._writer = csv.writer(stream, lineterminator="\n")
         self._extra_columns = extra_columns
-        self._writer.writerow([*HEADER, *extra_columns])
+        self._stream.write(csv_row([*HEADER, *extra_columns]) + "\n")
 
-    def take(self, report: Report, row: LookupLine) -> None:
+    def take(self, reported: Sequence[Reported]) -> None:
         """See `Output`."""
-        self._writer.writerows(
-            csv_rows(
-                report,
-                number=row.number,
-                name=row.name,
-                extra=row.extra,
-                extra_columns=self._extra_columns,
-                holders=row.lookup.HasField("property"),
-            )
-        )
+        self._stream.write("".join([self._rows(report, line) for report, line in reported]))
+
+    def _rows(self, report: Report, line: LookupLine) -> str:
+        tail = [line.extra.get(column, "") for column in self._extra_columns]
+        holders = line.subject_type in PROPERTY_TYPES
+        return csv_rows(report, (report.ref, line.number, line.name), tail, holders=holders)
 
     def finish(self, totals: Totals) -> None:  # noqa: ARG002 - a table has no totals
         """See `Output`."""
@@ -90,11 +87,12 @@ class ReportTable:
         self._shown: dict[int, Shown] = {}
         self._left_out = max(0, count - _MAX_SHOWN)
 
-    def take(self, report: Report, row: LookupLine) -> None:
+    def take(self, reported: Sequence[Reported]) -> None:
         """See `Output`."""
-        if report.position < _MAX_SHOWN:
-            new = Shown(Report(), row.number, row.name, is_property=row.lookup.HasField("property"))
-            self._shown.setdefault(report.position, new).report.MergeFrom(report)
+        for report, line in reported:
+            if report.position < _MAX_SHOWN:
+                new = Shown(Report(), line.number, line.name, is_property=line.subject_type in PROPERTY_TYPES)
+                self._shown.setdefault(report.position, new).report.MergeFrom(report)
 
     def finish(self, totals: Totals) -> None:
         """See `Output`."""
@@ -115,14 +113,17 @@ class Only:
         self._output = output
         self._outcomes: frozenset[int] = frozenset(outcomes)
 
-    def take(self, report: Report, row: LookupLine) -> None:
+    def take(self, reported: Sequence[Reported]) -> None:
         """See `Output`."""
+        self._output.take([one for one in reported if self._has_wanted(one[0])])
+
+    def _has_wanted(self, report: Report) -> bool:
+        """Whether anything is left of a report without the answers that were not asked for, which are removed."""
         wanted = [answer for answer in report.answers if answer.outcome in self._outcomes]
-        if wanted:
-            if len(wanted) < len(report.answers):
-                del report.answers[:]
-                report.answers.extend(wanted)
-            self._output.take(report, row)
+        if len(wanted) < len(report.answers):
+            del report.answers[:]
+            report.answers.extend(wanted)
+        return bool(wanted)
 
     def finish(self, totals: Totals) -> None:
         """See `Output`."""
@@ -137,9 +138,9 @@ class TotalsLine:
         self._output = output
         self._close = close
 
-    def take(self, report: Report, row: LookupLine) -> None:
+    def take(self, reported: Sequence[Reported]) -> None:
         """See `Output`."""
-        self._output.take(report, row)
+        self._output.take(reported)
 
     def finish(self, totals: Totals) -> None:
         """See `Output`."""

@@ -9,7 +9,6 @@ from rich.text import Text
 from broker.formats.tables import console
 
 _MIN_COUNT = 500  # fewer lookups are answered before a bar would be of use
-_STEP = 100  # lookups; to advance the bar takes longer than to print a report
 
 
 class _Rate(TextColumn):
@@ -24,21 +23,13 @@ class _Rate(TextColumn):
 
 
 @contextmanager
-def progress(count: int) -> Iterator[Callable[[], None]]:
-    """Shows a progress bar on a terminal, if there are many lookups. Yields a function that advances it by one."""
+def progress(count: int) -> Iterator[Callable[[int], None]]:
+    """Shows a progress bar on a terminal, if there are many lookups. Yields a function that advances it."""
     screen = console(stderr=True)
     columns = (TextColumn("investigating"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     if not screen.is_terminal or count < _MIN_COUNT:
-        yield lambda: None
+        yield lambda _: None
         return
     with Progress(*columns, console=screen, transient=True) as bar:
         task = bar.add_task("", total=count)
-        waiting = [0]
-
-        def advance() -> None:
-            waiting[0] += 1
-            if waiting[0] >= _STEP:
-                bar.advance(task, waiting[0])
-                waiting[0] = 0
-
-        yield advance
+        yield lambda concluded: bar.advance(task, concluded)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from broker.formats.lookup_file import LookupLine
+from broker.formats.lookup_line import LookupLine
 
 
 class ResumeError(Exception):
@@ -53,9 +53,11 @@ class Done:
         """How many lookups are done."""
         return self.flags.count(1)
 
-    def check(self, position: int, row: LookupLine) -> bool:
+    def check(self, position: int, line: LookupLine) -> bool:
         """Whether a lookup is done. Raises `ResumeError` if its report has another ref."""
-        if (ref := self.refs.get(position)) is not None and ref != row.lookup.ref:
+        if not self.flags:  # nothing is
+            return False
+        if (ref := self.refs.get(position)) is not None and ref != line.ref:
             msg = f"lookup {position} has another ref than in the output: it belongs to another file of lookups"
             raise ResumeError(msg)
         return position < len(self.flags) and bool(self.flags[position])

@@ -6,8 +6,8 @@ Lookups are read while reports are written, so that memory does not grow with th
 import contextlib
 import os
 import sys
-from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,8 +15,9 @@ from broker.cli.exits import Exit, fail, fail_because
 from broker.cli.outputs import Output
 from broker.cli.progress import progress
 from broker.cli.resume import Done, ResumeError
-from broker.client import Client, ClientError, Lookup, Mandate, Outcome, SubjectType, Terms, Totals, lookup
-from broker.formats.lookup_file import LookupLine
+from broker.client import Client, ClientError, Lookup, Mandate, Outcome, Report, SubjectType, Terms, Totals
+from broker.formats.lookup_file import LookupFileError
+from broker.formats.lookup_line import LookupLine
 
 
 class LookupSource(Protocol):
@@ -43,52 +44,60 @@ class Single:
 
     def read(self) -> Iterator[LookupLine]:
         """See `LookupFile`."""
-        yield LookupLine(lookup("1", self.subject_type, self.number, self.name), self.number, self.name)
+        yield LookupLine("1", self.subject_type, self.number, self.name)
 
 
 @dataclass(slots=True)
 class Run:
-    """One run of the command. State: the rows of the lookups in progress, by position."""
+    """One run of the command. State: the lookups in progress."""
 
     count: int
     """Lookups, including those that are done."""
     source: LookupSource
     done: Done
     output: Output
-    in_progress: dict[int, LookupLine] = field(default_factory=dict)
+    in_progress: dict[int, tuple[int, LookupLine]] = field(default_factory=dict)
+    """By their position in the investigation: their position in the file, and their line."""
     totals: Totals | None = None
 
     async def investigate(self, address: str, mandate: Mandate, terms: Terms) -> Totals:
         """Asks, and prints. Raises `ClientError` after the last report."""
-        positions = array("Q")
         async with (
             Client(address) as client,
-            client.investigate(mandate, self._open_lookups(positions), terms) as investigation,
+            client.investigate(mandate, self._open_lookups(), terms) as investigation,
         ):
             try:
                 with progress(self.count - self.done.count) as advance:
-                    async for report in investigation:
-                        report.position = positions[report.position]
-                        row = (
-                            self.in_progress.pop(report.position) if report.final else self.in_progress[report.position]
-                        )
-                        final = report.final
-                        self.output.take(report, row)
-                        if final:
-                            advance()
+                    async with aclosing(investigation.messages()) as messages:
+                        async for reports in messages:
+                            advance(self._print(reports))
             finally:
                 self.totals = investigation.totals
                 if investigation.totals.inquiries or not self.count - self.done.count:
                     self.output.finish(investigation.totals)
             return investigation.totals
 
-    def _open_lookups(self, positions: "array[int]") -> Iterator[Lookup]:
-        """The lookups to ask. Notes the position of each in the file."""
-        for position, row in enumerate(self.source.read()):
-            if not self.done.check(position, row):
-                positions.append(position)
-                self.in_progress[position] = row
-                yield row.lookup
+    def _open_lookups(self) -> Iterator[Lookup]:
+        """The lookups to ask."""
+        asked = 0
+        for position, line in enumerate(self.source.read()):
+            if not self.done.check(position, line):
+                self.in_progress[asked] = position, line
+                asked += 1
+                yield line.lookup()
+
+    def _print(self, reports: Sequence[Report]) -> int:
+        """Prints reports with their positions in the file. Returns how many lookups they conclude."""
+        before = len(self.in_progress)
+        reported = []
+        for report in reports:
+            asked = report.position
+            position, line = self.in_progress.pop(asked) if report.final else self.in_progress[asked]
+            if position != asked:
+                report.position = position
+            reported.append((report, line))
+        self.output.take(reported)
+        return before - len(self.in_progress)
 
 
 def run_to_exit(run: Run, investigate: Callable[[], Totals]) -> Exit:
@@ -99,6 +108,8 @@ def run_to_exit(run: Run, investigate: Callable[[], Totals]) -> Exit:
         fail_because(error)
     except ResumeError as error:
         fail(f"--output: {error}", Exit.USAGE)
+    except LookupFileError as error:  # it was valid when it was checked
+        fail(f"the lookups have changed while they were read: {error}", Exit.USAGE)
     except BrokenPipeError:
         with contextlib.suppress(OSError):  # Python would flush once more at its end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,15 +4,23 @@
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from broker.model import SubjectType
+from broker.v1 import asset_pb2
 from broker.v1 import investigation_pb2 as pb
 
 
 def person(ref: str, name: str, number: str, *, document_type: SubjectType = SubjectType.RESIDENT_ID) -> pb.Lookup:
     """What does this natural person own?"""
-    who = pb.Person(name=name, document_type=f"DOCUMENT_TYPE_{document_type.name}", document_number=number)
-    return pb.Lookup(ref=ref, person=who)
+    who = {"name": name, "document_type": _document_type(document_type), "document_number": number}
+    return pb.Lookup(ref=ref, person=who)  # a third faster than with a message of its own
+
+
+@lru_cache(maxsize=len(SubjectType))
+def _document_type(subject_type: SubjectType) -> int:
+    """Its number in the contract. Raises `ValueError` if it is not the type of a document."""
+    return asset_pb2.DocumentType.Value(f"DOCUMENT_TYPE_{subject_type.name}")
 
 
 def organization(ref: str, name: str, code: str) -> pb.Lookup:

@@ -267,7 +267,7 @@ class Demo:
         # The seed depends on the mix: with equal seeds, the debtors of the first step would be drawn again.
         seeds = ("--seed", str(self._seed), "--rng-seed", str(self._seed * 1000 + len(mix)))
         population = await output("mock_institutions", "population", *sizes, *seeds)
-        return [row.lookup for row in LookupFile(io.BytesIO(population.encode())).read()]
+        return [row.lookup() for row in LookupFile(io.BytesIO(population.encode())).read()]
 
     def _heading(self, text: str) -> None:
         self._screen.print()

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 
 from google.type import money_pb2
 from rich.console import Console
@@ -111,7 +112,12 @@ def answer_cells(answer: pb.Answer, *, holders: bool = False) -> list[Text]:
 
 def as_of(answer: pb.Answer) -> str:
     """When an answer was observed; empty if that is not known."""
-    return answer.observed_at.ToDatetime(UTC).strftime("%Y-%m-%d %H:%M:%SZ") if answer.HasField("observed_at") else ""
+    return _moment(answer.observed_at.seconds) if answer.HasField("observed_at") else ""
+
+
+@lru_cache(maxsize=4096)  # most answers of a run are of the same minutes
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _lines(answer: pb.Answer, *, holders: bool) -> Sequence[str]:

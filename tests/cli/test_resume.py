@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from broker.cli.resume import ResumeError, take_up
-from broker.client import SubjectType, lookup
-from broker.formats.lookup_file import LookupLine
+from broker.client import SubjectType
+from broker.formats.lookup_line import LookupLine
 
 
 def line(position: int, *, final: bool = True, complete: bool = True) -> str:
@@ -17,7 +17,7 @@ def line(position: int, *, final: bool = True, complete: bool = True) -> str:
 
 
 def row(ref: str) -> LookupLine:
-    return LookupLine(lookup(ref, SubjectType.PASSPORT, "E12345678", "n"), "E12345678", "n")
+    return LookupLine(ref, SubjectType.PASSPORT, "E12345678", "n")
 
 
 def test_without_an_output_nothing_is_done(tmp_path: Path) -> None:

@@ -2,15 +2,18 @@
 
 import io
 import json
+import tracemalloc
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from broker.client import SubjectType
+from broker.client import SubjectType, person
 from broker.core.subjects.numbers import normalise_numbers
+from broker.formats import lookup_parsers
 from broker.formats.columns import TYPES, column_of, parse_type
-from broker.formats.lookup_file import LookupFile, LookupFileError, LookupLine
+from broker.formats.lookup_file import LookupFile, LookupFileError
+from broker.formats.lookup_line import LookupLine
 from broker.formats.spreadsheet import spoiled
 
 T = SubjectType
@@ -51,9 +54,8 @@ def complaint(content: str | bytes) -> str:
 )
 def test_files_as_people_have_them(content: str | bytes) -> None:
     (only,) = rows(content)
-    assert (only.lookup.ref, only.number, only.name, only.extra) == ("1", NUMBER, "张三", {})
-    assert only.lookup.person.name == "张三"
-    assert only.lookup.person.document_number == NUMBER
+    assert (only.ref, only.number, only.name, only.extra) == ("1", NUMBER, "张三", {})
+    assert only.lookup() == person("1", "张三", NUMBER)
 
 
 def test_other_columns_are_kept() -> None:
@@ -65,11 +67,11 @@ def test_other_columns_are_kept() -> None:
 
 def test_a_type_can_hold_for_all_lines() -> None:
     first, second = rows(f"number,name\n{NUMBER},张三\n{NUMBER},李四\n", T.RESIDENT_ID)
-    assert {int(row.lookup.person.document_type) for row in (first, second)} == {T.RESIDENT_ID}
+    assert {row.subject_type for row in (first, second)} == {T.RESIDENT_ID}
 
 
 def test_a_default_ref_differs_from_a_number_used_as_ref() -> None:
-    assert [row.lookup.ref for row in rows("ref,type,number\n3,VEHICLE_PLATE,1\n,VEHICLE_PLATE,2\n")] == ["3", "line-3"]
+    assert [row.ref for row in rows("ref,type,number\n3,VEHICLE_PLATE,1\n,VEHICLE_PLATE,2\n")] == ["3", "line-3"]
 
 
 @pytest.mark.parametrize(
@@ -92,6 +94,12 @@ def test_a_default_ref_differs_from_a_number_used_as_ref() -> None:
         ("{", "line 1: is not JSON"),
         ("[1]", "line 1: must be an object"),
         ("[{]", "is not a JSON array"),
+        ('[{"type": "PASSPORT", "number": "E12345678"} {}]', "is not a JSON array"),
+        ('[{"type": "PASSPORT", "number": "E12345678"}', "is not a JSON array"),
+        ('[{"type": "PASSPORT", "number": "E12345678"}],', "is not a JSON array"),
+        ("[" * 100_000, "is not a JSON array"),
+        ("[]", "contains no lookups"),
+        ("\ufeff\ufeff".encode("utf-16") + b"x", "is encoded neither in UTF-8 nor in GB 18030"),
         (b"type,number\nRESIDENT_ID,\xff\xff\n", "is encoded neither in UTF-8 nor in GB 18030"),
         ("type,number\nRESIDENT_ID,5.40815E+17\n", "line 2, column number: is in scientific notation"),
     ],
@@ -117,6 +125,52 @@ def test_a_file_is_read_again_from_its_beginning(tmp_path: Path) -> None:
     assert list(file.read()) == list(file.read())
 
 
+@pytest.mark.parametrize("chunk", [1, 2, 7, 100])
+def test_a_json_array_is_read_in_parts(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookup_parsers, "_CHUNK", chunk)
+    people = [{"type": "RESIDENT_ID", "number": NUMBER, "name": f"张{n}", "tags": ["]", {"a": None}]} for n in range(9)]
+    assert [row.name for row in rows(json.dumps(people, ensure_ascii=False, indent=1))] == [
+        one["name"] for one in people
+    ]
+    assert [row.ref for row in rows(json.dumps(people))] == [f"line-{n}" for n in range(1, 10)]
+
+
+def test_a_json_array_in_which_an_element_does_not_end_is_given_up_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookup_parsers, "_LONGEST_ELEMENT", 100)
+    monkeypatch.setattr(lookup_parsers, "_CHUNK", 10)
+    text = io.StringIO('[{"a": "' + "x" * 10_000)
+    (fault,) = lookup_parsers.json_array(text, None)
+    assert "is not a JSON array" in str(fault)
+    assert text.tell() < 200
+
+
+def test_only_the_first_faults_are_kept(tmp_path: Path) -> None:
+    tracemalloc.start()
+    try:
+        path = tmp_path / "many.csv"
+        path.write_text("type,number\n" + "SHIP,1\n" * 20_000, encoding="utf-8")
+        with pytest.raises(LookupFileError, match="and 19,980 more"):
+            LookupFile(path).check()
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000  # a fault for each line would take more
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_member_that_is_null_is_empty() -> None:
+    (only,) = rows('{"type": "VEHICLE_PLATE", "number": "京A12345", "name": null}')
+    assert only.name == ""
+
+
+def test_a_file_that_changes_while_it_is_read_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "debtors.csv"
+    path.write_text("type,number\nPASSPORT,E12345678\n", encoding="utf-8")
+    file = LookupFile(path)
+    file.check()
+    path.write_bytes(b"type,number\nPASSPORT,\xff\xff\n")
+    with pytest.raises(LookupFileError, match="has changed"):
+        list(file.read())
+
+
 @pytest.mark.parametrize(
     ("subject_type", "number", "told"),
     [
@@ -128,6 +182,8 @@ def test_a_file_is_read_again_from_its_beginning(tmp_path: Path) -> None:
         (T.RESIDENT_ID, f'="{NUMBER}"', "spreadsheet marks text"),
         (T.RESIDENT_ID, "110105194912310000", "rounded to fifteen digits"),
         (T.RESIDENT_ID, "916201055811843000", "rounded to fifteen digits"),
+        (T.ORGANIZATION_CODE, "911101085923662000", "rounded to fifteen digits"),
+        (T.REAL_ESTATE_UNIT, "110101001001000000000000000000000", "rounded to fifteen digits"),
         (T.RESIDENT_ID, NUMBER, ""),
         (T.BANK_ACCOUNT, "6214831000000000", ""),
         (T.VEHICLE_VIN, "12345E67890123456", ""),

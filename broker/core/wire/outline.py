@@ -52,6 +52,33 @@ def with_encoded(message: type[Message], field: str) -> Any:
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"outline.{described.name}"))
 
 
+def with_encoded_leaves(message: type[Message]) -> Any:
+    """A message class like the given one, except that messages that contain no messages are bytes, and enums numbers.
+
+    So a leaf, such as a date, can be converted once for all messages that contain it. Whether a leaf without content is
+    set cannot be told any more.
+    """
+    file = descriptor_pb2.FileDescriptorProto(name="outline.proto", package="outline", syntax="proto3")
+    _add_with_encoded_leaves(file, message.DESCRIPTOR)
+    pool = descriptor_pool.DescriptorPool()  # a separate pool, because there may be several outlines
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"outline.{message.DESCRIPTOR.name}"))
+
+
+def _add_with_encoded_leaves(file: Any, described: Any) -> None:
+    if any(one.name == described.name for one in file.message_type):
+        return
+    copy = file.message_type.add()
+    described.CopyToProto(copy)
+    for field, own in zip(described.fields, copy.field, strict=True):
+        if field.message_type is not None and any(one.message_type for one in field.message_type.fields):
+            own.type_name = f".outline.{field.message_type.name}"
+            _add_with_encoded_leaves(file, field.message_type)
+        elif field.message_type is not None or field.enum_type is not None:
+            own.type = _FIELD.TYPE_BYTES if field.message_type is not None else _FIELD.TYPE_INT32
+            own.ClearField("type_name")
+
+
 def with_raw_texts(message: type[Message]) -> Any:
     """A message class like the given one, except that texts are bytes, in it and in the messages of its file.
 
