@@ -12,7 +12,7 @@ from broker.core.wire.outline import with_encoded
 _EncodedReport = with_encoded(Report, "answers")
 MAX_SHORT = 96
 """Bytes of an answer that is likely to be equal to others. One with an asset has more."""
-CACHED = 16_384
+CACHED = 4096
 """Converted answers that are kept, by their encodings; each takes some 300 bytes."""
 
 

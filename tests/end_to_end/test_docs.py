@@ -52,7 +52,9 @@ def test_the_commands_of_the_first_call_run(broker: Broker, tmp_path: Path) -> N
 PATHS = re.compile(r"`((?:benchmarks|broker|deploy|docs|loadtest|mock_institutions|proto|scripts|tests)/[\w./-]*)`")
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/api.md", "docs/institutions.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "CONTRIBUTING.md", "docs/api.md", "docs/client.md", "docs/institutions.md"]
+)
 def test_the_files_named_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     links = [path.partition("#")[0] for path in re.findall(r"\]\(([^)]+)\)", text) if "://" not in path]
