@@ -20,6 +20,11 @@ _Stub: Any = InvestigationServiceStub  # generated without types
 _USUAL = Terms()
 _LARGEST_MESSAGE = 64 * 1024 * 1024
 """Bytes. Messages usually have up to 1 MiB, but a single report with thousands of answers may exceed gRPC's default."""
+_LONGEST_CALL = 86_400.0
+"""s, for a call without a time limit. The broker shortens it to its `max_timeout`; to a call that names none, it gives
+much less, and a batch that waits for a slow institution would be answered TIMED_OUT."""
+_PROBE_REPLY = 20_000
+"""ms to wait for the reply to a probe; gRPC's default is a minute."""
 
 
 class Client:
@@ -30,18 +35,25 @@ class Client:
     """
 
     def __init__(
-        self, address: str, *, channels: int = 2, pause: Pause = asyncio.sleep, clock: Clock = time.monotonic
+        self,
+        address: str,
+        *,
+        channels: int = 2,
+        keepalive: float = 30.0,
+        pause: Pause = asyncio.sleep,
+        clock: Clock = time.monotonic,
     ) -> None:
         """Binds the client to the running event loop.
 
         `address` is host:port, `channels` the number of connections, `pause` waits, and `clock`
-        measures time, both in seconds. Raises `ValueError` if `channels` is less than 1.
+        measures time, both in seconds. After `keepalive` seconds of silence during a call, a connection is probed, so
+        that a host that vanished without a word is noticed. Raises `ValueError` if `channels` is less than 1.
         """
         if channels < 1:
             msg = "channels must be at least 1"
             raise ValueError(msg)
         # gRPC shares a connection between channels with equal arguments, so the arguments must differ.
-        self._channels = [grpc.aio.insecure_channel(address, _options(number)) for number in range(channels)]
+        self._channels = [grpc.aio.insecure_channel(address, _options(number, keepalive)) for number in range(channels)]
         self._next = cycle(self._channels)
         self._pause = pause
         self._clock = clock
@@ -80,7 +92,8 @@ class Client:
         request: pb.InvestigateRequest,
         timeout: float | None,  # noqa: ASYNC109 - gRPC's own deadline, which is sent to the broker
     ) -> AsyncGenerator[pb.InvestigateResponse, None]:
-        call = _Stub(next(self._next)).Investigate(request, timeout=timeout)
+        limit = _LONGEST_CALL if timeout is None else timeout
+        call = _Stub(next(self._next)).Investigate(request, timeout=limit)
         try:
             async for response in call:
                 yield response
@@ -102,10 +115,13 @@ async def _reply(call: Any) -> Any:
         call.cancel()
 
 
-def _options(number: int) -> list[tuple[str, int]]:
+def _options(number: int, keepalive: float) -> list[tuple[str, int]]:
     return [
         ("broker.channel", number),
         ("grpc.max_receive_message_length", _LARGEST_MESSAGE),
         ("grpc.initial_reconnect_backoff_ms", 100),  # as short as the pauses between attempts
         ("grpc.max_reconnect_backoff_ms", 5000),
+        ("grpc.keepalive_time_ms", round(keepalive * 1000)),
+        ("grpc.http2.ping_timeout_ms", min(round(keepalive * 1000), _PROBE_REPLY)),
+        ("grpc.http2.max_pings_without_data", 0),  # as many as the silence of a slow institution takes
     ]

@@ -46,8 +46,8 @@ class Terms:
     incremental: bool = False
     """Report answers as they arrive, in several reports per lookup. The last one is `final`."""
     timeout: float | None = 30.0
-    """The time limit of the whole investigation. None: it takes as long as it progresses, and the broker's default
-    limits each batch."""
+    """The time limit of the whole investigation. None: it takes as long as it progresses, and the longest time that the
+    broker gives a call (`server.max_timeout`, ten minutes) limits each batch."""
     max_outage: float = 120.0
     """Without a timeout: how long calls may fail, with no report in between, before the investigation is given up."""
     retry: bool = True

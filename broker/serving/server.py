@@ -24,6 +24,7 @@ _LONGEST = 2**31 - 1  # ms; to gRPC, for ever
 _LOOK = 0.05  # s between two looks whether connections are still open
 _HANDSHAKE = 0.1  # s; a round trip within the country and a moment for gRPC to accept
 _MAX_UNACCEPTED = 1.0  # s gRPC is given to accept connections; a busy machine takes some hundredths
+_MIN_PING_INTERVAL = 9_000  # ms; gRPC clients of any language probe every ten seconds at most
 _CLOSE_GRACE = 1.0  # s gRPC is given to close connections once all streams have ended
 
 
@@ -45,6 +46,8 @@ class GrpcServer:
                 # A caller that vanished without a word is noticed within two minutes, and its requests ended.
                 ("grpc.keepalive_time_ms", 90_000),
                 ("grpc.keepalive_timeout_ms", 20_000),
+                # A caller that probes a silent connection is welcome, unless it does so all the time.
+                ("grpc.http2.min_ping_interval_without_data_ms", _MIN_PING_INTERVAL),
                 # Alone, a second broker on the same port is a mistake; of several workers, the supervisor has checked.
                 ("grpc.so_reuseport", int(shares_port)),
                 ("grpc.max_connection_age_ms", min(int(config.max_connection_age * 1_000), _LONGEST)),

@@ -98,12 +98,12 @@ def _http1() -> Iterator[Stray]:
         yield Stray(f"HTTP/1.1: {name}", sent)
 
 
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST, _SETTINGS, _PING, _GOAWAY, _CONTINUATION = 0, 1, 3, 4, 6, 7, 9
 _END_STREAM, _END_HEADERS = 1, 4
 
 
-def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
 
 
@@ -116,42 +116,48 @@ _POST, _HTTP = b"\x83", b"\x86"  # indexed in HPACK's static table
 INVESTIGATE = b"/broker.v1.InvestigationService/Investigate"
 
 
-def _call(path: bytes, *fields: tuple[bytes, bytes]) -> bytes:
-    fields = ((b":path", path), (b"content-type", b"application/grpc"), (b"te", b"trailers"), *fields)
+def call(path: bytes, *fields: tuple[bytes, bytes]) -> bytes:
+    fields = (
+        (b":path", path),
+        (b":authority", b"broker"),
+        (b"content-type", b"application/grpc"),
+        (b"te", b"trailers"),
+        *fields,
+    )
     block = _POST + _HTTP + b"".join(_header(name, value) for name, value in fields)
-    return _frame(_HEADERS, _END_HEADERS, 1, block)
+    return frame(_HEADERS, _END_HEADERS, 1, block)
 
 
-def _body(message: bytes, *, compressed: int = 0) -> bytes:
-    return _frame(_DATA, _END_STREAM, 1, bytes([compressed]) + struct.pack(">I", len(message)) + message)
+def body(message: bytes, *, compressed: int = 0) -> bytes:
+    return frame(_DATA, _END_STREAM, 1, bytes([compressed]) + struct.pack(">I", len(message)) + message)
 
 
 def _http2() -> Iterator[Stray]:
     for name, frames in {
-        "header": _call(INVESTIGATE, (b"x-debtor", _MARK)) + _body(_request()),
-        "binary header": _call(INVESTIGATE, (b"x-debtor-bin", _MARK)) + _body(_request()),
-        "timeout": _call(INVESTIGATE, (b"grpc-timeout", NUMBER.encode())) + _body(_request()),
-        "encoding": _call(INVESTIGATE, (b"grpc-encoding", _MARK)) + _body(_request()),
-        "upper case": _call(INVESTIGATE, (b"X-Debtor", _MARK)) + _body(_request()),
-        "method": _call(b"/broker.v1.InvestigationService/" + NUMBER.encode()) + _body(_request()),
-        "no path": _call(_MARK),
-        "pseudo header": _call(INVESTIGATE, (b":debtor", _MARK)),
-        "request": _call(INVESTIGATE) + _body(_request()),
-        "garbled request": _call(INVESTIGATE) + _body(b"\xff" + _MARK),
-        "compressed request": _call(INVESTIGATE) + _body(_MARK, compressed=1),
-        "unknown compression": _call(INVESTIGATE) + _body(_MARK, compressed=7),
-        "forward request": _call(METHOD.encode()) + _body(_MARK),
-        "data without a stream": _frame(_DATA, 0, 5, _MARK),
-        "settings": _frame(_SETTINGS, 0, 0, _MARK),
-        "ping": _frame(_PING, 0, 0, NUMBER.encode()[:8]),
-        "reset": _frame(_RST, 0, 1, _MARK),
-        "goodbye": _frame(_GOAWAY, 0, 0, struct.pack(">II", 0, 2) + _MARK),
-        "continuation": _frame(_CONTINUATION, _END_HEADERS, 1, _MARK),
-        "unknown frame": _frame(0x42, 0, 0, _MARK),
-        "garbled headers": _frame(_HEADERS, _END_HEADERS, 1, b"\xff\xff\xff\xff" + _MARK),
+        "header": call(INVESTIGATE, (b"x-debtor", _MARK)) + body(_request()),
+        "binary header": call(INVESTIGATE, (b"x-debtor-bin", _MARK)) + body(_request()),
+        "timeout": call(INVESTIGATE, (b"grpc-timeout", NUMBER.encode())) + body(_request()),
+        "encoding": call(INVESTIGATE, (b"grpc-encoding", _MARK)) + body(_request()),
+        "upper case": call(INVESTIGATE, (b"X-Debtor", _MARK)) + body(_request()),
+        "method": call(b"/broker.v1.InvestigationService/" + NUMBER.encode()) + body(_request()),
+        "no path": call(_MARK),
+        "pseudo header": call(INVESTIGATE, (b":debtor", _MARK)),
+        "request": call(INVESTIGATE) + body(_request()),
+        "garbled request": call(INVESTIGATE) + body(b"\xff" + _MARK),
+        "compressed request": call(INVESTIGATE) + body(_MARK, compressed=1),
+        "unknown compression": call(INVESTIGATE) + body(_MARK, compressed=7),
+        "forward request": call(METHOD.encode()) + body(_MARK),
+        "data without a stream": frame(_DATA, 0, 5, _MARK),
+        "settings": frame(_SETTINGS, 0, 0, _MARK),
+        "ping": frame(_PING, 0, 0, NUMBER.encode()[:8]),
+        "reset": frame(_RST, 0, 1, _MARK),
+        "goodbye": frame(_GOAWAY, 0, 0, struct.pack(">II", 0, 2) + _MARK),
+        "continuation": frame(_CONTINUATION, _END_HEADERS, 1, _MARK),
+        "unknown frame": frame(0x42, 0, 0, _MARK),
+        "garbled headers": frame(_HEADERS, _END_HEADERS, 1, b"\xff\xff\xff\xff" + _MARK),
     }.items():
-        yield Stray(f"HTTP/2: {name}", _PREFACE + _frame(_SETTINGS, 0, 0, b"") + frames)
-    yield Stray("HTTP/2: garbage for settings", _PREFACE + _MARK)
+        yield Stray(f"HTTP/2: {name}", PREFACE + frame(_SETTINGS, 0, 0, b"") + frames)
+    yield Stray("HTTP/2: garbage for settings", PREFACE + _MARK)
 
 
 def _request() -> bytes:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import date
 from random import Random
 from typing import Any, TypeVar
@@ -142,7 +142,8 @@ class ScriptedBroker:
         return self.now
 
     @asynccontextmanager
-    async def client(self, channels: int = 2, clock: Callable[[], float] | None = None) -> AsyncIterator[Client]:
+    async def server(self) -> AsyncIterator[int]:
+        """Its port."""
         server = grpc.aio.server()
         method = grpc.unary_stream_rpc_method_handler(
             self.investigate,
@@ -154,12 +155,17 @@ class ScriptedBroker:
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         try:
-            async with Client(
-                f"127.0.0.1:{port}", channels=channels, pause=self.pause, clock=clock or self.clock
-            ) as client:
-                yield client
+            yield port
         finally:
             await server.stop(None)
+
+    @asynccontextmanager
+    async def client(self, channels: int = 2, clock: Callable[[], float] | None = None) -> AsyncIterator[Client]:
+        async with (
+            self.server() as port,
+            Client(f"127.0.0.1:{port}", channels=channels, pause=self.pause, clock=clock or self.clock) as client,
+        ):
+            yield client
 
 
 async def gathered(investigation: Investigation) -> list[Report]:
@@ -369,6 +375,73 @@ def test_without_a_time_limit_an_investigation_goes_on_as_long_as_it_progresses(
     broker = ScriptedBroker(*[one_each, busy(15)] * 40)
     assert len(investigated(broker, people(40), Terms(timeout=None, max_outage=20))) == 40
     assert broker.now > 300
+
+
+def test_without_a_time_limit_a_batch_may_take_as_long_as_the_broker_allows() -> None:
+    """To a call without a deadline the broker gives its default, in which a slow institution answers but a part."""
+    limits: list[float] = []
+
+    async def noting(request: pb.InvestigateRequest, context: Any) -> AsyncIterator[pb.InvestigateResponse]:
+        limits.append(context.time_remaining())
+        async for response in answering(request, context):
+            yield response
+
+    investigated(ScriptedBroker(noting), people(2), Terms(timeout=None, batch_size=1))
+    assert min(limits) > 3_600
+    assert len(limits) == 2
+
+
+class VanishingHost:
+    """A proxy that passes everything on, until its host is gone without a word."""
+
+    def __init__(self) -> None:
+        self.is_gone = False
+
+    @asynccontextmanager
+    async def before(self, port: int) -> AsyncIterator[int]:
+        """Its own port, in front of this one."""
+        async with asyncio.TaskGroup() as pumps:
+
+            async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                behind = await asyncio.open_connection("127.0.0.1", port)
+                pumps.create_task(self._pump(reader, behind[1]))
+                pumps.create_task(self._pump(behind[0], writer))
+
+            async with await asyncio.start_server(connect, "127.0.0.1", 0) as server:
+                yield server.sockets[0].getsockname()[1]
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while part := await reader.read(4096):
+                if not self.is_gone:
+                    writer.write(part)
+        writer.close()
+
+
+def test_a_host_that_vanishes_is_noticed() -> None:
+    async def test() -> None:
+        host, begun = VanishingHost(), asyncio.Event()
+
+        async def silent(*_: Any) -> AsyncIterator[pb.InvestigateResponse]:
+            begun.set()
+            await asyncio.Event().wait()
+            yield report(0)
+
+        broker = ScriptedBroker(silent)
+        async with (
+            broker.server() as port,
+            host.before(port) as proxy,
+            Client(f"127.0.0.1:{proxy}", keepalive=0.1) as client,
+        ):
+            investigation = client.investigate(MANDATE, people(1), Terms(timeout=None, retry=False))
+            reading = asyncio.create_task(all_of(investigation))
+            await begun.wait()
+            host.is_gone = True
+            reports, error = await reading
+        assert not reports
+        assert isinstance(error, BrokerUnavailableError)
+
+    run(test())
 
 
 def test_calls_need_not_be_repeated() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import struct
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -21,10 +22,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from broker.client import Client, Terms
 from broker.errors import ConfigError
 from broker.investigation.aggregation import Aggregator
-from broker.serving import sockets
+from broker.serving import server, sockets
 from broker.v1 import asset_pb2
 from broker.v1 import investigation_pb2 as pb
 from mock_institutions.population import Lookup
+from tests.end_to_end import strays
 from tests.end_to_end.testbed import (
     CLIENT_OPTIONS,
     FOUND,
@@ -1011,6 +1013,28 @@ def test_a_stream_outlives_its_connections_age(tmp_path: Path) -> None:
         assert check_truth(lookups, await opened.ask(asking(lookups))) == 80
 
     with_testbed(tmp_path, scenario, server={"max_connection_age": 0.1})
+
+
+def test_a_caller_may_probe_a_silent_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default, gRPC closes a connection on which a third probe comes in within five minutes, with its calls."""
+    monkeypatch.setattr(server, "_MIN_PING_INTERVAL", 0)
+    settings, ping, acknowledged = 4, 6, 1
+
+    async def scenario(opened: Testbed) -> None:
+        reader, writer = await asyncio.open_connection(*opened.addresses.grpc.split(":"))
+        await opened.faults(hang=1)
+        silent = strays.call(strays.INVESTIGATE) + strays.body(asking(sample(1)).SerializeToString())
+        writer.write(strays.PREFACE + strays.frame(settings, 0, 0, b"") + silent)
+        for number in range(10):
+            writer.write(strays.frame(ping, 0, 0, bytes([number] * 8)))
+            while True:
+                length, kind, flags = struct.unpack(">HBB4x", (await reader.readexactly(9))[1:])
+                await reader.readexactly(length)
+                if (kind, flags) == (ping, acknowledged):
+                    break
+        writer.close()
+
+    with_testbed(tmp_path, scenario)
 
 
 def test_stopping_finishes_what_is_in_flight_and_serves_callers_until_they_have_left(tmp_path: Path) -> None:
