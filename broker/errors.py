@@ -2,7 +2,7 @@
 
 * `CallerError`: the request as a whole cannot be served. It becomes a gRPC status.
 * `InstitutionError`: an institution failed. It becomes data in the answers, never a gRPC status.
-* `ConfigError`, `StoreError`: the operator has to act.
+* `ConfigError`, `StoreError`, `AuditError`: the operator has to act.
 
 No message contains a subject's name or number.
 """
@@ -204,6 +204,10 @@ class ConfigError(BrokerError):
 
 class StoreError(BrokerError):
     """The store cannot be used. The message says what to do."""
+
+
+class AuditError(BrokerError):
+    """Nothing can be recorded any more, or what was recorded is not what it was. The message says what to do."""
 
 
 def origin(error: BaseException) -> str:

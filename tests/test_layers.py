@@ -21,14 +21,14 @@ broker.investigation
 broker.peers
 broker.metrics
 broker.lanes
-broker.store  broker.institutions  broker.loops
+broker.store  broker.institutions  broker.loops  broker.audit
 broker.config
 broker.institution_block  broker.tls_section
 broker.access
 broker.core
 broker.sections
 broker.model  broker.errors
-broker.secret
+broker.secret  broker.private_file
 broker.v1
 """
 """From top to bottom. A name stands for a module, or for a package with all there is in it. A module may import from

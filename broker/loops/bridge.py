@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 Failed = Callable[[Exception], None]
 """Is told, on the trio side, what a function raised. Must not raise; if it does, that is counted and logged as well."""
-Ended = Callable[[Exception | None], None]
+EndCallback = Callable[[Exception | None], None]
 """Is told that a task has ended; by what, unless it finished. Must not raise, as `Failed` must not."""
 
 
@@ -91,7 +91,7 @@ class Bridge:
         with suppress(trio.RunFinishedError):
             self._token.run_sync_soon(self._call, function, failed)
 
-    def start(self, task: Callable[[], Awaitable[None]], ended: Ended) -> TaskHandle:
+    def start(self, task: Callable[[], Awaitable[None]], ended: EndCallback) -> TaskHandle:
         """Starts a task on the trio side, and calls `ended` when it has ended.
 
         `ended` gets None if the task finished or was cancelled through its `TaskHandle`, else its error, which is a
@@ -156,7 +156,7 @@ class Bridge:
                 raise
             self._tell(failed, self._record(caught))
 
-    def _tell(self, told: Failed | Ended, error: Any) -> None:
+    def _tell(self, told: Failed | EndCallback, error: Any) -> None:
         try:
             told(error)
         except BaseException as caught:

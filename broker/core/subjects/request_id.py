@@ -4,6 +4,8 @@ import re
 
 _UUID = r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}"
 _OTHER = r"(?!.*\d{9})[A-Za-z0-9._:/-]{1,128}"  # no run of digits as long as any subject's number
+is_uuid = re.compile(_UUID).fullmatch
+"""Whether a text is a UUID, the usual id of a request, and not a number of any subject."""
 _is_harmless = re.compile(f"{_UUID}|{_OTHER}").fullmatch
 
 

@@ -1,0 +1,231 @@
+"""An audit log that is written: whoever records an entry waits until it is durable, and all who wait share one commit.
+
+A thread of its own writes, so that the event loop never waits for the disk. Once anything could not be written, nothing
+is recorded any more until the log is opened again: what is not recorded must not happen.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
+
+from broker.audit.entry import AuditEntry, Started, encode_entry, withhold
+from broker.audit.files import DiskFiles, Files
+from broker.audit.journal import MAX_FILE, Journal
+from broker.audit.keys import AuditKeys
+from broker.audit.publication import INTERVAL, Publisher, Unpublished, publish
+from broker.audit.recovery import recover
+from broker.audit.sealing import Sealer
+from broker.audit.sequencer import Recorded, Sequencer, Unrecorded
+from broker.audit.tlog.note import NoteSigner
+from broker.errors import AuditError, origin
+
+log = logging.getLogger(__name__)
+
+VERIFIER_KEY = "verifier-key"
+"""The file with the key that verifies checkpoints. It is a convenience: who verifies must get the key another way."""
+
+
+@dataclass(slots=True)
+class AuditStatistics:
+    """Since the log was opened."""
+
+    entries: int = 0
+    commits: int = 0
+    commit_seconds: float = 0.0
+    """Of writing and fdatasync."""
+    healthy: bool = True
+    """Whether entries can be recorded."""
+
+
+class _Waiting(NamedTuple):
+    """Somebody who waits for an entry to be durable."""
+
+    unrecorded: Unrecorded
+    loop: asyncio.AbstractEventLoop
+    future: "asyncio.Future[Recorded]"
+
+
+class LogLimits(NamedTuple):
+    """When a log does what it does now and then."""
+
+    journal_file: int = MAX_FILE
+    """Bytes after which the journal goes on in a new file."""
+    publish_interval: float = INTERVAL
+    """Seconds between two publications."""
+
+
+_DEFAULT_LIMITS = LogLimits()
+
+
+class AuditLog:
+    """A log in a folder. State: what waits to be recorded, why nothing can be recorded any more, and statistics."""
+
+    def __init__(self, files: Files, sequencer: Sequencer, journal: Journal, publish_interval: float) -> None:
+        """Use `open`."""
+        self.statistics = AuditStatistics()
+        self._files = files
+        self._sequencer = sequencer
+        self._journal = journal
+        self._failure = ""
+        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._publisher = Publisher(files, on_failure=self._fail, interval=publish_interval)
+        self._thread = threading.Thread(target=self._run, name="audit-writer", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def open(
+        cls, folder: Path, origin: str, keys: AuditKeys, *, version: str, clock: Callable[[], float] = time.time
+    ) -> "AuditLog":
+        """Continues the log in a folder, or begins one, and records that it was started.
+
+        `origin`: the name of the log (C2SP tlog-checkpoint). `version`: the broker's. `clock`: seconds since the epoch.
+        Raises `AuditError`.
+        """
+        signer = NoteSigner(origin, keys.signing_key())
+        files = DiskFiles(folder)
+        try:
+            return open_log(files, signer, keys.sealer(), version=version, clock=clock)
+        except (OSError, AuditError) as error:
+            files.close()
+            reason = f"cannot be used ({error.strerror})" if isinstance(error, OSError) else str(error)
+            msg = f"audit log {folder}: {reason}"
+            raise AuditError(msg) from None
+
+    async def append(
+        self, entry: AuditEntry, material: Sequence[bytes | memoryview] = (), *, proof: bool = True
+    ) -> Recorded:
+        """Records an entry, with the material to be sealed beside it. It is durable on return.
+
+        The log sets the entry's time, and seals texts that must not stand in the clear (`audit.entry.withhold`).
+        `proof`: whether its proof is wanted. To be called on the asyncio side. Raises `AuditError` if it could not be
+        written, and ever after; `ValueError` if the entry is too large. A caller that is cancelled leaves the entry.
+        """
+        if self._failure:
+            raise AuditError(self._failure)
+        encode_entry(withhold(entry)[0])
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(Unrecorded(entry, material, proof), loop, loop.create_future())
+        self._queue.put(waiting)
+        return await waiting.future
+
+    def close(self) -> None:
+        """Records what waits, publishes it, and ends. Nothing can be recorded afterwards."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+            self._publisher.close()
+            self._journal.close()
+            self._files.close()
+
+    # The thread.
+
+    def _run(self) -> None:
+        while batch := self._take():
+            try:
+                if not self._failure:
+                    self._commit(batch)
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
+                self._fail(error)
+            if self._failure:
+                _resolve(batch, [AuditError(self._failure)] * len(batch))
+        self._failure = self._failure or "the audit log is closed"
+
+    def _take(self) -> list[_Waiting]:
+        """All that wait, as soon as there are any; none when the log is closed."""
+        batch: list[_Waiting] = []
+        waiting = self._queue.get()
+        while waiting is not None:
+            batch.append(waiting)
+            try:
+                waiting = self._queue.get_nowait()
+            except Empty:
+                return batch
+        if batch:
+            self._queue.put(None)
+        return batch
+
+    def _commit(self, batch: list[_Waiting]) -> None:
+        recorded, seconds = commit(
+            self._sequencer, self._journal, self._publisher.offer, [each.unrecorded for each in batch]
+        )
+        self.statistics.entries += len(recorded)
+        self.statistics.commits += 1
+        self.statistics.commit_seconds += seconds
+        _resolve(batch, recorded)
+
+    def _fail(self, error: BaseException) -> None:
+        """Ends the recording for good. Called in either thread."""
+        reason = f"{error.strerror}" if isinstance(error, OSError) else origin(error)
+        if not self._failure:
+            log.error(
+                "audit log: nothing can be recorded any more: %s; new requests are refused until a restart", reason
+            )
+        self._failure = f"the audit log cannot be written ({reason})"
+        self.statistics.healthy = False
+
+
+def open_log(
+    files: Files,
+    signer: NoteSigner,
+    sealer: Sealer,
+    *,
+    version: str,
+    clock: Callable[[], float] = time.time,
+    limits: LogLimits = _DEFAULT_LIMITS,
+) -> AuditLog:
+    """See `AuditLog.open`. Raises `OSError`, too."""
+    recovered = recover(files, signer.key)
+    if recovered.cut:
+        log.warning("audit log %s: cut off %d bytes, which were never acknowledged", signer.key.name, recovered.cut)
+    sequencer = Sequencer(recovered.head, signer, sealer, clock)
+    journal = Journal(files, path=recovered.path, size=recovered.end, max_file=limits.journal_file)
+    started = Started(version=version, cut_bytes=recovered.cut, sealed_under=sealer.commitment())
+    try:
+        files.replace([(VERIFIER_KEY, f"{signer.key}\n".encode())])
+        commit(
+            sequencer, journal, lambda unpublished: publish(files, unpublished), [Unrecorded(started, (), proof=False)]
+        )
+    except OSError:
+        journal.close()
+        raise
+    return AuditLog(files, sequencer, journal, limits.publish_interval)
+
+
+def commit(
+    sequencer: Sequencer, journal: Journal, offer: Callable[[Unpublished], None], batch: Sequence[Unrecorded]
+) -> tuple[list[Recorded], float]:
+    """Records a batch in one commit. `offer` takes what is to be published. Returns the seconds of writing, too."""
+    head = sequencer.head() if journal.is_full() else None
+    sequenced = sequencer.add(batch)
+    began = time.perf_counter()
+    journal.write(head, sequenced.pieces, sequenced.checkpoint)
+    seconds = time.perf_counter() - began
+    offer(Unpublished(sequenced.whole, sequencer.edge(), sequenced.checkpoint))
+    return sequenced.recorded, seconds
+
+
+def _resolve(batch: Sequence[_Waiting], results: Sequence[Recorded | AuditError]) -> None:
+    """Tells all who wait, with one call for each event loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Recorded], Recorded | AuditError]]] = {}
+    for waiting, result in zip(batch, results, strict=True):
+        by_loop.setdefault(waiting.loop, []).append((waiting.future, result))
+    for loop, settled in by_loop.items():
+        with suppress(RuntimeError):  # the loop has ended, and nobody waits any more
+            loop.call_soon_threadsafe(_settle, settled)
+
+
+def _settle(settled: Sequence[tuple["asyncio.Future[Recorded]", Recorded | AuditError]]) -> None:
+    for future, result in settled:
+        if future.done():  # whoever waited was cancelled
+            continue
+        if isinstance(result, AuditError):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
