@@ -1,10 +1,14 @@
 """TLS to an institution: who may vouch for it, and with which certificate the broker identifies itself."""
 
 import ssl
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 
+from broker.certificate import CertificateInUse, read_chain
 from broker.errors import ConfigError
-from broker.model import Access
+from broker.model import Access, InstitutionSpec
 
 
 def encryption(access: Access) -> ssl.SSLContext:
@@ -20,6 +24,17 @@ def encryption(access: Access) -> ssl.SSLContext:
     if faults:
         raise ConfigError(*faults)
     return context
+
+
+def certificates_in_use(specs: Iterable[InstitutionSpec]) -> Iterator[CertificateInUse]:
+    """The certificates in the files that are named, without the system's authorities and what only OpenSSL can read."""
+    for spec in specs:
+        files = (("institution_ca", spec.access.ca_file), ("institution_client", spec.access.client_certificate))
+        for role, file in files:
+            if file is not None:
+                with suppress(OSError, ValueError):
+                    for certificate in read_chain(Path(file).read_bytes()):
+                        yield CertificateInUse(role, file, certificate, spec.id)
 
 
 @lru_cache(maxsize=1)

@@ -26,6 +26,8 @@ from broker.core.control.share import share_of
 from broker.core.planning.ownership import Ownership
 from broker.core.planning.selection import Selector
 from broker.core.subjects.key import Keyer
+from broker.errors import ConfigError
+from broker.institutions.encryption import certificates_in_use
 from broker.institutions.http import HttpInstitution, open_institutions
 from broker.investigation.context import ExecutionContext
 from broker.investigation.forwarded import ForwardedAnswers
@@ -34,6 +36,7 @@ from broker.lanes.lane import Lane
 from broker.loops.bridge import Bridge, in_asyncio, open_bridge
 from broker.loops.fair_scheduler import FairScheduler
 from broker.loops.step_budget import StepBudget
+from broker.metrics.certificates import CertificateCollector
 from broker.metrics.components import ComponentCollector
 from broker.metrics.requests import RequestMetrics
 from broker.model import Question, Reply
@@ -47,6 +50,7 @@ from broker.runtime.worker import ONLY_SLOT, Addresses, NoSupervisor, Supervisor
 from broker.serving.pipeline import Pipeline
 from broker.serving.server import GrpcServer
 from broker.serving.service import InvestigationService
+from broker.serving.tls import ServerTls
 from broker.store.base import ProgressCallback, Store, no_progress
 from broker.store.cipher import derive
 from broker.store.lmdb_store import LmdbStore
@@ -134,7 +138,9 @@ async def _build(
         context=context,
     )
     service = InvestigationService(pipeline, config.server, meter, numbering=config.courts.numbering())
-    server = GrpcServer(config.server, service, shares_port=slot.port_is_reserved)
+    tls = _open_tls(config, stack)
+    registry.register(CertificateCollector(tls.statistics if tls else None, certificates_in_use(config.institutions)))
+    server = GrpcServer(config.server, service, shares_port=slot.port_is_reserved, tls=tls)
     worker = Worker(
         admission=admission,
         service=service,
@@ -148,6 +154,19 @@ async def _build(
         grace_period=config.server.grace_period,
     )
     return worker, lanes_ended
+
+
+def _open_tls(config: Config, stack: AsyncExitStack) -> ServerTls | None:
+    """TLS towards courts, whose files are watched as long as the stack is open. Raises `ConfigError`."""
+    if not config.tls.is_on:
+        return None
+    try:
+        tls = ServerTls(config.tls, clock=time.time)
+    except ConfigError as error:
+        raise ConfigError(*(f"tls.{fault}" for fault in error.faults)) from None
+    watching = asyncio.ensure_future(tls.watch())
+    stack.callback(watching.cancel)
+    return tls
 
 
 def _metrics_address(address: str, slot: int) -> str:

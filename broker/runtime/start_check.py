@@ -8,7 +8,8 @@ import errno
 import ipaddress
 import os
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from broker.config import Config, Draft, ServerConfig, StoreConfig, too_many_workers, worker_count
@@ -17,6 +18,8 @@ from broker.institutions.encryption import encryption
 from broker.model import InstitutionSpec
 from broker.runtime.key_file import find_key_fault
 from broker.sections import ConfigFault
+from broker.serving.tls_files import read_material, read_revoked_files
+from broker.tls_section import TlsConfig
 
 _LAST_PORT = 65_535
 
@@ -38,6 +41,8 @@ def _faults(draft: Draft, cores: int) -> Iterator[ConfigFault]:
         if draft.institutions and (reason := too_many_workers(draft.server.workers, draft.institutions)):
             yield ConfigFault("server.workers", reason)
         yield from _port_faults(draft.server, worker_count(draft.server, draft.institutions, cores))
+    if draft.tls and draft.tls.is_on:
+        yield from _tls_faults(draft.tls)
     if draft.store:
         yield from _store_faults(draft.store)
     for spec in draft.institutions:
@@ -100,13 +105,26 @@ def _store_faults(store: StoreConfig) -> Iterator[ConfigFault]:
         yield ConfigFault("store.path", f"{store.path}: {reason}")
 
 
+def _tls_faults(tls: TlsConfig) -> Iterator[ConfigFault]:
+    found = [
+        *_raised("tls", lambda: read_material(tls, time.time())),
+        *_raised("tls", lambda: read_revoked_files(tls)),
+    ]
+    yield from dict.fromkeys(found)  # both read tls.client_ca
+
+
 def _institution_faults(spec: InstitutionSpec) -> Iterator[ConfigFault]:
+    yield from _raised(f"institution ({spec.id})", lambda: encryption(spec.access))
+
+
+def _raised(section: str, check: Callable[[], object]) -> Iterator[ConfigFault]:
+    """The faults of a `ConfigError` that a check raises, whose keys are relative to a section."""
     try:
-        encryption(spec.access)
+        check()
     except ConfigError as error:
         for fault in error.faults:
             key, _, reason = fault.partition(": ")
-            yield ConfigFault(f"institution ({spec.id}).{key}", reason)
+            yield ConfigFault(f"{section}.{key}", reason)
 
 
 def _folder_fault(path: Path) -> str | None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from broker.access.identity import ANONYMOUS, EMPTY_REGISTRY, Identity, Registry, identity_of
+from broker.certificate import Certificate, read_chain
 from broker.errors import UnauthenticatedError
-from broker.serving.certificate import Certificate, read_chain
 from broker.serving.revocation import Revocations
 
 _MOST_KNOWN = 4096  # certificates of some 2 kB each; a country has some 3,500 courts

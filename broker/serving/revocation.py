@@ -19,8 +19,8 @@ from datetime import UTC, datetime
 from cryptography import x509
 
 from broker.access.registry import plain_fingerprint
+from broker.certificate import Certificate
 from broker.errors import ConfigError
-from broker.serving.certificate import Certificate
 
 _FINGERPRINT = re.compile("[0-9a-f]{64}")
 _PEM = re.compile(b"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----", re.DOTALL)
@@ -36,6 +36,8 @@ class Revocations:
     next_updates: Mapping[bytes, float] = field(default_factory=dict)
     """Until when the CRL of an issuer is valid, in seconds since 1970. Empty: no CRLs are used."""
     accept_unknown: bool = False
+    next_update_by_file: Mapping[str, float] = field(default_factory=dict)
+    """The earliest in each file."""
 
     def reason(self, certificate: Certificate, now: float) -> str | None:
         """Why a certificate is refused: REVOKED or REVOCATION_UNKNOWN. None if it is not."""
@@ -56,6 +58,7 @@ def read_revocations(
     faults: list[str] = []
     serials: set[tuple[bytes, int]] = set()
     next_updates: dict[bytes, float] = {}
+    by_file: dict[str, float] = {}
     trusted = list(authorities)
     for file, content in crls.items():
         try:
@@ -63,12 +66,13 @@ def read_revocations(
                 issuer, until = _check(crl, trusted)
                 serials.update((issuer, each.serial_number) for each in crl)
                 next_updates[issuer] = max(until, next_updates.get(issuer, 0.0))
+                by_file[file] = min(until, by_file.get(file, until))
         except ValueError as error:
             faults.append(f"crl: {file}: {error}")
     fingerprints = _read_list(listed, faults)
     if faults:
         raise ConfigError(*faults)
-    return Revocations(fingerprints, frozenset(serials), next_updates, accept_unknown)
+    return Revocations(fingerprints, frozenset(serials), next_updates, accept_unknown, by_file)
 
 
 def _parse(content: bytes) -> Sequence[x509.CertificateRevocationList]:

@@ -19,6 +19,7 @@ from broker.errors import ConfigError
 from broker.serving.reflection import enable_reflection
 from broker.serving.service import NAME, InvestigationService
 from broker.serving.sockets import count_connections, count_unaccepted, stop_listening, turn_away
+from broker.serving.tls import ServerTls
 
 _LONGEST = 2**31 - 1  # ms; to gRPC, for ever
 _LOOK = 0.05  # s between two looks whether connections are still open
@@ -31,11 +32,14 @@ _CLOSE_GRACE = 1.0  # s gRPC is given to close connections once all streams have
 class GrpcServer:
     """One worker's gRPC server. State: whether it is open, and what it says of its health."""
 
-    def __init__(self, config: ServerConfig, service: InvestigationService, *, shares_port: bool) -> None:
-        """`shares_port`: whether other workers of this broker listen at the same port."""
+    def __init__(
+        self, config: ServerConfig, service: InvestigationService, *, shares_port: bool, tls: ServerTls | None = None
+    ) -> None:
+        """`shares_port`: whether other workers of this broker listen at the same port. `tls`: None is plain text."""
         self.leaving = False
         """Whether callers are to go elsewhere."""
         self._config = config
+        self._tls = tls
         self._port = 0
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
@@ -61,7 +65,10 @@ class GrpcServer:
         """Takes the port, and returns the address with it. Raises `ConfigError` if it cannot be had."""
         listen = self._config.listen
         try:
-            self._port = self._server.add_insecure_port(listen)
+            if self._tls is None:
+                self._port = self._server.add_insecure_port(listen)
+            else:
+                self._port = self._server.add_secure_port(listen, self._tls.credentials())
         except RuntimeError as error:
             msg = f"server.listen: cannot listen on {listen}; is another broker running there?"
             raise ConfigError(msg) from error

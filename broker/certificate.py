@@ -23,6 +23,18 @@ class Certificate:
     dns_names: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class CertificateInUse:
+    """A certificate on which connections depend, for metrics. It shows no name, since that may be a person's."""
+
+    role: str
+    """server, client_ca, institution_client or institution_ca."""
+    file: str
+    certificate: Certificate
+    institution: str = ""
+    """The id of the institution it is used with, if any."""
+
+
 def read_certificate(parsed: x509.Certificate) -> Certificate:
     """Raises `ValueError` if it is malformed."""
     names = _alternative_names(parsed)
