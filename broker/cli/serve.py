@@ -62,7 +62,10 @@ def serve(path: Path | None, **overrides: str | int | None) -> None:
 
     \b
     broker serve --config broker.toml
-    broker serve --listen 0.0.0.0:50051 --store /var/lib/broker/cache
+    broker serve --config broker.toml --listen 0.0.0.0:50051 --store /var/lib/broker/cache
+
+    Certificates are read again when their files change, within two seconds; SIGHUP is not needed for that. Without TLS
+    (section [tls] of the configuration) the broker listens on loopback only, unless tls.insecure says otherwise.
 
     Exit code 2: the configuration is invalid, or the store cannot be used. The message says what to do.
     """  # noqa: D301 - click reads the backspaces
@@ -130,6 +133,8 @@ def config(path: Path | None) -> None:
 
 
 def _run_pool(config: Config, workers: int, path: Path | None, overrides: Mapping[str, str | int | None]) -> None:
+    if not config.tls.is_on:
+        log.warning("plain text: anybody who can reach %s can ask under any name; see [tls]", config.server.listen)
     reservation, address = reserve(config.server.listen)
     own = {**overrides, "config": str(path) if path else None, "listen": address, "workers": None}
     arguments = [part for name, value in own.items() if value is not None for part in (f"--{name}", str(value))]

@@ -2,10 +2,12 @@
 
 import os
 import socket
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from broker.certs.authority import Authority, now_utc
 from broker.config import draft
 from broker.errors import ConfigError
 from broker.runtime.key_file import load_key
@@ -153,3 +155,20 @@ def test_certificates_that_cannot_be_used_are_refused_by_institution_and_key() -
         "institution (other).ca_file",
     ]
     assert "missing.pem: cannot be used" in found[0]
+
+
+def test_certificates_are_looked_at() -> None:
+    authority, now = Authority.create("authority", now_utc()), now_utc()
+    server = authority.issue_server("broker", ["localhost"], now, timedelta(days=1))
+    for name, content in {"ca": authority.certificate, "cert": server.certificate, "key": server.key}.items():
+        Path(name).write_bytes(content)
+        Path(name).chmod(0o600)
+    tls = '[tls]\ncertificate = "cert"\nkey = "key"\nclient_ca = "ca"\n'
+    assert check(tls + BANK) == 1
+    Path("ca").unlink()
+    Path("key").write_bytes(authority.issued.key)
+    assert faults(f'{tls}crl = ["crl"]\n{BANK}') == [
+        "tls.client_ca: ca: cannot be read (No such file or directory)",
+        "tls.key: key: does not belong to the certificate in cert",
+        "tls.crl: crl: cannot be read (No such file or directory)",
+    ]
