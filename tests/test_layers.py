@@ -21,6 +21,7 @@ broker.investigation
 broker.peers
 broker.metrics
 broker.lanes
+broker.quotas
 broker.store  broker.institutions  broker.loops  broker.audit
 broker.config
 broker.institution_block  broker.tls_section
