@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from broker.audit_section import AuditConfig
 from broker.core.control.share import max_workers
 from broker.core.subjects.case_number import ENFORCEMENT, CaseNumbering
 from broker.core.subjects.court import parse_court
@@ -117,6 +118,7 @@ class Config(msgspec.Struct, frozen=True):
     """Those that are enabled."""
     courts: CourtsConfig = CourtsConfig()
     tls: TlsConfig = TlsConfig()
+    audit: AuditConfig = AuditConfig()
 
     def workers(self, cores: int) -> int:
         """How many workers to run on so many cores.
@@ -155,6 +157,7 @@ class Draft:
     store: StoreConfig | None
     courts: CourtsConfig | None
     tls: TlsConfig | None
+    audit: AuditConfig | None
     institutions: tuple[InstitutionSpec, ...]
     """Those without a fault that are enabled."""
     faults: tuple[str, ...]
@@ -164,9 +167,10 @@ class Draft:
 
     def config(self) -> Config:
         """The whole configuration. Raises `ConfigError` with all faults."""
-        if self.server is None or self.store is None or self.courts is None or self.tls is None or self.faults:
+        server, store, courts, tls, audit = self.server, self.store, self.courts, self.tls, self.audit
+        if server is None or store is None or courts is None or tls is None or audit is None or self.faults:
             raise ConfigError(*self.faults)
-        return Config(self.server, self.store, self.institutions, self.courts, self.tls)
+        return Config(server, store, self.institutions, courts, tls, audit)
 
 
 def load(path: Path | None = None, *, dialects: frozenset[str], overrides: Overrides | None = None) -> Config:
@@ -201,16 +205,17 @@ class _FileReader:
         self._faults: list[str] = []
 
     def draft(self, dialects: frozenset[str]) -> Draft:
-        for key in sorted(set(self._content) - {"server", "tls", "store", "courts", "institution"}):
-            self._note(ConfigFault(key, "is no key: known are server, tls, store, courts and [[institution]]"))
+        for key in sorted(set(self._content) - {"server", "tls", "audit", "store", "courts", "institution"}):
+            self._note(ConfigFault(key, "is no key: known are server, tls, audit, store, courts and [[institution]]"))
         server = self._section("server", ServerConfig)
         store = self._section("store", StoreConfig)
         courts = self._section("courts", CourtsConfig)
         tls = self._section("tls", TlsConfig)
+        audit = self._section("audit", AuditConfig)
         if server and tls and (fault := plain_text_fault(tls, server.listen)):
             self._note(fault)
         institutions = tuple(self._institutions(dialects))
-        return Draft(server, store, courts, tls, institutions, tuple(self._faults), self._located)
+        return Draft(server, store, courts, tls, audit, institutions, tuple(self._faults), self._located)
 
     def _section(self, name: str, kind: type[S]) -> S | None:
         content = self._content.get(name, {})

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from broker.audit_section import AuditConfig
 from broker.config import DEFAULT, Config, CourtsConfig, ServerConfig, StoreConfig, load
 from broker.core.subjects.case_number import ENFORCEMENT
 from broker.core.subjects.court import parse_court, reaches
@@ -60,10 +61,21 @@ def test_the_default_explains_every_key_of_an_institution(field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", [key for section in (ServerConfig, StoreConfig, CourtsConfig) for key in section.__struct_fields__]
+    ("section", "field"),
+    [
+        (name, key)
+        for name, kind in (
+            ("server", ServerConfig),
+            ("audit", AuditConfig),
+            ("store", StoreConfig),
+            ("courts", CourtsConfig),
+        )
+        for key in kind.__struct_fields__
+    ],
 )
-def test_the_default_explains_every_other_key(field: str) -> None:
-    lines = DEFAULT.read_text(encoding="utf-8").splitlines()
+def test_the_default_explains_every_other_key(section: str, field: str) -> None:
+    _, _, text = DEFAULT.read_text(encoding="utf-8").partition(f"\n[{section}]")
+    lines = text.partition("\n[")[0].splitlines()
     (line,) = [line for line in lines if line.startswith(f"{field} = ")]
     assert "# " in line
 
@@ -71,6 +83,7 @@ def test_the_default_explains_every_other_key(field: str) -> None:
 def test_the_default_file_says_what_the_code_takes_for_granted(tmp_path: Path) -> None:
     shipped, bare = load(dialects=DIALECTS), read(tmp_path, BANK)
     assert (shipped.server, shipped.store, shipped.courts) == (bare.server, bare.store, bare.courts)
+    assert shipped.audit == bare.audit
 
 
 def test_an_institution_needs_no_more_than_five_lines(tmp_path: Path) -> None:
@@ -148,6 +161,9 @@ def test_signs_and_types_of_cases_are_added_to_the_published_ones(tmp_path: Path
         ("server", "grace_period = inf", "grace_period", "finite"),
         ("server", 'grace_period = "30 s"', "server.grace_period", "Expected `float`"),
         ("server", "gracious = 30", "server", "gracious"),
+        ("audit", "origin = 'with blanks'", "audit.origin", "without blanks"),
+        ("audit", "origin = 'example.com/audit/'", "audit.origin", "without blanks"),
+        ("audit", "retention_days = -1", "audit.retention_days", "number of days"),
         ("store", "path = 1", "store.path", "Expected `str`"),
         ("store", "key_file = false", "store.key_file", "Expected `str`"),
         ("store", "map_size = 0", "map_size", "positive"),

@@ -12,8 +12,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from broker.audit.keys import load_keys
+from broker.audit_section import AuditConfig
 from broker.config import Config, Draft, ServerConfig, StoreConfig, too_many_workers, worker_count
-from broker.errors import ConfigError
+from broker.errors import AuditError, ConfigError
 from broker.institutions.encryption import encryption
 from broker.model import InstitutionSpec
 from broker.runtime.key_file import find_key_fault
@@ -45,6 +47,8 @@ def _faults(draft: Draft, cores: int) -> Iterator[ConfigFault]:
         yield from _tls_faults(draft.tls)
     if draft.store:
         yield from _store_faults(draft.store)
+    if draft.audit:
+        yield from _audit_faults(draft.audit)
     for spec in draft.institutions:
         yield from _institution_faults(spec)
 
@@ -111,6 +115,21 @@ def _tls_faults(tls: TlsConfig) -> Iterator[ConfigFault]:
         *_raised("tls", lambda: read_revoked_files(tls)),
     ]
     yield from dict.fromkeys(found)  # both read tls.client_ca
+
+
+def _audit_faults(audit: AuditConfig) -> Iterator[ConfigFault]:
+    if not audit.path:
+        return
+    if reason := _folder_fault(Path(audit.path)):
+        yield ConfigFault("audit.path", f"{audit.path}: {reason}")
+    key_file = Path(audit.key_file)
+    if key_file.exists():
+        try:
+            load_keys(key_file).signing_key()
+        except AuditError as error:
+            yield ConfigFault("audit.key_file", str(error))
+    elif reason := _folder_fault(key_file.parent):
+        yield ConfigFault("audit.key_file", f"{key_file}: cannot be made: {reason}")
 
 
 def _institution_faults(spec: InstitutionSpec) -> Iterator[ConfigFault]:

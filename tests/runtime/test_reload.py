@@ -1,5 +1,7 @@
 """What a reload cannot change is refused by name; everything else is accepted."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -12,10 +14,17 @@ from broker.runtime.reload import check_reload
 
 RUNNING = Config(ServerConfig(workers=0), StoreConfig(), (stub_spec("bank"),))
 WORKERS = 2
+Keys = Mapping[str, Any]
+NONE: Keys = MappingProxyType({})
 
 
-def reload(*, same_key: bool = True, store: dict[str, Any] | None = None, **server: Any) -> None:
-    new = replace(RUNNING, server=replace(RUNNING.server, **server), store=replace(RUNNING.store, **(store or {})))
+def reload(*, same_key: bool = True, store: Keys = NONE, audit: Keys = MappingProxyType({}), **server: Any) -> None:
+    new = replace(
+        RUNNING,
+        server=replace(RUNNING.server, **server),
+        store=replace(RUNNING.store, **store),
+        audit=replace(RUNNING.audit, **audit),
+    )
     check_reload(RUNNING, new, workers=WORKERS, same_key=same_key)
 
 
@@ -28,6 +37,9 @@ def reload(*, same_key: bool = True, store: dict[str, Any] | None = None, **serv
         ({"store": {"path": "elsewhere"}}, "store.path"),
         ({"store": {"key_file": "elsewhere"}}, "store.key_file"),
         ({"store": {"map_size": 1}}, "store.map_size"),
+        ({"audit": {"path": "elsewhere"}}, "audit.path"),
+        ({"audit": {"origin": "elsewhere"}}, "audit.origin"),
+        ({"audit": {"key_file": "elsewhere"}}, "audit.key_file"),
         ({"same_key": False}, "store.key_file: another key in the file"),
     ],
 )
@@ -49,6 +61,7 @@ def test_all_of_it_is_named_at_once() -> None:
 
 def test_everything_else_may_change() -> None:
     reload()
+    reload(audit={"retention_days": 7})
     reload(max_lookups=1, grace_period=1.0, workers=WORKERS)
     check_reload(RUNNING, replace(RUNNING, institutions=(stub_spec("other"),)), workers=WORKERS, same_key=True)
 

@@ -139,6 +139,21 @@ def test_a_file_that_is_no_key_is_refused(content: str | None, mode: int) -> Non
     assert fault.startswith("store.key_file: key: ")
 
 
+def test_the_audit_logs_folder_and_keys_are_looked_at() -> None:
+    Path("file").touch()
+    found = faults(f'[audit]\npath = "file/audit"\nkey_file = "file/key"\n{BANK}')
+    assert [fault.partition(": ")[0] for fault in found] == ["audit.path", "audit.key_file"]
+    assert check(f'[audit]\nkey_file = "file/key"\n{BANK}') == 1, "nothing is recorded"
+
+
+@pytest.mark.parametrize(("content", "mode"), [("no key", 0o600), (f"sealing {'00' * 32}\n", 0o600), ("", 0o644)])
+def test_a_file_that_is_no_audit_key_is_refused(content: str, mode: int) -> None:
+    Path("key").touch(mode)
+    Path("key").write_text(content)
+    (fault,) = faults(f'[audit]\npath = "audit"\nkey_file = "key"\n{BANK}')
+    assert fault.startswith("audit.key_file: audit key file key: ") or "no line that begins with signing" in fault
+
+
 def test_certificates_that_cannot_be_used_are_refused_by_institution_and_key() -> None:
     other = BANK.replace('"bank"', '"other"', 1)
     encrypted = [block.replace("http:", "https:") for block in (BANK, other)]
