@@ -86,9 +86,10 @@ serve: $(READY) ## mock institutions and a broker on their default ports, until 
 loadtest: $(READY) ## run Locust for a minute, against a broker that it starts
 	$(BIN)/python -m loadtest
 
-proto: $(READY) ## generate broker/v1 from proto/
+proto: $(READY) ## generate broker/v1 from proto/, and the tables in docs/
 	$(BIN)/python -m grpc_tools.protoc -I proto --python_out=. --pyi_out=. $(PROTOS)
 	$(BIN)/python -m grpc_tools.protoc -I proto --grpc_python_out=. proto/broker/v1/investigation.proto
+	$(BIN)/python scripts/reference.py .
 
 lock: $(READY) ## update locks/ from pyproject.toml
 	$(BIN)/pip-compile -q --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras \

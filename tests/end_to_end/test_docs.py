@@ -16,15 +16,7 @@ from broker.core.subjects.numbers import normalise_numbers
 from broker.institutions.reply_check import ReplyChecker, arrange, check_request, unusable
 from broker.model import Court, Kind, Level, Mandate, Outcome, Question, Subject, SubjectType
 from tests.end_to_end.conftest import Broker
-
-ROOT = Path(__file__).parents[2]
-
-
-def blocks(document: str, language: str) -> list[str]:
-    """The fenced blocks of a document in one language."""
-    text = (ROOT / document).read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
-
+from tests.end_to_end.documents import ROOT, block_with, blocks
 
 EXAMPLES = [(document, example) for document in ("README.md", "docs/api.md") for example in blocks(document, "python")]
 
@@ -38,7 +30,7 @@ def test_the_python_examples_get_a_report(document: str, example: str, broker: B
 
 
 def test_the_commands_of_the_first_call_run(broker: Broker, tmp_path: Path) -> None:
-    (commands,) = [block for block in blocks("README.md", "") if "debtors.csv" in block]
+    commands = block_with("README.md", "", "debtors.csv")
     bin_folder = Path(sys.executable).parent
     for line in commands.splitlines():
         command = line.replace(".venv/bin/", f"{bin_folder}/")

@@ -14,6 +14,7 @@ from broker.v1 import inquiry_pb2
 from broker.v1 import investigation_pb2 as pb
 from broker.v1.investigation_pb2_grpc import InvestigationServiceStub
 from tests.end_to_end.conftest import Broker, Mocks, StartBroker
+from tests.end_to_end.documents import block_with
 from tests.end_to_end.stubs.toolchain import HERE, contract_copy, node_folder, run
 
 CLIENTS = ("grpc_js_client", "connect_client")
@@ -25,8 +26,10 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the clients, compiled with full type checks."""
     folder = node_folder(tmp_path_factory.mktemp("typescript"))
     contract_copy(folder)
-    for name in ("buf.gen.yaml", "package.json", "tsconfig.json", *(f"{client}.ts" for client in CLIENTS)):
+    for name in ("package.json", "tsconfig.json", *(f"{client}.ts" for client in CLIENTS)):
         shutil.copy(HERE / name, folder)
+    (folder / "buf.gen.yaml").write_text(block_with("docs/api.md", "yaml", "protoc-gen-es"))
+    (folder / "investigate.ts").write_text(block_with("docs/api.md", "ts", "createGrpcTransport"))
     run("buf", "generate", "proto", cwd=folder)
     run("tsc", cwd=folder)
     return folder / "js"
@@ -117,6 +120,14 @@ def test_the_deadline_and_the_time_to_come_back_are_read(
                 result = client.investigate(broker, asking)
                 call.cancel()
             assert (result["code"], result["retryAfter"]) == (grpc.StatusCode.RESOURCE_EXHAUSTED.value[0], 1.0)
+
+
+def test_the_recipe_prints_answers(compiled: Path, broker: Broker) -> None:
+    program = compiled / "investigate.js"
+    program.write_text(program.read_text().replace("127.0.0.1:50051", broker.address))
+    printed = run("node", str(program), cwd=compiled)
+    assert printed.count("debtor-1 mock-") == 5
+    assert "5 answers, complete: true" in printed
 
 
 def outcomes_at_the_deadline(client: Client, broker: Broker, request: pb.InvestigateRequest) -> dict[str, set[int]]:
