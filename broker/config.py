@@ -69,6 +69,7 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     max_lookups: Annotated[int, positive] = 10_000
     max_message_bytes: Annotated[int, positive] = 4 * 1024 * 1024
     max_streams_per_connection: Annotated[int, positive] = 100
+    max_connections: Annotated[int, positive] = 2_000
     max_inquiries_in_flight: Annotated[int, positive] = 1_000_000
     max_request_bytes_in_flight: Annotated[int, positive] = 64 * 1024 * 1024
     default_timeout: Annotated[float, positive] = 30.0
@@ -77,6 +78,11 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     grace_period: Annotated[float, positive] = 30.0
     min_read_rate: Annotated[float, positive] = 65_536.0
     max_read_lag: Annotated[float, positive] = 30.0
+
+    @property
+    def longest_call(self) -> float:
+        """How long a call may take: to bring the longest message at the lowest rate, and the longest stream."""
+        return self.max_message_bytes / self.min_read_rate + self.max_timeout
 
     @property
     def leaving_period(self) -> float:

@@ -29,7 +29,7 @@ broker.access
 broker.core
 broker.sections
 broker.model  broker.errors
-broker.secret  broker.private_file  broker.certificate
+broker.secret  broker.private_file  broker.certificate  broker.undumpable
 broker.v1
 """
 """From top to bottom. A name stands for a module, or for a package with all there is in it. A module may import from

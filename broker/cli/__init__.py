@@ -7,6 +7,7 @@ import click
 
 from broker.runtime.held_signals import hold_reloads
 from broker.runtime.logs import silence_grpc_core
+from broker.undumpable import forbid_dumps
 
 silence_grpc_core()  # before any command imports it
 if sys.argv[1:2] == ["serve"]:
@@ -49,3 +50,4 @@ def main() -> None:
     Run a broker:      broker serve --config broker.toml
     Send lookups:      broker investigate --help
     """  # noqa: D301 - click reads the backspaces
+    forbid_dumps()

@@ -1,7 +1,7 @@
 """The process that decodes large replies (`decoding`): one after the other, from its input to its output.
 
 Each reply may take so much CPU time, and the process so much memory; beyond, the kernel ends it. It ends by itself when
-its worker does. What it works on is confidential: it logs nothing, writes no core, and its errors name only places.
+its worker does. What it works on is confidential: it logs nothing, leaves no core, and its errors name only places.
 """
 
 import os
@@ -15,6 +15,7 @@ import msgspec
 from broker.errors import BadReplyError, origin
 from broker.institutions.decoding import LENGTH, Result, Task
 from broker.institutions.dialects import DIALECTS
+from broker.undumpable import forbid_dumps
 
 _CPU_SECONDS = 3  # for one reply; the largest honest ones take less than half a second
 _MEMORY = 1024 * 1024 * 1024  # bytes of address space; a reply of 16 MiB takes a quarter of that as objects
@@ -27,7 +28,7 @@ _encode = msgspec.msgpack.Encoder().encode
 def main() -> None:
     """Decodes replies until the input ends."""
     os.nice(_NICE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    forbid_dumps()
     _limit(resource.RLIMIT_AS, _MEMORY)
     given, result = sys.stdin.buffer, sys.stdout.buffer
     with suppress(EOFError, BrokenPipeError):

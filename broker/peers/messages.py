@@ -42,6 +42,16 @@ class Trailer(msgspec.Struct, array_like=True, frozen=True):
     """What is recorded of the answers (`Transcript.encoded`), if the broker keeps an audit log."""
 
 
+_PER_LOOKUP = 1_024  # bytes: key, position, the framing of columns, and warnings, of which a lookup has a few
+_NAMES_OF_INSTITUTIONS = 1 << 20  # bytes; 4,000 ids of 64 characters take a quarter
+_TEXTS = 4  # the texts of a request are in it, and again in columns; a subject of one kind or the other takes less
+
+
+def longest_forward_request(request_bytes: int, lookups: int) -> int:
+    """Bytes of the longest forward request, of requests that have at most so many bytes and lookups."""
+    return _TEXTS * request_bytes + _PER_LOOKUP * lookups + _NAMES_OF_INSTITUTIONS
+
+
 _encode = msgspec.msgpack.encode
 _decode_request = msgspec.msgpack.Decoder(ForwardRequest).decode
 _decode_trailer = msgspec.msgpack.Decoder(Trailer).decode

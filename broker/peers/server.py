@@ -28,15 +28,18 @@ Answer = Callable[[ForwardRequest, Callable[[bytes], Awaitable[None]]], Awaitabl
 class PeerService:
     """Executes what other workers of the host forward. State: how many forward requests are in flight."""
 
-    def __init__(self, answer: Answer, admission: Admission, address: str, *, beat: float = BEAT) -> None:
-        """`address`: see `client.socket_of`. `beat`: seconds between two signs of life."""
+    def __init__(self, answer: Answer, admission: Admission, address: str, *, longest: int, beat: float = BEAT) -> None:
+        """`address`: see `client.socket_of`. `longest`: bytes of a forward request. `beat`: s between signs of life.
+
+        Only processes of the broker's own user reach the socket; the bound is for mistakes.
+        """
         self._beat = beat
         self._answer = answer
         self._admission = admission
         self._active = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._server = grpc.aio.server(options=(("grpc.max_receive_message_length", -1),))
+        self._server = grpc.aio.server(options=(("grpc.max_receive_message_length", longest),))
         _, service, method = METHOD.split("/")
         handler = grpc.unary_stream_rpc_method_handler(self.forward)
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from broker.config import Config, StoreConfig
+from broker.config import Config, ServerConfig, StoreConfig
 from broker.core.control.admission import Admission
 from broker.core.control.share import share_of
 from broker.core.planning.ownership import Ownership
@@ -41,6 +41,7 @@ from broker.metrics.components import ComponentCollector
 from broker.metrics.requests import RequestMetrics
 from broker.model import Question, Reply
 from broker.peers.client import open_peers, socket_of
+from broker.peers.messages import longest_forward_request
 from broker.peers.server import PeerService
 from broker.runtime import garbage_collection
 from broker.runtime.key_file import load_key
@@ -150,7 +151,7 @@ async def _build(
             registry,
             is_draining=lambda: server.leaving,
         ),
-        peer_service=_peer_service(slot, ForwardedAnswers(selector, context), admission),
+        peer_service=_peer_service(config.server, slot, ForwardedAnswers(selector, context), admission),
         grace_period=config.server.grace_period,
     )
     return worker, lanes_ended
@@ -175,10 +176,13 @@ def _metrics_address(address: str, slot: int) -> str:
     return f"{host}:{int(port) and int(port) + slot}"
 
 
-def _peer_service(slot: WorkerSlot, answers: ForwardedAnswers, admission: Admission) -> PeerService | None:
+def _peer_service(
+    config: ServerConfig, slot: WorkerSlot, answers: ForwardedAnswers, admission: Admission
+) -> PeerService | None:
     if slot.folder is None:
         return None
-    return PeerService(answers.answer, admission, socket_of(slot.folder, slot.ownership.slot))
+    longest = longest_forward_request(config.max_message_bytes, config.max_lookups)
+    return PeerService(answers.answer, admission, socket_of(slot.folder, slot.ownership.slot), longest=longest)
 
 
 class _BridgedInstitution:

@@ -2,12 +2,15 @@
 
 Requests for another port reach this one by mistake, with debtors' data in them. So nothing of what it receives is
 logged, or sent back in an error.
+
+A connection serves one request, and lasts `_LIFETIME` at most, whatever its client does or leaves undone: aiohttp alone
+would wait for a first request for ever.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
@@ -19,6 +22,9 @@ log = logging.getLogger(__name__)
 
 _USAGE = "this port answers GET /metrics and GET /healthz, over HTTP/1.1\n"
 _CLOSE_GRACE = 1.0  # s for answers that are being sent when the port closes
+_LIFETIME = 30.0  # s of a connection; a scrape takes less than 0.1
+MOST_CONNECTIONS = 64
+"""Connections at a time; Prometheus and whoever balances load need one or two."""
 
 
 class MetricsEndpoint:
@@ -55,6 +61,11 @@ class MetricsEndpoint:
             await self._connections.shutdown(_CLOSE_GRACE)
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
+        response = self._response(request)
+        response.force_close()
+        return response
+
+    def _response(self, request: web.BaseRequest) -> web.Response:
         match request.method, request.path:
             case "GET" | "HEAD", "/metrics":
                 body = generate_latest(self._registry)
@@ -67,13 +78,30 @@ class MetricsEndpoint:
 
 
 class _Connection(web.RequestHandler):
-    """One connection. aiohttp's own would log what it could not read, and send it back."""
+    """One connection. aiohttp's own would log what it could not read, and send it back; and could last for ever."""
 
-    __slots__ = ()
+    __slots__ = ("_connections", "_end")
 
     def __init__(self, connections: web.Server, *, loop: asyncio.AbstractEventLoop) -> None:
         no_log: Any = None
         super().__init__(connections, loop=loop, access_log=no_log)
+        self._connections = connections
+        self._end: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        super().connection_made(transport)
+        abort = cast("asyncio.Transport", transport).abort
+        if len(self._connections.connections) > MOST_CONNECTIONS:
+            abort()
+        else:
+            self._end = asyncio.get_running_loop().call_later(_LIFETIME, abort)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """See `asyncio.Protocol`."""
+        if self._end is not None:
+            self._end.cancel()
+        super().connection_lost(exc)
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None

@@ -1,12 +1,18 @@
-"""Who listens at a TCP port of this host: as far as /proc tells, which shows sockets of one's own processes only."""
+"""Who listens at a TCP port of this host: as far as /proc tells, which shows sockets of one's own processes only.
+
+Those of a broker's processes are shown to root alone (broker.undumpable); but a worker's command line says where it
+listens.
+"""
 
 import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
+LISTEN_OPTION = "--listen"
 _PROC = Path("/proc")
 _TABLES = ("net/tcp", "net/tcp6")
 _LISTENING = "0A"  # a state in these tables (include/net/tcp_states.h of Linux)
@@ -36,18 +42,34 @@ def find_holder(address: str, port: int) -> PortHolder | None:
     links = {f"socket:[{inode}]" for inode in _listening(address, port)}
     for folder in _PROC.glob("[0-9]*") if links else ():
         try:
-            if links & set(_open_files(folder)):
-                command = (folder / "cmdline").read_text(errors="replace").split("\0")
+            command, opened = _command(folder), _open_files(folder)
+            if links & opened if opened is not None else _says_so(command, port):
                 return PortHolder(int(folder.name), command, _parent(folder))
         except OSError:  # another user's, or it has just ended
             continue
     return None
 
 
-def _open_files(folder: Path) -> Iterator[str]:
-    for descriptor in (folder / "fd").iterdir():
-        with suppress(OSError):  # closed by now
-            yield str(descriptor.readlink())
+def _open_files(folder: Path) -> set[str] | None:
+    """What a process has open; None if it may not be seen. Raises `OSError` if the process has ended."""
+    found = set()
+    try:
+        for descriptor in (folder / "fd").iterdir():
+            with suppress(OSError):  # closed by now
+                found.add(str(descriptor.readlink()))
+    except PermissionError:
+        return None
+    return found
+
+
+def _command(folder: Path) -> Sequence[str]:
+    return (folder / "cmdline").read_text(errors="replace").split("\0")
+
+
+def _says_so(command: Sequence[str], port: int) -> bool:
+    """Whether this is the command line of a worker that listens at a port."""
+    options = dict(pairwise(command))
+    return SUPERVISOR_OPTION in options and options.get(LISTEN_OPTION, "").endswith(f":{port}")
 
 
 def _parent(folder: Path) -> int:

@@ -19,6 +19,7 @@ from broker.errors import AuditError, ConfigError
 from broker.institutions.encryption import encryption
 from broker.model import InstitutionSpec
 from broker.runtime.key_file import find_key_fault
+from broker.runtime.open_files import find_limit_fault, open_files
 from broker.sections import ConfigFault
 from broker.serving.tls_files import read_material, read_revoked_files
 from broker.tls_section import TlsConfig
@@ -43,6 +44,8 @@ def _faults(draft: Draft, cores: int) -> Iterator[ConfigFault]:
         if draft.institutions and (reason := too_many_workers(draft.server.workers, draft.institutions)):
             yield ConfigFault("server.workers", reason)
         yield from _port_faults(draft.server, worker_count(draft.server, draft.institutions, cores))
+        if reason := find_limit_fault(open_files(draft.server, draft.institutions)):
+            yield ConfigFault("server.max_connections", reason)
     if draft.tls and draft.tls.is_on:
         yield from _tls_faults(draft.tls)
     if draft.store:

@@ -17,6 +17,7 @@ import uvloop
 
 from broker.config import Config
 from broker.runtime.app import serve
+from broker.runtime.open_files import allow_open_files, open_files
 from broker.runtime.supervisor_link import SupervisorLink
 from broker.runtime.worker import Addresses, WorkerSlot
 from broker.runtime.worker_messages import Ready
@@ -49,6 +50,7 @@ def run_worker(config: Config, slot: WorkerSlot, link: SupervisorLink, *, after_
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # a second time series per counter, which nobody reads
     sys.setswitchinterval(_SWITCH)
     _run_as_batch_work()
+    allow_open_files(open_files(config.server, config.institutions))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(config, slot, link))
 

@@ -2,8 +2,8 @@
 
 Several workers listen at one port (SO_REUSEPORT). The kernel spreads connections over them, not load, so connections
 are closed when they are `max_connection_age` old (GOAWAY): callers connect anew, without a failed call, and a worker
-that has just started gets its share (grpc/grpc#28867). Calls in flight on such a connection are finished, however long
-they take: gRPC sets no limit to that unless it is told to.
+that has just started gets its share (grpc/grpc#28867). Calls in flight on such a connection are finished, unless they
+take longer than any call may (`connection_limits`).
 
 A worker stops in the same way: it stops listening, and serves whoever is connected until the connections have aged.
 """
@@ -16,16 +16,15 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from broker.config import ServerConfig
 from broker.errors import ConfigError
+from broker.serving.connection_limits import connection_limits
 from broker.serving.reflection import enable_reflection
 from broker.serving.service import NAME, InvestigationService
 from broker.serving.sockets import count_connections, count_unaccepted, stop_listening, turn_away
 from broker.serving.tls import ServerTls
 
-_LONGEST = 2**31 - 1  # ms; to gRPC, for ever
 _LOOK = 0.05  # s between two looks whether connections are still open
 _HANDSHAKE = 0.1  # s; a round trip within the country and a moment for gRPC to accept
 _MAX_UNACCEPTED = 1.0  # s gRPC is given to accept connections; a busy machine takes some hundredths
-_MIN_PING_INTERVAL = 9_000  # ms; gRPC clients of any language probe every ten seconds at most
 _CLOSE_GRACE = 1.0  # s gRPC is given to close connections once all streams have ended
 
 
@@ -44,17 +43,10 @@ class GrpcServer:
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
             options=(
-                ("grpc.max_receive_message_length", config.max_message_bytes),
-                ("grpc.max_concurrent_streams", config.max_streams_per_connection),
+                *connection_limits(config),
                 ("grpc.max_send_message_length", -1),  # messages are bounded where they are made
-                # A caller that vanished without a word is noticed within two minutes, and its requests ended.
-                ("grpc.keepalive_time_ms", 90_000),
-                ("grpc.keepalive_timeout_ms", 20_000),
-                # A caller that probes a silent connection is welcome, unless it does so all the time.
-                ("grpc.http2.min_ping_interval_without_data_ms", _MIN_PING_INTERVAL),
                 # Alone, a second broker on the same port is a mistake; of several workers, the supervisor has checked.
                 ("grpc.so_reuseport", int(shares_port)),
-                ("grpc.max_connection_age_ms", min(int(config.max_connection_age * 1_000), _LONGEST)),
             )
         )
         self._server.add_generic_rpc_handlers((service.handler(),))

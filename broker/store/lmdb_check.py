@@ -22,6 +22,7 @@ import lmdb
 from broker.store import block
 from broker.store.cipher import Buffer
 from broker.store.lmdb_pages import DamageError, Meta, Pages
+from broker.undumpable import forbid_dumps
 
 # The engine is chosen explicitly: the package carries two whose files are incompatible (0 is LMDB 0.9).
 ENGINE = 0
@@ -112,6 +113,7 @@ def check_entry(tree: bytes, key: bytes, value: Buffer) -> None:
 
 def main(folder: str) -> int:
     """The exit code for this folder."""
+    forbid_dumps()
     try:
         check(Path(folder))
     except (*DAMAGE, DamageError, OSError) as error:

@@ -5,6 +5,7 @@ of their own with `start_broker`, since a lane's breaker remembers.
 """
 
 import json
+import os
 import re
 import select
 import subprocess
@@ -21,6 +22,7 @@ import pytest
 from broker.demo.testbed import configuration
 
 SEED = 1
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a broker's descriptors are shown to root alone")
 _PATIENCE = 120.0  # s for a program to start or stop; it takes one, and many on a machine with much else to do
 
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from broker.peers.messages import METHOD
 from broker.v1 import investigation_pb2 as pb
+from tests.http2 import END_HEADERS, END_STREAM, INVESTIGATE, PREFACE, Kind, call_headers, frame, message, opening
 
 NUMBER = "640221198808083914"
 NAME = "欧阳疏影"
@@ -98,38 +99,12 @@ def _http1() -> Iterator[Stray]:
         yield Stray(f"HTTP/1.1: {name}", sent)
 
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_DATA, _HEADERS, _RST, _SETTINGS, _PING, _GOAWAY, _CONTINUATION = 0, 1, 3, 4, 6, 7, 9
-_END_STREAM, _END_HEADERS = 1, 4
-
-
-def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
-
-
-def _header(name: bytes, value: bytes) -> bytes:
-    """One field of HPACK, literal and not indexed."""
-    return b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
-
-
-_POST, _HTTP = b"\x83", b"\x86"  # indexed in HPACK's static table
-INVESTIGATE = b"/broker.v1.InvestigationService/Investigate"
-
-
 def call(path: bytes, *fields: tuple[bytes, bytes]) -> bytes:
-    fields = (
-        (b":path", path),
-        (b":authority", b"broker"),
-        (b"content-type", b"application/grpc"),
-        (b"te", b"trailers"),
-        *fields,
-    )
-    block = _POST + _HTTP + b"".join(_header(name, value) for name, value in fields)
-    return frame(_HEADERS, _END_HEADERS, 1, block)
+    return frame(Kind.HEADERS, END_HEADERS, 1, call_headers(path, *fields))
 
 
-def body(message: bytes, *, compressed: int = 0) -> bytes:
-    return frame(_DATA, _END_STREAM, 1, bytes([compressed]) + struct.pack(">I", len(message)) + message)
+def body(content: bytes, *, compressed: int = 0) -> bytes:
+    return frame(Kind.DATA, END_STREAM, 1, message(content, compressed=compressed))
 
 
 def _http2() -> Iterator[Stray]:
@@ -147,16 +122,16 @@ def _http2() -> Iterator[Stray]:
         "compressed request": call(INVESTIGATE) + body(_MARK, compressed=1),
         "unknown compression": call(INVESTIGATE) + body(_MARK, compressed=7),
         "forward request": call(METHOD.encode()) + body(_MARK),
-        "data without a stream": frame(_DATA, 0, 5, _MARK),
-        "settings": frame(_SETTINGS, 0, 0, _MARK),
-        "ping": frame(_PING, 0, 0, NUMBER.encode()[:8]),
-        "reset": frame(_RST, 0, 1, _MARK),
-        "goodbye": frame(_GOAWAY, 0, 0, struct.pack(">II", 0, 2) + _MARK),
-        "continuation": frame(_CONTINUATION, _END_HEADERS, 1, _MARK),
+        "data without a stream": frame(Kind.DATA, 0, 5, _MARK),
+        "settings": frame(Kind.SETTINGS, 0, 0, _MARK),
+        "ping": frame(Kind.PING, 0, 0, NUMBER.encode()[:8]),
+        "reset": frame(Kind.RESET, 0, 1, _MARK),
+        "goodbye": frame(Kind.GOAWAY, 0, 0, struct.pack(">II", 0, 2) + _MARK),
+        "continuation": frame(Kind.CONTINUATION, END_HEADERS, 1, _MARK),
         "unknown frame": frame(0x42, 0, 0, _MARK),
-        "garbled headers": frame(_HEADERS, _END_HEADERS, 1, b"\xff\xff\xff\xff" + _MARK),
+        "garbled headers": frame(Kind.HEADERS, END_HEADERS, 1, b"\xff\xff\xff\xff" + _MARK),
     }.items():
-        yield Stray(f"HTTP/2: {name}", PREFACE + frame(_SETTINGS, 0, 0, b"") + frames)
+        yield Stray(f"HTTP/2: {name}", opening() + frames)
     yield Stray("HTTP/2: garbage for settings", PREFACE + _MARK)
 
 

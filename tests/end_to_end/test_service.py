@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import struct
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -22,11 +21,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from broker.client import Client, Terms
 from broker.errors import ConfigError
 from broker.investigation.aggregation import Aggregator
-from broker.serving import server, sockets
+from broker.serving import connection_limits, sockets
 from broker.v1 import asset_pb2
 from broker.v1 import investigation_pb2 as pb
 from mock_institutions.population import Lookup
-from tests.end_to_end import strays
+from tests import http2
 from tests.end_to_end.testbed import (
     CLIENT_OPTIONS,
     FOUND,
@@ -1017,21 +1016,23 @@ def test_a_stream_outlives_its_connections_age(tmp_path: Path) -> None:
 
 def test_a_caller_may_probe_a_silent_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By default, gRPC closes a connection on which a third probe comes in within five minutes, with its calls."""
-    monkeypatch.setattr(server, "_MIN_PING_INTERVAL", 0)
-    settings, ping, acknowledged = 4, 6, 1
+    monkeypatch.setattr(connection_limits, "_PING_INTERVAL", 0)
 
     async def scenario(opened: Testbed) -> None:
         reader, writer = await asyncio.open_connection(*opened.addresses.grpc.split(":"))
         await opened.faults(hang=1)
-        silent = strays.call(strays.INVESTIGATE) + strays.body(asking(sample(1)).SerializeToString())
-        writer.write(strays.PREFACE + strays.frame(settings, 0, 0, b"") + silent)
+        call = http2.frame(http2.Kind.HEADERS, http2.END_HEADERS, 1, http2.call_headers())
+        request = http2.message(asking(sample(1)).SerializeToString())
+        writer.write(http2.opening() + call + http2.frame(http2.Kind.DATA, http2.END_STREAM, 1, request))
+        received = http2.FrameReader()
         for number in range(10):
-            writer.write(strays.frame(ping, 0, 0, bytes([number] * 8)))
-            while True:
-                length, kind, flags = struct.unpack(">HBB4x", (await reader.readexactly(9))[1:])
-                await reader.readexactly(length)
-                if (kind, flags) == (ping, acknowledged):
+            probe = bytes([number] * 8)
+            writer.write(http2.frame(http2.Kind.PING, payload=probe))
+            acknowledged = (http2.Kind.PING, http2.ACK, 0, probe)
+            while part := await reader.read(65_536):
+                if acknowledged in list(received.feed(part)):
                     break
+            assert part, "the connection is closed"
         writer.close()
 
     with_testbed(tmp_path, scenario)

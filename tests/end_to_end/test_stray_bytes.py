@@ -12,7 +12,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from broker.demo.testbed import configuration
-from tests.end_to_end.conftest import SEED, Program
+from tests.end_to_end.conftest import SEED, Program, needs_root
 from tests.end_to_end.strays import NAME, NUMBER, Stray, strays, traces
 from tests.end_to_end.testbed import run
 
@@ -151,6 +151,7 @@ def test_what_is_recognised() -> None:
     assert not traces("2026-11-25 10:59:30,762 WARNING broker.serving: 640221 of 欧")
 
 
+@needs_root
 def test_no_port_or_socket_writes_down_or_sends_back_what_it_was_sent(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,7 @@ from broker.v1 import investigation_pb2 as pb
 from broker.v1.investigation_pb2_grpc import InvestigationServiceStub
 from mock_institutions.population import Lookup
 from tests.end_to_end import testbed as in_process
-from tests.end_to_end.conftest import Mocks, Program
+from tests.end_to_end.conftest import Mocks, Program, needs_root
 from tests.end_to_end.testbed import (
     NATIONAL,
     Reports,
@@ -355,6 +355,7 @@ def closing_descriptor(descriptor: int) -> Iterator[int]:
         os.close(descriptor)
 
 
+@needs_root
 def test_workers_that_hang_in_starting_end_with_their_supervisor(mocks: Mocks, tmp_path: Path) -> None:
     with hanging_in_starting(tmp_path, mocks) as process:
         pids = children(process.pid)
@@ -364,6 +365,7 @@ def test_workers_that_hang_in_starting_end_with_their_supervisor(mocks: Mocks, t
             os.sched_yield()
 
 
+@needs_root
 def test_workers_that_hang_in_starting_can_be_stopped(mocks: Mocks, tmp_path: Path) -> None:
     with hanging_in_starting(tmp_path, mocks) as process:
         pids = children(process.pid)

@@ -16,6 +16,7 @@ from broker.peers.messages import (
     decode_trailer,
     encode_forward_request,
     encode_trailer,
+    longest_forward_request,
 )
 from broker.v1 import investigation_pb2 as pb
 
@@ -133,3 +134,27 @@ def test_a_trailer_is_not_reports() -> None:
     message = encode_trailer(Trailer(b"", Tally(1).counts.tobytes(), complete=True))
     with pytest.raises(Exception, match="Error parsing message"):
         pb.InvestigateResponse.FromString(message)
+
+
+def test_the_longest_request_makes_no_longer_forward_request_than_allowed() -> None:
+    """Its texts are as long as they may be in all, and every lookup has several warnings."""
+    lookups, request_bytes = 1_000, 100_000
+    name, number = "欧" * 20, "9" * 20  # 80 bytes, of 100 that a lookup has
+    forwarded = ForwardRequest(
+        request=Request(
+            mandate=Mandate(Court("沪0101", Level.BASIC, "沪"), "王", "1", "1"),
+            institution_ids=(),
+            kinds=frozenset(),
+            max_age=None,
+            priority=Priority.BULK,
+            delivery=Delivery.COMPLETE,
+            request_id="id",
+        ),
+        selected=tuple(f"{place:064}" for place in range(4_000)),
+        time_left=1e9,
+        positions=[2**32 - 1] * lookups,
+        heads=[bytes(20 + 3 * 250)] * lookups,
+        keys=[bytes(SIZE)] * lookups,
+        subjects=[Subject(SubjectType.RESIDENT_ID, number, name)] * lookups,
+    )
+    assert len(encode_forward_request(forwarded)) <= longest_forward_request(request_bytes, lookups)

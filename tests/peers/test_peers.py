@@ -60,7 +60,9 @@ def forward_request(time_left: float = PATIENCE) -> ForwardRequest:
 @asynccontextmanager
 async def peer(folder: Path, answer: Answer, admission: Admission | None = None) -> AsyncIterator[PeerService]:
     """The worker in slot 1."""
-    service = PeerService(answer, admission or Admission(max_inquiries=1, max_request_bytes=1), socket_of(folder, 1))
+    service = PeerService(
+        answer, admission or Admission(max_inquiries=1, max_request_bytes=1), socket_of(folder, 1), longest=1 << 20
+    )
     await service.open()
     try:
         yield service
@@ -227,7 +229,9 @@ def test_a_peer_that_gives_no_sign_of_life_is_given_up(folder: Path) -> None:
     """A stopped process keeps its connections open."""
 
     async def main() -> None:
-        hung = PeerService(hang, Admission(max_inquiries=1, max_request_bytes=1), socket_of(folder, 1), beat=PATIENCE)
+        hung = PeerService(
+            hang, Admission(max_inquiries=1, max_request_bytes=1), socket_of(folder, 1), longest=1 << 20, beat=PATIENCE
+        )
         await hung.open()
         async with asyncio.timeout(PATIENCE), open_peers(Ownership(0, 2), folder, silence=0.2) as peers:
             with pytest.raises(PeerError, match="no sign of life"):
@@ -321,7 +325,7 @@ def test_a_place_where_no_socket_can_be_is_named(folder: Path) -> None:
     async def main() -> None:
         with pytest.raises(ConfigError, match="cannot listen"):
             await PeerService(
-                hang, Admission(max_inquiries=1, max_request_bytes=1), socket_of(folder / ("x" * 120), 1)
+                hang, Admission(max_inquiries=1, max_request_bytes=1), socket_of(folder / ("x" * 120), 1), longest=1
             ).open()
 
     asyncio.run(main())

@@ -11,8 +11,9 @@ from contextlib import closing, contextmanager
 import pytest
 
 from broker.errors import ConfigError
+from broker.runtime import port_holder
 from broker.runtime.listen_port import reserve
-from broker.runtime.port_holder import SUPERVISOR_OPTION, find_holder
+from broker.runtime.port_holder import LISTEN_OPTION, SUPERVISOR_OPTION, find_holder
 
 PATIENCE = 20.0  # s for a connection within this machine, with much else to do
 LISTENER = """
@@ -152,3 +153,19 @@ def test_another_address_is_another_place_and_all_addresses_are_every_place(addr
         holder = find_holder(address, port)
         assert (holder is not None and holder.pid == process.pid) == found
         assert find_holder(address, 1) is None
+
+
+def test_a_worker_whose_descriptors_may_not_be_seen_is_known_by_its_command_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As to everybody but root (broker.undumpable)."""
+    monkeypatch.setattr(port_holder, "_open_files", lambda _: None)
+    with listening() as (_, port):
+        assert find_holder("127.0.0.1", port) is None
+    held, address = reserve("127.0.0.1:0")
+    port = int(address.rpartition(":")[2])
+    with listening(SUPERVISOR_OPTION, "1", LISTEN_OPTION, address, port=port) as (process, _):
+        held.close()
+        holder = find_holder("127.0.0.1", port)
+        assert holder is not None
+        assert (holder.pid, holder.is_orphan) == (process.pid, True)
