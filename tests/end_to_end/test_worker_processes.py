@@ -25,6 +25,7 @@ from broker.v1.investigation_pb2_grpc import InvestigationServiceStub
 from mock_institutions.population import Lookup
 from tests.end_to_end import testbed as in_process
 from tests.end_to_end.conftest import Mocks, Program, needs_root
+from tests.end_to_end.stock_clients import blocking_clients, node_clients
 from tests.end_to_end.testbed import (
     NATIONAL,
     Reports,
@@ -47,16 +48,22 @@ AGE = 0.5  # s; the shorter, the more often connections age during a test
 class WorkerPool:
     """`broker serve --workers 2` in a folder of its own, started and stopped as often as one likes."""
 
-    def __init__(self, folder: Path, mocks: Mocks) -> None:
+    def __init__(self, folder: Path, mocks: Mocks, **settings: float) -> None:
         self.mocks = mocks
         self.file = folder / "broker.toml"
-        text = configuration(folder, mocks.urls)
-        text, count = re.subn("^max_connection_age = [0-9.]+", f"max_connection_age = {AGE}", text, flags=re.MULTILINE)
-        assert count == 1
-        self.file.write_text(text, encoding="utf-8")
+        self.file.write_text(configuration(folder, mocks.urls), encoding="utf-8")
+        self.configure(max_connection_age=AGE, **settings)
         self._folder = folder
         self._listen: tuple[str, ...] = ()
         self.start()
+
+    def configure(self, **settings: float) -> None:
+        """Changes settings in the file, in every section that has them."""
+        text = self.file.read_text(encoding="utf-8")
+        for key, value in settings.items():
+            text, count = re.subn(rf"^{key} = [0-9._]+", f"{key} = {value}", text, flags=re.MULTILINE)
+            assert count, key
+        self.file.write_text(text, encoding="utf-8")
 
     def start(self) -> None:
         """At the same port each time."""
@@ -179,13 +186,15 @@ def pool(mocks: Mocks, tmp_path: Path) -> Iterator[WorkerPool]:
 KNOWN = sample(300, rng_seed=3, mix="all")
 
 
-def test_workers_share_what_they_know_and_go_on_while_they_are_replaced(pool: WorkerPool) -> None:
+def test_workers_share_what_they_know_and_go_on_while_they_are_replaced(pool: WorkerPool, tmp_path: Path) -> None:
     run(partial(share, pool), seconds=PATIENCE)
     for pid in pool.pids():
         assert os.sched_getscheduler(pid) == os.SCHED_BATCH
     refuse_a_second_broker(pool)
-    for part in (refuse_to_reload, reload_under_load):
-        run(partial(part, pool), seconds=PATIENCE)
+    run(partial(refuse_to_reload, pool), seconds=PATIENCE)
+    address, request = pool.program.said["grpc"], asking(sample(50, rng_seed=11))
+    with blocking_clients(address, request), node_clients(tmp_path / "node", address, request):
+        run(partial(reload_under_load, pool), seconds=PATIENCE)
     pool.stop()
     start_under_another_key(pool)
     pool.start()
