@@ -51,7 +51,23 @@ class DrainingError(CallerError):
     """This broker is stopping. Another one, or this one after its restart, will accept the request."""
 
 
-class UnauthenticatedError(CallerError):
+class RefusedError(CallerError):
+    """The caller may not ask this. Nothing was asked; the refusal is recorded in the audit log."""
+
+    reason = ""
+    """For programs."""
+    rule = ""
+    """The rule of the policy, or the quota, that decided."""
+
+
+class UnrecordedError(CallerError):
+    """The broker cannot record what it is asked, and so must not serve it. Another broker may be able to."""
+
+    def __init__(self) -> None:
+        super().__init__("the broker cannot record requests at present; try another one, or ask its operator")
+
+
+class UnauthenticatedError(RefusedError):
     """It is not known who calls, or the caller's certificate is no longer valid.
 
     `reason` is for programs: NO_CERTIFICATE, NAMES_NOBODY, BAD_NAME, BAD_CERTIFICATE, EXPIRED, REVOKED,
@@ -63,12 +79,14 @@ class UnauthenticatedError(CallerError):
         self.reason = reason
 
 
-class PermissionDeniedError(CallerError):
+class PermissionDeniedError(RefusedError):
     """The policy does not allow this caller this request. Nothing was asked.
 
     `rule`: the one that came closest to allowing it, "" if none concerns the caller. `field`: the part of the request,
     in the contract's words, that it does not allow.
     """
+
+    reason = "NOT_ALLOWED"
 
     def __init__(self, rule: str, field: str, message: str) -> None:
         super().__init__(message)
@@ -76,19 +94,21 @@ class PermissionDeniedError(CallerError):
         self.field = field
 
 
-class QuotaExceededError(CallerError):
+class QuotaExceededError(RefusedError):
     """The request would exceed a quota of distinct subjects. Nothing was asked, and nothing was charged.
 
     `resets_after`: seconds until the quota starts anew; None if it never does.
     """
 
+    reason = "QUOTA_EXCEEDED"
+
     def __init__(self, quota: str, message: str, resets_after: float | None) -> None:
         super().__init__(message)
-        self.quota = quota
+        self.rule = self.quota = quota
         self.resets_after = resets_after
 
 
-class SignatureError(CallerError):
+class SignatureError(RefusedError):
     """The request has to be signed and is not, or its signature is wrong.
 
     `reason` is for programs: NO_SIGNATURE, INCOMPLETE, MALFORMED, UNKNOWN_KEY, KEY_EXPIRED, WRONG_TIME, WRONG_COURT,

@@ -24,7 +24,8 @@ from broker.core.subjects.court import lineage, parse_court
 from broker.model import ALL_KINDS, Court, Kind, Level
 
 INVESTIGATE = "Investigate"
-METHODS = (INVESTIGATE, "ListInstitutions")
+LIST_INSTITUTIONS = "ListInstitutions"
+METHODS = (INVESTIGATE, LIST_INSTITUTIONS)
 NATIONAL = "national"
 """How a policy calls the region of national institutions."""
 _IDENTITIES = 4096  # callers whose rules are kept: more than the country has courts

@@ -25,6 +25,8 @@ from broker.audit.tlog.tiles import Resource, TileEdge, Tiles
 class Recorded:
     """An entry that is in the log, durably."""
 
+    origin: str
+    """The name of the log."""
     index: int
     entry: bytes
     proof: str
@@ -82,7 +84,7 @@ class Sequencer:
         whole = self._tiles.extend(self._tree.extend(leaves), entries)
         self._checkpoint = self._signer.sign(Checkpoint(self._origin, self._tree.size, self._tree.root()).text())
         recorded = [
-            Recorded(index, entry, self._proof(index) if each.proof else "")
+            Recorded(self._origin, index, entry, self._proof(index) if each.proof else "")
             for index, (entry, each) in enumerate(zip(entries, batch, strict=True), start=first)
         ]
         return Sequenced(pieces, recorded, self._checkpoint, whole)

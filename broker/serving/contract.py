@@ -131,7 +131,15 @@ def _read_enum(field: str, enum: Any, number: int, violations: list[Violation]) 
 
 
 def write_summary(  # noqa: PLR0913 - a summary has that many parts
-    request: Request, selection: Selection, tally: Tally, *, lookups: int, invalid: int, complete: bool, elapsed: float
+    request: Request,
+    selection: Selection,
+    tally: Tally,
+    *,
+    lookups: int,
+    invalid: int,
+    complete: bool,
+    elapsed: float,
+    receipt: pb.Receipt | None = None,
 ) -> bytes:
     """The stream's last message. `elapsed` in seconds."""
     outcomes = tally.by_outcome()
@@ -148,6 +156,7 @@ def write_summary(  # noqa: PLR0913 - a summary has that many parts
         sources=[_source_count(source, count) for source, count in sources.items()],
         unavailable_institution_ids=[selection.institutions[column].id for column in unavailable],
         complete=complete,
+        receipt=receipt,
     )
     summary.elapsed.FromNanoseconds(int(elapsed * 1e9))
     return pb.InvestigateResponse(summary=summary).SerializeToString()

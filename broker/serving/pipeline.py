@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from broker.audit.sequencer import Recorded
 from broker.core.control.admission import Admission, Holding
 from broker.core.planning.chunk import Chunk, chunk_size
 from broker.core.planning.selection import Selection, Selector
@@ -18,6 +19,8 @@ from broker.investigation.execution import Execution
 from broker.metrics.requests import RequestMetrics
 from broker.model import Request
 from broker.serving import contract, lookups
+from broker.serving.gate import Passage
+from broker.v1 import investigation_pb2 as pb
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +34,43 @@ class Pipeline:
     context: ExecutionContext
 
     async def investigate(
-        self, holding: Holding, request: Request, encoded: Sequence[bytes], time_left: float, write: Write
+        self,
+        holding: Holding,
+        passage: Passage,
+        request: Request,
+        encoded: Sequence[bytes],
+        time_left: float,
+        write: Write,
     ) -> None:
         """Answers a request within `time_left` seconds, by calling `write` with one message after the other.
 
-        `encoded`: its lookups. `holding`: what it has been admitted with; the inquiries are added to it.
+        `encoded`: its lookups. `holding`: what it has been admitted with; the inquiries are added to it. `passage`: its
+        way through the gate.
 
         Raises a `CallerError` before anything is written if the request cannot be served.
         """
         began = time.perf_counter()
         deadline = time.monotonic() + time_left
         selection = self._select(request)
+        passage.authorize(request, selection, len(encoded))
         holding.take_inquiries(len(encoded) * len(selection.institutions), request.priority)
-        chunks = await self._read(encoded, selection)
+        chunks = await self._read(encoded, selection, passage.committer)
         holding.keep_inquiries(sum(_inquiries(chunk, selection) for chunk in chunks))
+        await passage.admit(request, selection, chunks)
         heads = [head for chunk in chunks for head in chunk.columns.heads]
         order = Order(request, selection, deadline)
-        execution = Execution(self.context, order, heads, write, ownership=self.context.peers.ownership)
+        execution = Execution(
+            self.context,
+            order,
+            heads,
+            passage.writing(write),
+            ownership=self.context.peers.ownership,
+            transcript=passage.transcript,
+        )
         account = execution.account
         try:
             last = await execution.run(chunks)
+            recorded = await passage.end(last, account.tally, account.reported)
             summary = contract.write_summary(
                 request,
                 selection,
@@ -59,17 +79,19 @@ class Pipeline:
                 invalid=account.invalid,
                 complete=execution.complete,
                 elapsed=time.perf_counter() - began,
+                receipt=_receipt(recorded),
             )
             execution.was_sent()
             await write(last + summary)  # encoded messages are merged by putting one after the other
         finally:
             execution.settle_account()
+            passage.count(account.tally, account.reported)
             self.meter.count(selection, account.tally, lookups=account.reported, invalid=account.invalid)
 
     def _select(self, request: Request) -> Selection:
         return self.selector.select(request.mandate.court, ids=request.institution_ids, kinds=request.kinds)
 
-    async def _read(self, encoded: Sequence[bytes], selection: Selection) -> list[Chunk]:
+    async def _read(self, encoded: Sequence[bytes], selection: Selection, committer: Keyer | None) -> list[Chunk]:
         """The lookups of the request, chunk by chunk. Other requests can run between two chunks."""
         today = datetime.fromtimestamp(self.context.clock(), UTC).date()
         chunks = []
@@ -77,10 +99,16 @@ class Pipeline:
         for start in range(0, len(encoded), size):
             part = encoded[start : start + size]
             await self.context.scheduler.wait_turn(len(part))
-            columns = lookups.read_lookups(part, self.keyer, today=today)
+            columns = lookups.read_lookups(part, self.keyer, today=today, committer=committer)
             chunks.append(Chunk(columns, range(start, start + len(part))))
         _add_request_faults(chunks, selection)
         return [Chunk(columns.with_warnings(), positions) for columns, positions in chunks]
+
+
+def _receipt(recorded: Recorded | None) -> pb.Receipt | None:
+    if recorded is None:
+        return None
+    return pb.Receipt(log=recorded.origin, index=recorded.index, entry=recorded.entry, proof=recorded.proof)
 
 
 def _inquiries(chunk: Chunk, selection: Selection) -> int:

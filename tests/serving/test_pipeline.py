@@ -15,6 +15,7 @@ from broker.model import Outcome, Source, SubjectType
 from broker.peers.client import PeerError, Peers
 from broker.peers.messages import ForwardRequest, Trailer
 from broker.serving import contract
+from broker.serving.gate import OPEN_GATE
 from broker.store.base import Statements
 from broker.store.memory import MemoryStore
 from broker.v1 import investigation_pb2 as pb
@@ -60,7 +61,8 @@ def responses(
         async with opened as pipeline:
             read, encoded = contract.read_request(request.SerializeToString(), max_lookups=10_000)
             with pipeline.admission.enter(0) as holding:
-                await pipeline.investigate(holding, read, encoded, seconds, write)
+                passage = OPEN_GATE.passage("Investigate", b"", None)
+                await pipeline.investigate(holding, passage, read, encoded, seconds, write)
         return said
 
     return asyncio.run(main())

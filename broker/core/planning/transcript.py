@@ -40,7 +40,7 @@ class Transcript(Protocol):
     def passed_on(self, encoded: bytes) -> None:
         """Takes what another worker has recorded of its part of the request (`encoded`)."""
 
-    def encoded(self) -> Sequence[bytes]:
+    def encoded(self) -> Sequence[bytes | memoryview]:
         """Everything, in pieces to be joined."""
 
 
@@ -69,7 +69,7 @@ class NoTranscript:
     def passed_on(self, encoded: bytes) -> None:
         """See `Transcript`."""
 
-    def encoded(self) -> Sequence[bytes]:
+    def encoded(self) -> Sequence[bytes | memoryview]:
         """See `Transcript`."""
         return ()
 

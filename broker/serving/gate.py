@@ -1,0 +1,296 @@
+"""What a request passes before anybody is asked, and the record of it.
+
+    certificate ─▶ identity ─▶ policy, signature ─▶ quotas ─▶ `admitted` entry ─▶ the request ─▶ `ended` entry
+                       │              │                │
+                       └──────────────┴────────────────┴──▶ `refused` entry
+
+Each entry is durable before what follows it: nothing is asked or answered before the first, and no summary is sent
+before the second. A lookup that the cache answers passes the same gate as one that is asked.
+"""
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from broker.access.identity import ANONYMOUS, Identity
+from broker.access.policy import INVESTIGATE, Asked, Decision, Policy
+from broker.access.quota import Exceeded, Scope, scopes
+from broker.audit.entry import Admitted, Ended, Refused
+from broker.audit.log import AuditLog
+from broker.audit.material import Inquired
+from broker.audit.sequencer import Recorded
+from broker.core.planning.chunk import Chunk
+from broker.core.planning.selection import Selection
+from broker.core.planning.tally import Tally
+from broker.core.planning.transcript import NO_TRANSCRIPT, Transcript
+from broker.core.subjects.key import Keyer
+from broker.errors import (
+    AuditError,
+    CallerError,
+    PermissionDeniedError,
+    QuotaExceededError,
+    RefusedError,
+    StoreError,
+    UnrecordedError,
+)
+from broker.investigation.context import Write
+from broker.investigation.recorded_transcript import RecordedTranscript
+from broker.model import PROPERTY_TYPES, Court, Request
+from broker.serving.peer import AnonymousPeers, PeerIdentifier
+from broker.serving.status import status_of
+
+log = logging.getLogger(__name__)
+
+_PROPERTIES: frozenset[int] = frozenset(map(int, PROPERTY_TYPES))
+_OPEN = Decision(allowed=True, rule="")
+
+
+class QuotaCounter(Protocol):
+    """Where quotas are counted."""
+
+    def charge(self, charged: Sequence[Scope], commitments: bytes, now: float) -> Exceeded | None:
+        """Charges scopes with subjects, 16 bytes each; nothing if one of them would be exceeded, which is returned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """Lets requests in. What is None is not checked, or not recorded."""
+
+    peers: PeerIdentifier = field(default_factory=AnonymousPeers)
+    policy: Policy | None = None
+    quotas: QuotaCounter | None = None
+    log: AuditLog | None = None
+    committer: Keyer | None = None
+    """What subjects' commitments are made with; given if there is a log."""
+    clock: Callable[[], float] = time.time
+    """Seconds since the epoch."""
+    _closing: "set[asyncio.Task[None]]" = field(default_factory=set)
+    """Entries of requests that have ended early, on their way into the log."""
+
+    def passage(self, method: str, body: bytes, context: Any) -> "Passage":
+        """The way of one request through the gate. `context`: gRPC's, of the call."""
+        return Passage(self, method, body, context)
+
+    def check(self, identity: Identity, asked: Asked) -> Decision:
+        """What the policy says. Raises `PermissionDeniedError`."""
+        decision = _OPEN if self.policy is None else self.policy.decide(identity, asked)
+        if not decision.allowed:
+            raise PermissionDeniedError(decision.rule, decision.field, decision.message)
+        return decision
+
+    def charge(self, decision: Decision, request: Request, commitments: bytes) -> None:
+        """Charges the quotas of the rule that allows a request.
+
+        Raises `QuotaExceededError`, or `UnrecordedError` if that cannot be done.
+        """
+        now = self.clock()
+        charged = scopes(decision.quotas, request.mandate, now)
+        try:
+            exceeded = self.quotas.charge(charged, commitments, now) if charged and self.quotas else None
+        except StoreError as error:
+            log.error("%s", error)
+            raise UnrecordedError from None
+        if exceeded is not None:
+            raise _quota_error(exceeded, decision.rule, now)
+
+    def record_later(self, recording: Coroutine[Any, Any, object]) -> None:
+        """Records something for which nobody waits."""
+
+        async def record() -> None:
+            try:
+                await recording
+            except AuditError as error:
+                log.error("the end of a request is not recorded: %s", error)
+
+        task = asyncio.get_running_loop().create_task(record())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def wait_recorded(self) -> None:
+        """Waits until everything is in the log."""
+        while self._closing:
+            await asyncio.wait(list(self._closing))
+
+
+class Passage:
+    """The way of one request. State: what is known of it, and whether it was admitted and has not ended."""
+
+    def __init__(self, gate: Gate, method: str, body: bytes, context: Any) -> None:
+        self.transcript: Transcript = RecordedTranscript() if gate.log else NO_TRANSCRIPT
+        self._gate = gate
+        self._context = context
+        self._body = body
+        self._identity = ANONYMOUS
+        self._decision = _OPEN
+        self._facts: dict[str, Any] = {"method": method}
+        self._admitted: int | None = None
+        self._reply = hashlib.sha256()
+        self._began = gate.clock()
+        self._sent: tuple[Tally | None, int] = None, 0
+
+    @property
+    def committer(self) -> Keyer | None:
+        """What the commitments of the request's subjects are made with."""
+        return self._gate.committer
+
+    def identify(self) -> None:
+        """Who calls. Raises `UnauthenticatedError`."""
+        self._identity = identity = self._gate.peers.identify(self._context)
+        self._facts |= {
+            "certificate": identity.fingerprint,
+            "speaks_for": tuple(sorted(identity.courts | identity.operators | identity.institutions)),
+        }
+
+    def authorize(self, request: Request, selection: Selection, lookups: int) -> None:
+        """Whether the caller may ask this of whom it wants. Raises `PermissionDeniedError`, `SignatureError`."""
+        mandate = request.mandate
+        self._facts |= {
+            "court": mandate.court.code,
+            "officer": mandate.officer,
+            "case_number": mandate.case_number,
+            "legal_document": mandate.legal_document,
+            "request_id": request.request_id,
+            "lookups": lookups,
+            "institutions": len(selection.institutions),
+        }
+        self._decide(request, selection)
+
+    async def admit(self, request: Request, selection: Selection, chunks: Sequence[Chunk]) -> None:
+        """Whether these subjects may be asked about; if so, that is recorded, durably.
+
+        Raises `PermissionDeniedError`, `QuotaExceededError`, or `UnrecordedError` if it cannot be recorded.
+        """
+        gate = self._gate
+        types = {subject_type for chunk in chunks for subject_type in set(chunk.columns.types)}
+        self._decide(request, selection, types=types)
+        if gate.quotas is None and gate.log is None:
+            return
+        gate.charge(self._decision, request, b"".join(_valid(chunks)))
+        if gate.log is not None:
+            commitments = [one for chunk in chunks for one in chunk.columns.commitments]
+            inquired = Inquired(tuple(spec.id for spec in selection.institutions), b"".join(commitments))
+            self._add_digest()
+            try:
+                recorded = await gate.log.append(Admitted(**self._facts), inquired.encode(), proof=False)
+            except AuditError:
+                raise UnrecordedError from None
+            self._admitted = recorded.index
+
+    def writing(self, write: Write) -> Write:
+        """The same as `write`, but what is written goes into the digest of the reply, too."""
+        if self._gate.log is None:
+            return write
+        update = self._reply.update
+
+        async def hashing(message: bytes) -> None:
+            update(message)
+            await write(message)
+
+        return hashing
+
+    async def end(self, last: bytes, tally: Tally, reports: int) -> Recorded | None:
+        """Records that the request has been answered; `last`: the reports that are sent with the summary.
+
+        Raises `UnrecordedError` if it cannot be recorded.
+        """
+        if self._gate.log is None or self._admitted is None:
+            return None
+        self._reply.update(last)
+        ended = self._ended(self._admitted, "OK", tally, reports)
+        self._admitted = None
+        try:
+            return await self._gate.log.append(ended, self.transcript.encoded())
+        except AuditError:
+            raise UnrecordedError from None
+
+    def count(self, tally: Tally, reports: int) -> None:
+        """Takes note of what has been sent."""
+        self._sent = tally, reports
+
+    def break_off(self, status: str) -> None:
+        """Records, without waiting for it, that an admitted request has ended early, if it has not ended yet."""
+        if self._gate.log is not None and self._admitted is not None:
+            ended = self._ended(self._admitted, status, *self._sent)
+            self._admitted = None
+            self._gate.record_later(self._gate.log.append(ended, self.transcript.encoded(), proof=False))
+
+    async def list(self, court: Court | None) -> None:
+        """Lets a call in that is about no subject. Raises `CallerError` if it may not; that is recorded."""
+        try:
+            self.identify()
+            self._facts["court"] = court.code if court else ""
+            self._gate.check(self._identity, Asked(method=self._facts["method"], court=court))
+        except CallerError as error:
+            raise await self.refuse(error) from None
+
+    async def refuse(self, error: CallerError) -> CallerError:
+        """Records that the caller was refused. Returns what it is told: that it was, or that this cannot be recorded.
+
+        Requests that are invalid, or come when the broker is busy, are not recorded: they are no attempt at anything.
+        """
+        if self._gate.log is None or not isinstance(error, RefusedError):
+            return error
+        self._add_digest()
+        status = status_of(error)[0].name
+        try:
+            entry = Refused(**self._facts, status=status, reason=error.reason, rule=error.rule)
+            await self._gate.log.append(entry, proof=False)
+        except AuditError:
+            return UnrecordedError()
+        return error
+
+    def _decide(self, request: Request, selection: Selection, types: frozenset[int] | set[int] = frozenset()) -> None:
+        asked = Asked(
+            method=INVESTIGATE,
+            court=request.mandate.court,
+            officer=request.mandate.officer,
+            kinds=frozenset(spec.kind for spec in selection.institutions),
+            regions=frozenset(spec.region for spec in selection.institutions),
+            persons=not types <= _PROPERTIES,
+            properties=not types.isdisjoint(_PROPERTIES),
+        )
+        self._decision = self._gate.check(self._identity, asked)
+
+    def _add_digest(self) -> None:
+        self._facts["request_sha256"] = hashlib.sha256(self._body).hexdigest()
+
+    def _ended(self, admitted: int, status: str, tally: Tally | None, reports: int) -> Ended:
+        outcomes = tally.by_outcome() if tally else {}
+        sources = tally.by_source() if tally else {}
+        return Ended(
+            admitted=admitted,
+            status=status,
+            reply_sha256=self._reply.hexdigest(),
+            reports=reports,
+            outcomes={outcome.name: count for outcome, count in outcomes.items()},
+            sources={source.name: count for source, count in sources.items()},
+            elapsed_ms=round((self._gate.clock() - self._began) * 1e3),
+        )
+
+
+OPEN_GATE = Gate()
+"""Lets everybody in, and records nothing."""
+
+
+def _valid(chunks: Sequence[Chunk]) -> Iterator[bytes]:
+    """What stands for the subjects of valid lookups: nobody is asked about the others."""
+    for columns, _ in chunks:
+        subjects = columns.commitments or columns.keys
+        if columns.problems:
+            yield from (subject for index, subject in enumerate(subjects) if index not in columns.problems)
+        else:
+            yield from subjects
+
+
+def _quota_error(exceeded: Exceeded, rule: str, now: float) -> QuotaExceededError:
+    scope = exceeded.scope
+    after = None if scope.resets_at is None else max(0.0, scope.resets_at - now)
+    message = (
+        f"rule {rule!r}: quota {scope.quota}: {scope.limit} distinct subjects are allowed, {exceeded.used} were asked"
+        f" about before, and the request asks about {exceeded.wanted} more"
+    )
+    return QuotaExceededError(scope.quota, message, after)
