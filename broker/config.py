@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from broker.access_section import AccessConfig
 from broker.audit_section import AuditConfig
 from broker.core.control.share import max_workers
 from broker.core.subjects.case_number import ENFORCEMENT, CaseNumbering
@@ -30,6 +31,7 @@ _LAST_PORT = 65_535
 _AGE_SPREAD = 1.1  # gRPC closes connections when they are up to a tenth younger or older than their maximum age
 _ROUND_TRIP = 1.0  # s; a connection takes new calls until the caller has acknowledged that it is to leave
 
+_SECTIONS = ("server", "tls", "access", "audit", "store", "courts", "institution")
 _MOST_WORKERS = 256  # more than any host has cores for
 
 Overrides = Mapping[str, Mapping[str, object]]
@@ -125,6 +127,7 @@ class Config(msgspec.Struct, frozen=True):
     courts: CourtsConfig = CourtsConfig()
     tls: TlsConfig = TlsConfig()
     audit: AuditConfig = AuditConfig()
+    access: AccessConfig = AccessConfig()
 
     def workers(self, cores: int) -> int:
         """How many workers to run on so many cores.
@@ -164,6 +167,7 @@ class Draft:
     courts: CourtsConfig | None
     tls: TlsConfig | None
     audit: AuditConfig | None
+    access: AccessConfig | None
     institutions: tuple[InstitutionSpec, ...]
     """Those without a fault that are enabled."""
     faults: tuple[str, ...]
@@ -173,10 +177,13 @@ class Draft:
 
     def config(self) -> Config:
         """The whole configuration. Raises `ConfigError` with all faults."""
-        server, store, courts, tls, audit = self.server, self.store, self.courts, self.tls, self.audit
-        if server is None or store is None or courts is None or tls is None or audit is None or self.faults:
+        server, store, courts = self.server, self.store, self.courts
+        tls, access, audit = self.tls, self.access, self.audit
+        if self.faults or server is None or store is None or courts is None:
             raise ConfigError(*self.faults)
-        return Config(server, store, self.institutions, courts, tls, audit)
+        if tls is None or access is None or audit is None:
+            raise ConfigError(*self.faults)
+        return Config(server, store, self.institutions, courts, tls, audit, access)
 
 
 def load(path: Path | None = None, *, dialects: frozenset[str], overrides: Overrides | None = None) -> Config:
@@ -211,17 +218,18 @@ class _FileReader:
         self._faults: list[str] = []
 
     def draft(self, dialects: frozenset[str]) -> Draft:
-        for key in sorted(set(self._content) - {"server", "tls", "audit", "store", "courts", "institution"}):
-            self._note(ConfigFault(key, "is no key: known are server, tls, audit, store, courts and [[institution]]"))
+        for key in sorted(set(self._content).difference(_SECTIONS)):
+            self._note(ConfigFault(key, f"is no key: known are {', '.join(_SECTIONS[:-1])} and [[institution]]"))
         server = self._section("server", ServerConfig)
         store = self._section("store", StoreConfig)
         courts = self._section("courts", CourtsConfig)
         tls = self._section("tls", TlsConfig)
         audit = self._section("audit", AuditConfig)
+        access = self._section("access", AccessConfig)
         if server and tls and (fault := plain_text_fault(tls, server.listen)):
             self._note(fault)
         institutions = tuple(self._institutions(dialects))
-        return Draft(server, store, courts, tls, audit, institutions, tuple(self._faults), self._located)
+        return Draft(server, store, courts, tls, audit, access, institutions, tuple(self._faults), self._located)
 
     def _section(self, name: str, kind: type[S]) -> S | None:
         content = self._content.get(name, {})

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from broker.access_section import AccessConfig
 from broker.audit_section import AuditConfig
 from broker.config import DEFAULT, Config, CourtsConfig, ServerConfig, StoreConfig, load
 from broker.core.subjects.case_number import ENFORCEMENT
@@ -47,7 +48,7 @@ def test_the_default_loads_and_is_what_holds_without_a_file() -> None:
     assert len(load(dialects=DIALECTS).institutions) == 5
 
 
-@pytest.mark.parametrize("struct", [ServerConfig, TlsConfig, StoreConfig, CourtsConfig, InstitutionBlock])
+@pytest.mark.parametrize("struct", [ServerConfig, TlsConfig, AccessConfig, StoreConfig, CourtsConfig, InstitutionBlock])
 def test_the_default_names_every_key(struct: type[msgspec.Struct]) -> None:
     text = DEFAULT.read_text(encoding="utf-8")
     optional = [field for field in struct.__struct_fields__ if f"\n{field} = " not in text]
@@ -469,3 +470,9 @@ def test_more_workers_than_can_share_an_institution_are_refused(tmp_path: Path, 
     config = read(tmp_path, f"[server]\nworkers = 4\n{BANK}{limits}")
     with pytest.raises(ConfigError, match=r"server\.workers: 4 workers would ask more of bank .* lower it to 3"):
         config.workers(cores=1)
+
+
+def test_a_policy_needs_a_folder_for_quotas(tmp_path: Path) -> None:
+    assert read(tmp_path, BANK).access == AccessConfig()
+    assert read(tmp_path, f'[access]\npolicy = "p"\nquotas = "q"\n{BANK}').access.quotas == "q"
+    assert refusal(tmp_path, f'[access]\npolicy = "p"\nquotas = ""\n{BANK}').startswith("access.quotas: is needed")

@@ -24,7 +24,7 @@ broker.lanes
 broker.quotas
 broker.store  broker.institutions  broker.loops  broker.audit
 broker.config
-broker.institution_block  broker.tls_section  broker.audit_section
+broker.institution_block  broker.tls_section  broker.audit_section  broker.access_section
 broker.access
 broker.core
 broker.sections

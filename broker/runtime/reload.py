@@ -1,8 +1,9 @@
 """What a reload cannot change, because the workers are replaced one by one, and share it meanwhile.
 
 The port they listen at is the supervisor's, and so is their number, by which they divide their work. A store of another
-key, path or size could not be used by old and new workers at the same time. The audit logs of all workers lie under one
-path, and are signed with one key. A new worker's metrics port may be one that an old worker still has.
+key, path or size could not be used by old and new workers at the same time, and quotas in another folder would begin
+with nothing. The audit logs of all workers lie under one path, and are signed with one key. A new worker's metrics port
+may be one that an old worker still has.
 """
 
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from broker.errors import ConfigError
 _FIXED = (
     ("server", "listen"),
     ("server", "metrics"),
+    ("access", "quotas"),
     ("audit", "path"),
     ("audit", "origin"),
     ("audit", "key_file"),

@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from broker.access_section import AccessConfig
 from broker.audit.keys import load_keys
 from broker.audit_section import AuditConfig
 from broker.config import Config, Draft, ServerConfig, StoreConfig, too_many_workers, worker_count
 from broker.errors import AuditError, ConfigError
 from broker.institutions.encryption import encryption
 from broker.model import InstitutionSpec
+from broker.runtime.access_files import read_access_files
 from broker.runtime.key_file import find_key_fault
 from broker.runtime.open_files import find_limit_fault, open_files
 from broker.sections import ConfigFault
@@ -48,6 +50,8 @@ def _faults(draft: Draft, cores: int) -> Iterator[ConfigFault]:
             yield ConfigFault("server.max_connections", reason)
     if draft.tls and draft.tls.is_on:
         yield from _tls_faults(draft.tls)
+    if draft.access:
+        yield from _access_faults(draft.access)
     if draft.store:
         yield from _store_faults(draft.store)
     if draft.audit:
@@ -110,6 +114,12 @@ def _store_faults(store: StoreConfig) -> Iterator[ConfigFault]:
         yield ConfigFault("store.key_file", f"{key_file}: cannot be made: {reason}")
     if store.path and (reason := _folder_fault(Path(store.path))):
         yield ConfigFault("store.path", f"{store.path}: {reason}")
+
+
+def _access_faults(access: AccessConfig) -> Iterator[ConfigFault]:
+    yield from _raised("access", lambda: read_access_files(access))
+    if access.policy and (reason := _folder_fault(Path(access.quotas))):
+        yield ConfigFault("access.quotas", f"{access.quotas}: {reason}")
 
 
 def _tls_faults(tls: TlsConfig) -> Iterator[ConfigFault]:

@@ -18,12 +18,15 @@ Keys = Mapping[str, Any]
 NONE: Keys = MappingProxyType({})
 
 
-def reload(*, same_key: bool = True, store: Keys = NONE, audit: Keys = MappingProxyType({}), **server: Any) -> None:
+def reload(
+    *, same_key: bool = True, store: Keys = NONE, audit: Keys = NONE, access: Keys = NONE, **server: Any
+) -> None:
     new = replace(
         RUNNING,
         server=replace(RUNNING.server, **server),
         store=replace(RUNNING.store, **store),
         audit=replace(RUNNING.audit, **audit),
+        access=replace(RUNNING.access, **access),
     )
     check_reload(RUNNING, new, workers=WORKERS, same_key=same_key)
 
@@ -40,6 +43,7 @@ def reload(*, same_key: bool = True, store: Keys = NONE, audit: Keys = MappingPr
         ({"audit": {"path": "elsewhere"}}, "audit.path"),
         ({"audit": {"origin": "elsewhere"}}, "audit.origin"),
         ({"audit": {"key_file": "elsewhere"}}, "audit.key_file"),
+        ({"access": {"quotas": "elsewhere"}}, "access.quotas"),
         ({"same_key": False}, "store.key_file: another key in the file"),
     ],
 )
@@ -62,6 +66,7 @@ def test_all_of_it_is_named_at_once() -> None:
 def test_everything_else_may_change() -> None:
     reload()
     reload(audit={"retention_days": 7})
+    reload(access={"policy": "new.toml", "registry": "new.toml"})
     reload(max_lookups=1, grace_period=1.0, workers=WORKERS)
     check_reload(RUNNING, replace(RUNNING, institutions=(stub_spec("other"),)), workers=WORKERS, same_key=True)
 

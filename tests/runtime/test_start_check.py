@@ -187,3 +187,23 @@ def test_certificates_are_looked_at() -> None:
         "tls.key: key: does not belong to the certificate in cert",
         "tls.crl: crl: cannot be read (No such file or directory)",
     ]
+
+
+def test_policy_and_registry_are_read() -> None:
+    access = '[access]\npolicy = "policy.toml"\nregistry = "registry.toml"\nquotas = "file/quotas"\n'
+    Path("policy.toml").write_text('[[rule]]\nname = "all"\ncourts = ["*"]\n', encoding="utf-8-sig")
+    Path("registry.toml").write_text('[[certificate]]\nnames = ["gateway.example"]\ncourts = ["京"]\n')
+    assert check(access + BANK) == 1
+    Path("file").touch()
+    Path("policy.toml").write_text(
+        '[[rule]]\nname = "all"\nkinds = ["bonds"]\n[[rule]]\nname = "all"\ndelegate = true\n'
+    )
+    Path("registry.toml").unlink()
+    assert [fault.partition(", operators")[0].partition("; ")[0] for fault in faults(access + BANK)] == [
+        "access.policy: policy.toml: rule 1 (all).kinds: 'bonds' is none of bank, vehicle, securities, real_estate",
+        "access.policy: policy.toml: rule 2 (all).delegate: is no key: known are name, courts",
+        "access.registry: registry.toml: cannot be read (No such file or directory)",
+        f"access.quotas: file/quotas: {Path('file').absolute()} is no folder",
+    ]
+    Path("policy.toml").write_bytes("京".encode("gbk"))
+    assert "access.policy: policy.toml: cannot be read: it is not in UTF-8" in faults(access + BANK)
