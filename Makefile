@@ -28,9 +28,10 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=..."; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); $(MAKE) system && $(PYTHON) -m venv $(VENV); }
 
-$(READY): locks/dev.txt pyproject.toml | $(VENV)/bin/python
+$(READY): locks/dev.txt locks/oracle.txt pyproject.toml | $(VENV)/bin/python
 	@echo "setting up $(VENV) (about a minute, once)"
 	@{ $(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r locks/dev.txt \
+		&& $(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps --ignore-requires-python -r locks/oracle.txt \
 		&& $(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable . ; \
 	} > $(VENV)/setup.log 2>&1 || { cat $(VENV)/setup.log; exit 1; }
 	@touch $(READY)

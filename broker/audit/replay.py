@@ -25,6 +25,9 @@ class Replay:
         self._journal = journal
         self._key = key
         self._origin = head.origin
+        if head.origin != key.name:
+            msg = f"it is the log {head.origin}, not {key.name}"
+            raise JournalError(msg)
         try:
             self._tree = head.edge.right_edge()
         except ValueError as error:

@@ -1,7 +1,6 @@
 """Signed notes (C2SP signed-note) with Ed25519: a text, an empty line, and lines with a signer's name and signature."""
 
 import base64
-import binascii
 import re
 from hashlib import sha256
 from typing import NamedTuple
@@ -29,7 +28,7 @@ def decode_base64(text: str) -> bytes:
     """The inverse. Raises `ValueError` for anything but the one encoding of some bytes."""
     try:
         raw = base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:
         raise ValueError("is not Base64") from None
     if encode_base64(raw) != text:
         raise ValueError("is not canonical Base64")
