@@ -12,7 +12,14 @@ in the reports; exceptions concern the request.
 
 from broker.client.blocking import BlockingClient, BlockingInvestigation
 from broker.client.client import Client
-from broker.client.errors import BrokerUnavailableError, ClientError, OutOfTimeError, RequestRefusedError
+from broker.client.credentials import Credentials
+from broker.client.errors import (
+    BrokerUnavailableError,
+    ClientError,
+    HandshakeFailedError,
+    OutOfTimeError,
+    RequestRefusedError,
+)
 from broker.client.investigation import Investigation, Terms
 from broker.client.lookups import (
     bank_account,
@@ -36,6 +43,8 @@ __all__ = [
     "BrokerUnavailableError",
     "Client",
     "ClientError",
+    "Credentials",
+    "HandshakeFailedError",
     "Institution",
     "Investigation",
     "Kind",

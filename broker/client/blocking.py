@@ -17,6 +17,7 @@ from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Seque
 from typing import Any, Self, TypeVar
 
 from broker.client.client import Client
+from broker.client.credentials import Credentials
 from broker.client.investigation import Investigation, Terms
 from broker.client.totals import Totals
 from broker.v1 import inquiry_pb2
@@ -30,13 +31,13 @@ _USUAL = Terms()
 class BlockingClient:
     """A pool of connections to one broker address. Use it as a context manager. State: the thread of its loop."""
 
-    def __init__(self, address: str, *, channels: int = 2) -> None:
-        """See `Client`. Raises `ValueError` if `channels` is less than 1."""
+    def __init__(self, address: str, *, credentials: Credentials | None = None, channels: int = 2) -> None:
+        """See `Client`. Raises `ValueError` if `channels` is less than 1, or the credentials cannot be used."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="broker client", daemon=True)
         self._thread.start()
         try:
-            self._client = self._run(_opened(address, channels))
+            self._client = self._run(_opened(address, credentials, channels))
         except BaseException:
             self._stop()
             raise
@@ -111,9 +112,9 @@ class BlockingInvestigation:
         return asyncio.run_coroutine_threadsafe(_next_or_none(messages), self._loop).result()
 
 
-async def _opened(address: str, channels: int) -> Client:
+async def _opened(address: str, credentials: Credentials | None, channels: int) -> Client:
     """A client of the running loop."""
-    return Client(address, channels=channels)
+    return Client(address, credentials=credentials, channels=channels)
 
 
 async def _next_or_none(messages: AsyncGenerator[Sequence[pb.Report], None]) -> Sequence[pb.Report] | None:

@@ -3,13 +3,15 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterable
-from itertools import cycle
 from typing import Any, Self
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from broker.client.errors import OutOfTimeError, read_error
+from broker.client.channels import Channels
+from broker.client.credentials import Credentials
+from broker.client.errors import ClientError, HandshakeFailedError, OutOfTimeError, read_error
+from broker.client.handshakes import explain
 from broker.client.investigation import Clock, Investigation, Pause, Terms
 from broker.v1 import inquiry_pb2
 from broker.v1 import investigation_pb2 as pb
@@ -38,6 +40,7 @@ class Client:
         self,
         address: str,
         *,
+        credentials: Credentials | None = None,
         channels: int = 2,
         keepalive: float = 30.0,
         pause: Pause = asyncio.sleep,
@@ -47,14 +50,15 @@ class Client:
 
         `address` is host:port, `channels` the number of connections, `pause` waits, and `clock`
         measures time, both in seconds. After `keepalive` seconds of silence during a call, a connection is probed, so
-        that a host that vanished without a word is noticed. Raises `ValueError` if `channels` is less than 1.
+        that a host that vanished without a word is noticed. Without `credentials`, it connects over plain text. Raises
+        `ValueError` if `channels` is less than 1, or the credentials cannot be used.
         """
         if channels < 1:
             msg = "channels must be at least 1"
             raise ValueError(msg)
         # gRPC shares a connection between channels with equal arguments, so the arguments must differ.
-        self._channels = [grpc.aio.insecure_channel(address, _options(number, keepalive)) for number in range(channels)]
-        self._next = cycle(self._channels)
+        options = [_options(number, keepalive) for number in range(channels)]
+        self._channels = Channels(address, options, credentials)
         self._pause = pause
         self._clock = clock
 
@@ -66,8 +70,7 @@ class Client:
 
     async def aclose(self) -> None:
         """Closes the connections, and cancels calls in progress."""
-        for channel in self._channels:
-            await channel.close()
+        await self._channels.aclose()
 
     def investigate(
         self, mandate: inquiry_pb2.Mandate, lookups: Iterable[pb.Lookup], terms: Terms = _USUAL
@@ -77,14 +80,16 @@ class Client:
 
     async def institutions(self, court_code: str = "", *, timeout: float = 10.0) -> list[pb.Institution]:  # noqa: ASYNC109 - gRPC's own deadline
         """The institutions that a court can reach, or all of them, ordered by id. Raises `ClientError`."""
-        stub = _Stub(next(self._next))
-        reply = await _reply(stub.ListInstitutions(pb.ListInstitutionsRequest(court_code=court_code), timeout=timeout))
+        stub = _Stub(self._channels.next())
+        reply = await self._reply(
+            stub.ListInstitutions(pb.ListInstitutionsRequest(court_code=court_code), timeout=timeout)
+        )
         return list(reply.institutions)
 
     async def health(self, *, timeout: float = 5.0) -> bool:  # noqa: ASYNC109 - gRPC's own deadline
         """Whether the broker accepts requests. Raises `ClientError` if it cannot be reached."""
-        stub = health_pb2_grpc.HealthStub(next(self._next))
-        reply = await _reply(stub.Check(health_pb2.HealthCheckRequest(service=_SERVICE), timeout=timeout))
+        stub = health_pb2_grpc.HealthStub(self._channels.next())
+        reply = await self._reply(stub.Check(health_pb2.HealthCheckRequest(service=_SERVICE), timeout=timeout))
         return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
 
     async def _ask(
@@ -93,26 +98,31 @@ class Client:
         timeout: float | None,  # noqa: ASYNC109 - gRPC's own deadline, which is sent to the broker
     ) -> AsyncGenerator[pb.InvestigateResponse, None]:
         limit = _LONGEST_CALL if timeout is None else timeout
-        call = _Stub(next(self._next)).Investigate(request, timeout=limit)
+        call = _Stub(self._channels.next()).Investigate(request, timeout=limit)
         try:
             async for response in call:
                 yield response
         except grpc.aio.AioRpcError as error:
-            raise read_error(error) from None
+            raise self._read(error) from None
         finally:
             call.cancel()  # a call abandoned without this is never collected (grpc/grpc#43462)
 
+    async def _reply(self, call: Any) -> Any:
+        """Waits for the reply to a unary call. Raises `ClientError`."""
+        try:
+            return await call
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                text = f"the broker did not reply in time: {error.details()}"
+                raise OutOfTimeError(text, "DEADLINE_EXCEEDED") from None
+            raise self._read(error) from None
+        finally:
+            call.cancel()
 
-async def _reply(call: Any) -> Any:
-    """Waits for the reply to a unary call. Raises `ClientError`."""
-    try:
-        return await call
-    except grpc.aio.AioRpcError as error:
-        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-            raise OutOfTimeError(f"the broker did not reply in time: {error.details()}", "DEADLINE_EXCEEDED") from None
-        raise read_error(error) from None
-    finally:
-        call.cancel()
+    def _read(self, error: grpc.aio.AioRpcError) -> ClientError:
+        read = read_error(error)
+        reason = explain(error.details() or "", self._channels.credentials) if read.code == "UNAVAILABLE" else None
+        return HandshakeFailedError(f"{reason} ({error.details()})", read.code) if reason else read
 
 
 def _options(number: int, keepalive: float) -> list[tuple[str, int]]:

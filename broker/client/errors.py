@@ -55,6 +55,10 @@ class BrokerUnavailableError(ClientError):
         self.retry_after = retry_after
 
 
+class HandshakeFailedError(BrokerUnavailableError):
+    """No connection came about, mostly because of certificates. The message says what to check."""
+
+
 class OutOfTimeError(ClientError):
     """The time limit was reached before every lookup was answered: ask again about the others, or raise it."""
 

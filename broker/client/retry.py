@@ -6,13 +6,13 @@ Rules
    seconds: an investigation of any size goes on as long as it progresses.
 2. If the broker names a delay, the client waits that long, and up to a fifth longer, so that clients do not return all
    at once. Otherwise the delay grows exponentially, with full jitter.
-3. A failure that does not look like a restart or an overload (INTERNAL, DATA_LOSS and the like) is repeated only
-   `_MAX_FAULTS` times in a row for one batch: it would most likely recur for ever.
+3. A failure that does not look like a restart or an overload (INTERNAL, DATA_LOSS, a failed handshake and the like) is
+   repeated only `_MAX_FAULTS` times in a row for one batch: it would most likely recur for ever.
 """
 
 from collections.abc import Callable
 
-from broker.client.errors import BrokerUnavailableError
+from broker.client.errors import BrokerUnavailableError, HandshakeFailedError
 
 _FIRST_PAUSE = 0.2  # s, doubled each time
 _MAX_PAUSE = 5.0  # s
@@ -60,7 +60,7 @@ class Attempts:
     def pause_after(self, failure: BrokerUnavailableError) -> float | None:
         """Seconds to wait before the next attempt; None if there should be none."""
         self._failed += 1
-        self._faults += failure.code not in _PASSING
+        self._faults += failure.code not in _PASSING or isinstance(failure, HandshakeFailedError)
         if self._faults >= _MAX_FAULTS:
             return None
         if failure.retry_after is not None:
