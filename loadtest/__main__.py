@@ -41,7 +41,8 @@ class Exit(IntEnum):
 
 
 @click.command(
-    help=__doc__, epilog="Exit codes: 0 passed; 1 a threshold was exceeded; 2 usage; 3 the test did not run."
+    help=(__doc__ or "").replace("\n\n    python", "\n\n\b\n    python"),  # keeps the lines of the examples
+    epilog="Exit codes: 0 passed; 1 a threshold was exceeded; 2 usage; 3 the test did not run.",
 )
 @click.option("--host", metavar="HOST:PORT", help="Test this broker. Default: mocks and a broker of its own.")
 @click.option("--users", type=click.IntRange(min=1), default=20, show_default=True, help="Concurrent courts.")

@@ -45,7 +45,7 @@ class TotalsCounter:
         """Adds one report."""
         for answer in report.answers:
             self._answers[answer.outcome, answer.source] += 1
-            if answer.outcome in _UNAVAILABLE:
+            if answer.outcome in _UNAVAILABLE and answer.institution_id:  # none if the client itself ran out of time
                 self._unavailable.add(answer.institution_id)
         if report.final:
             self._final += 1

@@ -1,9 +1,9 @@
-"""Reads lookups from a file: CSV, JSON Lines or a JSON array, in any usual encoding.
+"""Reads lookups from a file: CSV, JSON Lines or a JSON array in any usual encoding, or a spreadsheet's own file.
 
 A file is read twice: first `check` reports all that is wrong with it, before anything is asked; then `read` yields one
-line at a time. Memory does not grow with the file. The columns are ref, type, number and name, under any of the names
-in `formats.columns`; all other columns are kept. `ref` is by default line-3 on the third line; `name` may be omitted
-for a property.
+line at a time. Memory does not grow with the file, unless it is a spreadsheet's own. The columns are ref, type, number
+and name, under any of the names in `formats.columns`; all other columns are kept. `ref` is by default line-3 on the
+third line; `name` may be omitted for a property.
 """
 
 import codecs
@@ -11,11 +11,12 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import BinaryIO
 
 from broker.client import SubjectType
 from broker.formats.lookup_line import LineFault, LookupLine
 from broker.formats.lookup_parsers import parser_for
+from broker.formats.workbook import WorkbookError, is_workbook, workbook_lines
 
 ENCODINGS = ("utf-8-sig", "gb18030")
 """Tried in this order. Spreadsheets of Chinese systems write GB 18030 unless they are asked for UTF-8."""
@@ -64,19 +65,22 @@ class LookupFile:
 
     def _items(self) -> Iterator[LookupLine | LineFault]:
         try:
-            with self._open() as text:
-                yield from parser_for(text)(text, self._default_type)
+            with self._binary() as file:
+                if is_workbook(file):
+                    yield from workbook_lines(file, self._default_type)
+                else:
+                    yield from self._lines_of_text(file)
+        except WorkbookError as error:
+            raise LookupFileError(str(error)) from None
         except UnicodeDecodeError:  # never of the file that was checked
             raise LookupFileError("has changed while it was read") from None
 
-    @contextmanager
-    def _open(self) -> Iterator[TextIO]:
-        with self._binary() as binary:
-            text = io.TextIOWrapper(binary, encoding=self._encoding or self._find_encoding(binary), newline="")
-            try:
-                yield text
-            finally:
-                text.detach()  # who opened the file closes it
+    def _lines_of_text(self, file: BinaryIO) -> Iterator[LookupLine | LineFault]:
+        text = io.TextIOWrapper(file, encoding=self._encoding or self._find_encoding(file), newline="")
+        try:
+            yield from parser_for(text)(text, self._default_type)
+        finally:
+            text.detach()  # who opened the file closes it
 
     @contextmanager
     def _binary(self) -> Iterator[BinaryIO]:

@@ -73,8 +73,11 @@ class Header:
         return None
 
     def _missing(self) -> str:
-        found = ", ".join(name[:20] for name, column in zip(self._names, self._columns, strict=True) if column)
-        return f"is missing: the first line names the columns, {','.join(COLUMNS)}; found {found or 'none of them'}"
+        """Other columns are only counted: if there is no header, they are somebody's data."""
+        found = [name[:20] for name, column in zip(self._names, self._columns, strict=True) if column]
+        others = f"{len(self._extra)} other column{'s' * (len(self._extra) != 1)}"
+        named = f"{', '.join(found)} and {others}" if found else others
+        return f"is missing: the first line names the columns, {','.join(COLUMNS)}; found {named}"
 
     def read(self, line: int, cells: Sequence[str]) -> LookupLine | LineFault:
         """The lookup of a line with these cells. There must be no `fault`."""

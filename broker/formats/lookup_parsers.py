@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, TextIO
 
 import msgspec
@@ -15,6 +16,7 @@ Parse = Callable[[TextIO, SubjectType | None], Iterator[LookupLine | LineFault]]
 """Reads a text from its beginning, given the type of lines that have none."""
 
 _DELIMITERS = ",\t;|"
+_MAX_TITLES = 5  # rows above the header
 _CHUNK = 1 << 16  # characters of a JSON array that are decoded at a time
 _LONGEST_ELEMENT = 1 << 20  # characters; a lookup has some hundreds
 _BLANKS = " \t\r\n"
@@ -34,24 +36,43 @@ def parser_for(text: TextIO) -> Parse:
 def csv_lines(lines: TextIO, default_type: SubjectType | None) -> Iterator[LookupLine | LineFault]:
     """CSV with a header, and with any usual delimiter."""
     reader = csv.reader(lines, strict=True, delimiter=_delimiter(lines))
-    stripped = (list(map(str.strip, cells)) for cells in reader)
-    rows = (cells for cells in stripped if any(cells))
+    stripped = ((reader.line_num, list(map(str.strip, cells))) for cells in reader)
+    rows = ((line, cells) for line, cells in stripped if any(cells))
     try:
-        header = Header(next(rows, COLUMNS), default_type)
-        if (fault := header.fault(reader.line_num)) is not None:
+        line, header = find_header(rows, default_type)
+        if (fault := header.fault(line)) is not None:
             yield fault
             return
-        for cells in rows:
-            yield header.read(reader.line_num, cells)
+        for line, cells in rows:
+            yield header.read(line, cells)
     except csv.Error as error:
         yield LineFault(reader.line_num, "", f"is not CSV: {error}")
 
 
+def find_header(rows: Iterator[tuple[int, Sequence[str]]], default_type: SubjectType | None) -> tuple[int, Header]:
+    """Takes rows until the header, and returns it with its line. Titles above it have one cell that is no column."""
+    line = 1
+    cells: Sequence[str] = COLUMNS
+    for line, cells in islice(filter(_has_text, rows), _MAX_TITLES + 1):  # noqa: B007 - the last one is returned
+        texts = [cell for cell in cells if cell]
+        if len(texts) > 1 or column_of(texts[0]):
+            break
+    return line, Header(cells, default_type)
+
+
+def _has_text(row: tuple[int, Sequence[str]]) -> bool:
+    return any(row[1])
+
+
 def _delimiter(text: TextIO) -> str:
-    """The delimiter that makes the most known columns of the first line. Rewinds the text."""
-    first = next((line for line in text if line.strip()), "")
+    """The delimiter that makes the most known columns of one of the first lines. Rewinds the text."""
+    first = list(islice((line for line in text if line.strip()), _MAX_TITLES + 1))
     text.seek(0)
-    return max(_DELIMITERS, key=lambda one: sum(bool(column_of(cell.strip(' "'))) for cell in first.split(one)))
+    return max(_DELIMITERS, key=lambda one: max((_known(line.split(one)) for line in first), default=0))
+
+
+def _known(cells: Sequence[str]) -> int:
+    return sum(bool(column_of(cell.strip(' "'))) for cell in cells)
 
 
 def json_lines(lines: Iterable[str], default_type: SubjectType | None) -> Iterator[LookupLine | LineFault]:
