@@ -37,6 +37,7 @@ def connection_limits(config: ServerConfig) -> Options:
         # A caller that vanished without a word is noticed within two minutes, and its requests ended.
         ("grpc.keepalive_time_ms", _milliseconds(_SILENCE)),
         ("grpc.keepalive_timeout_ms", _milliseconds(_ACKNOWLEDGE)),
+        ("grpc.http2.ping_timeout_ms", _milliseconds(_ACKNOWLEDGE)),  # gRPC 1.85 regards only this, by default a minute
         ("grpc.max_connection_age_ms", _milliseconds(config.max_connection_age)),
         # Without it, a call whose request never becomes whole would keep its connection open for ever.
         ("grpc.max_connection_age_grace_ms", _milliseconds(config.longest_call)),

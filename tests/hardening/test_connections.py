@@ -66,6 +66,13 @@ def test_a_caller_that_acknowledges_no_settings_is_closed(tmp_path: Path, monkey
     assert with_testbed(tmp_path, partial(_sends, opening(), is_ignored_until_closed), server=LONG)
 
 
+def test_a_caller_that_vanishes_during_a_call_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for time in ("_SILENCE", "_ACKNOWLEDGE"):
+        monkeypatch.setattr(connection_limits, time, SOON)
+    sent = ACKNOWLEDGED + unfinished_call()
+    assert with_testbed(tmp_path, partial(_sends, sent, is_ignored_until_closed), server=LONG)
+
+
 def test_a_call_that_never_becomes_whole_ends_with_the_longest_a_call_may_take(tmp_path: Path) -> None:
     server = {"max_connection_age": SOON, "max_timeout": SOON, "min_read_rate": 1e9}
     assert with_testbed(tmp_path, partial(_sends, opening() + unfinished_call(), is_closed), server=server)
