@@ -12,6 +12,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import (
@@ -46,7 +47,7 @@ def main(folder: Path) -> None:
     }
     for path, text in texts.items():
         own = {type_name: link.removeprefix(path.name) for type_name, link in links.items()}
-        written = MARKED.sub(lambda marked, own=own: replacement(marked, files, own), text)  # type: ignore[misc]
+        written = MARKED.sub(partial(replacement, files=files, links=own), text)
         if written != text:
             path.write_text(written, encoding="utf-8")
 

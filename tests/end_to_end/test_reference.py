@@ -22,6 +22,8 @@ def described() -> Iterator[tuple[str, str, str]]:
         for service in file.services_by_name.values():
             yield from ((document, service.name, method.name) for method in service.methods)
         for message in file.message_types_by_name.values():
+            assert not message.nested_types  # there would be no table of them
+            assert not message.enum_types
             yield from ((document, message.name, part.name) for part in [*message.fields, *message.oneofs])
         for enum in file.enum_types_by_name.values():
             yield from ((document, enum.name, value.name) for value in enum.values)
