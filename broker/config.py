@@ -160,7 +160,10 @@ def too_many_workers(count: int, institutions: Sequence[InstitutionSpec]) -> str
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A configuration as far as it could be read: sections without a fault, and the faults of the others."""
+    """A configuration as far as it could be read: what is right in it, and the faults.
+
+    In `server` and `store`, something harmless stands in for values that are wrong, so that the others can be checked.
+    """
 
     server: ServerConfig | None
     store: StoreConfig | None
@@ -235,7 +238,10 @@ class _FileReader:
         content = self._content.get(name, {})
         if isinstance(content, dict):
             content = {**content, **self._overrides.get(name, {})}
-        return self._read(name, content, kind)
+        section = self._read(name, content, kind)
+        if section is None and isinstance(content, dict):
+            section = _right_part(name, content, kind)
+        return section
 
     def _institutions(self, dialects: frozenset[str]) -> Iterator[InstitutionSpec]:
         blocks = self._content.get("institution", [])
@@ -272,6 +278,24 @@ class _FileReader:
         section, _, key = fault.key.partition(".")
         place = "command line" if key in self._overrides.get(section, {}) else str(self._path)
         return f"{place}: {fault.key}: {fault.reason}"
+
+
+_STAND_INS: Mapping[str, Mapping[str, Any]] = {
+    "server": {"listen": "127.0.0.1:0", "metrics": "127.0.0.1:0", "workers": 1},
+    "store": {"path": ""},
+}
+"""What causes no further fault, by section and key. For the other keys of these sections, the defaults do."""
+
+
+def _right_part(name: str, content: dict[str, Any], kind: type[S]) -> S | None:
+    """What is right in a section that has faults; None if its values cannot be told apart."""
+    if name not in _STAND_INS:
+        return None
+    _, faults = read_section(name, content, kind)
+    wrong = {fault.key.removeprefix(f"{name}.") for fault in faults}
+    stand_ins = {key: value for key, value in _STAND_INS[name].items() if key in wrong}
+    right = {key: value for key, value in content.items() if key not in wrong}
+    return read_section(name, {**right, **stand_ins}, kind)[0]
 
 
 def _listed(codes: str | list[str]) -> list[str]:

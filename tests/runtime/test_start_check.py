@@ -75,6 +75,36 @@ def test_it_finds_what_is_wrong_in_the_file_and_in_what_the_file_names() -> None
     ]
 
 
+def test_a_section_with_a_wrong_key_is_looked_at_all_the_same() -> None:
+    Path("file").touch()
+    found = faults(f"""
+        [server]
+        listen = "127.0.0.1:45000"
+        metrics = "127.0.0.1:45000"
+        max_lookups = -1
+        gracious = 1
+        [store]
+        path = "file/cache"
+        map_size = "big"
+        {BANK}
+    """)
+    assert [fault.partition(": ")[0] for fault in found] == [
+        "server.gracious",
+        "server.max_lookups",
+        "store.map_size",
+        "server.metrics",
+        "store.path",
+    ]
+
+
+@pytest.mark.parametrize("wrong", ["listen", "metrics", "workers"])
+def test_a_wrong_key_causes_no_further_fault(wrong: str) -> None:
+    """As its default would: it is also what the other address is."""
+    values = {"listen": '"127.0.0.1:9464"', "metrics": '"127.0.0.1:50051"', "workers": "1", wrong: "-1"}
+    (fault,) = faults("\n".join(["[server]", *(f"{key} = {value}" for key, value in values.items()), BANK]), cores=64)
+    assert fault.startswith(f"server.{wrong}: ")
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])  # noqa: S104 - nothing listens there
 def test_an_address_for_two_purposes_is_refused(host: str) -> None:
     (fault,) = faults(f'[server]\nlisten = "127.0.0.1:45000"\nmetrics = "{host}:45000"\n{BANK}')
