@@ -21,7 +21,7 @@ def _days(count: int) -> str | None:
 class AuditConfig(Section, frozen=True, kw_only=True):
     """Where requests are recorded."""
 
-    path: str = ""
+    path: str = "var/audit"
     """A folder. Empty: nothing is recorded."""
     origin: Annotated[str, _origin] = "broker.localhost/audit"
     """Worker n's log has the origin `<origin>/worker-<n>`."""

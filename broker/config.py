@@ -126,7 +126,7 @@ class Config(msgspec.Struct, frozen=True):
     """Those that are enabled."""
     courts: CourtsConfig = CourtsConfig()
     tls: TlsConfig = TlsConfig()
-    audit: AuditConfig = AuditConfig()
+    audit: AuditConfig = AuditConfig(path="")
     access: AccessConfig = AccessConfig()
 
     def workers(self, cores: int) -> int:
@@ -189,6 +189,15 @@ class Draft:
         return Config(server, store, self.institutions, courts, tls, audit, access)
 
 
+def _unguarded(tls: TlsConfig, access: AccessConfig, audit: AuditConfig) -> Iterator[ConfigFault]:
+    """What must not be left out once other hosts can reach the broker."""
+    if tls.is_on and not access.policy:
+        reason = "is needed with TLS: without it, whoever has a certificate may ask everything (docs/policy.md)"
+        yield ConfigFault("access.policy", reason)
+    if tls.is_on and not audit.path:
+        yield ConfigFault("audit.path", "is needed with TLS: without it, nobody can tell who asked about whom")
+
+
 def load(path: Path | None = None, *, dialects: frozenset[str], overrides: Overrides | None = None) -> Config:
     """The configuration in a file; without one, the defaults.
 
@@ -231,6 +240,9 @@ class _FileReader:
         access = self._section("access", AccessConfig)
         if server and tls and (fault := plain_text_fault(tls, server.listen)):
             self._note(fault)
+        if tls and access and audit:
+            for fault in _unguarded(tls, access, audit):
+                self._note(fault)
         institutions = tuple(self._institutions(dialects))
         return Draft(server, store, courts, tls, audit, access, institutions, tuple(self._faults), self._located)
 

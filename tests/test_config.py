@@ -118,7 +118,18 @@ def test_plain_text_needs_permission_where_other_hosts_can_reach_it(tmp_path: Pa
     with pytest.raises(ConfigError, match="can be reached"):
         load(tmp_path / "broker.toml", dialects=DIALECTS, overrides={"server": {"listen": f"{host}:50051"}})
     assert read(tmp_path, f"{server}[tls]\ninsecure = true\n{BANK}").tls.insecure
-    assert read(tmp_path, f'{server}[tls]\ncertificate = "a"\nkey = "b"\nclient_ca = "c"\n{BANK}').tls.is_on
+    tls = '[tls]\ncertificate = "a"\nkey = "b"\nclient_ca = "c"\n'
+    assert read(tmp_path, f'{server}{tls}[access]\npolicy = "policy.toml"\n{BANK}').tls.is_on
+
+
+@pytest.mark.parametrize(
+    ("key", "sections"),
+    [("access.policy", ""), ("audit.path", '[access]\npolicy = "policy.toml"\n[audit]\npath = ""\n')],
+)
+def test_tls_is_not_served_without_policy_and_record(tmp_path: Path, key: str, sections: str) -> None:
+    tls = '[tls]\ncertificate = "a"\nkey = "b"\nclient_ca = "c"\n'
+    with pytest.raises(ConfigError, match=rf"{key}: is needed with TLS"):
+        read(tmp_path, f"{tls}{sections}{BANK}")
 
 
 def test_no_path_means_memory(tmp_path: Path) -> None:

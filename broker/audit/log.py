@@ -70,6 +70,8 @@ class AuditLog:
     def __init__(self, files: Files, sequencer: Sequencer, journal: Journal, publish_interval: float) -> None:
         """Use `open`."""
         self.statistics = AuditStatistics()
+        self.on_failure: Callable[[], None] = _nothing
+        """Called once, on a thread of the log's, when nothing can be recorded any more."""
         self._files = files
         self._sequencer = sequencer
         self._journal = journal
@@ -168,7 +170,13 @@ class AuditLog:
                 "audit log: nothing can be recorded any more: %s; new requests are refused until a restart", reason
             )
         self._failure = f"the audit log cannot be written ({reason})"
-        self.statistics.healthy = False
+        if self.statistics.healthy:
+            self.statistics.healthy = False
+            self.on_failure()
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def open_log(

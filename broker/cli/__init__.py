@@ -21,7 +21,6 @@ _MODULES = {
     "institutions": "explore",
     "health": "explore",
     "demo": "demo",
-    "certs": "certs",
 }
 """Where each command is. A module is imported when its command is used: all of them together take a second."""
 

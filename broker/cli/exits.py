@@ -23,6 +23,8 @@ class Exit(IntEnum):
     """The broker cannot be reached, or does not accept requests at present."""
     OUT_OF_TIME = 5
     """The time limit was reached; what was not answered is reported as TIMED_OUT."""
+    UNRECORDED = 6
+    """The broker cannot record what it is asked (`broker serve`)."""
     INTERRUPTED = 130
     """Ctrl-C, as shells count it: 128 + SIGINT."""
     BROKEN_PIPE = 141

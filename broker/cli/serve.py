@@ -13,7 +13,7 @@ import click
 from broker.cli.exits import Exit, fail
 from broker.config import DEFAULT, Config, Overrides, StoreConfig, draft, load
 from broker.core.planning.ownership import Ownership
-from broker.errors import ConfigError, StoreError
+from broker.errors import AuditError, ConfigError, StoreError
 from broker.institutions.dialects import DIALECTS
 from broker.runtime.key_file import load_key
 from broker.runtime.listen_port import reserve
@@ -67,7 +67,8 @@ def serve(path: Path | None, **overrides: str | int | None) -> None:
     Certificates are read again when their files change, within two seconds; SIGHUP is not needed for that. Without TLS
     (section [tls] of the configuration) the broker listens on loopback only, unless tls.insecure says otherwise.
 
-    Exit code 2: the configuration is invalid, or the store cannot be used. The message says what to do.
+    Exit code 2: the configuration is invalid, or the store cannot be used. 6: the audit log cannot be written. The
+    message says what to do.
     """  # noqa: D301 - click reads the backspaces
     log_to_stderr()
     try:
@@ -107,6 +108,8 @@ def worker(
         run_worker(load(path, dialects=_DIALECTS, overrides=_sections(overrides)), place, link, after_crash=after_crash)
     except (ConfigError, StoreError) as error:
         fail(str(error), Exit.USAGE)
+    except AuditError as error:
+        fail(str(error), Exit.UNRECORDED)
 
 
 @click.command()

@@ -12,6 +12,8 @@ import msgspec
 from broker.institutions.reply_check import MAX_PER_ASSET
 from broker.institutions.struct_writer import Word
 
+NO_ASSETS = msgspec.Raw()
+
 
 class JsonMoney(msgspec.Struct, gc=False):
     """An amount of money."""
@@ -116,7 +118,7 @@ class JsonElement(msgspec.Struct, gc=False):
     outcome: str
     observed_at: str | None = None
     problem: JsonProblem | None = None
-    assets: msgspec.Raw = msgspec.Raw()
+    assets: msgspec.Raw = NO_ASSETS
     """Decoded one item at a time, and only if needed: see `json_http`."""
 
 
@@ -125,23 +127,6 @@ class JsonReply(msgspec.Struct, gc=False):
 
     request_id: str
     replies: list[JsonElement]
-
-
-class JsonWholeElement(msgspec.Struct, gc=False):
-    """A `JsonElement` with its assets decoded."""
-
-    item: int
-    outcome: str
-    observed_at: str | None = None
-    problem: JsonProblem | None = None
-    assets: tuple[JsonAsset, ...] = ()
-
-
-class JsonWholeReply(msgspec.Struct, gc=False):
-    """A `JsonReply` with all assets decoded."""
-
-    request_id: str
-    replies: list[JsonWholeElement]
 
 
 class JsonOutline(msgspec.Struct, gc=False):

@@ -12,7 +12,7 @@ import logging
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,9 @@ from broker.peers.client import open_peers, socket_of
 from broker.peers.messages import longest_forward_request
 from broker.peers.server import PeerService
 from broker.runtime import garbage_collection
+from broker.runtime.gate_parts import open_gate
 from broker.runtime.key_file import load_key
-from broker.runtime.metrics_endpoint import MetricsEndpoint
+from broker.runtime.metrics_endpoint import SERVING, MetricsEndpoint
 from broker.runtime.watchdog import ENDING
 from broker.runtime.worker import ONLY_SLOT, Addresses, NoSupervisor, Supervisor, Worker, WorkerSlot
 from broker.serving.pipeline import Pipeline
@@ -130,7 +131,10 @@ async def _build(
     registry.register(ComponentCollector(fanout.lanes, admission, bridge, store))
     peers = await stack.enter_async_context(open_peers(slot.ownership, slot.folder))
     selector = Selector(config.institutions)
-    context = ExecutionContext(store, fanout, bridge, peers, scheduler)
+    tls = _open_tls(config, stack)
+    failed = asyncio.Event()
+    gate = open_gate(config, tls, stack, slot=slot.ownership.slot, on_failure=_setting(failed))
+    context = ExecutionContext(store, fanout, bridge, peers, scheduler, new_transcript=gate.new_transcript)
     pipeline = Pipeline(
         selector=selector,
         keyer=Keyer(derive(master_key, b"index")),
@@ -138,10 +142,11 @@ async def _build(
         meter=meter,
         context=context,
     )
-    service = InvestigationService(pipeline, config.server, meter, numbering=config.courts.numbering())
-    tls = _open_tls(config, stack)
+    service = InvestigationService(pipeline, config.server, meter, gate=gate, numbering=config.courts.numbering())
     registry.register(CertificateCollector(tls.statistics if tls else None, certificates_in_use(config.institutions)))
     server = GrpcServer(config.server, service, shares_port=slot.port_is_reserved, tls=tls)
+    reporting = asyncio.ensure_future(_report_failure(failed, server))
+    stack.callback(reporting.cancel)
     worker = Worker(
         admission=admission,
         service=service,
@@ -149,12 +154,28 @@ async def _build(
         endpoint=MetricsEndpoint(
             _metrics_address(config.server.metrics, slot.ownership.slot),
             registry,
-            is_draining=lambda: server.leaving,
+            state=lambda: "draining" if server.leaving else "not recording" if server.failed else SERVING,
         ),
         peer_service=_peer_service(config.server, slot, ForwardedAnswers(selector, context), admission),
         grace_period=config.server.grace_period,
     )
     return worker, lanes_ended
+
+
+def _setting(event: asyncio.Event) -> Callable[[], None]:
+    """Sets an event of this loop from any thread."""
+    loop = asyncio.get_running_loop()
+
+    def set_it() -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(event.set)
+
+    return set_it
+
+
+async def _report_failure(failed: asyncio.Event, server: GrpcServer) -> None:
+    await failed.wait()
+    await server.report_failure()
 
 
 def _open_tls(config: Config, stack: AsyncExitStack) -> ServerTls | None:

@@ -26,15 +26,18 @@ _LIFETIME = 30.0  # s of a connection; a scrape takes less than 0.1
 MOST_CONNECTIONS = 64
 """Connections at a time; Prometheus and whoever balances load need one or two."""
 
+SERVING = "serving"
+"""The state of a worker that takes requests."""
+
 
 class MetricsEndpoint:
     """Serves one worker's metrics and state. State: the open port, if it is open."""
 
-    def __init__(self, address: str, registry: CollectorRegistry, *, is_draining: Callable[[], bool]) -> None:
-        """`address`: host:port; with port 0 any free one is taken."""
+    def __init__(self, address: str, registry: CollectorRegistry, *, state: Callable[[], str]) -> None:
+        """`address`: host:port; with port 0 any free one is taken. `state`: "serving", or what else it does."""
         self._address = address
         self._registry = registry
-        self._is_draining = is_draining
+        self._state = state
         self._connections: web.Server | None = None
         self._listener: asyncio.Server | None = None
 
@@ -71,9 +74,8 @@ class MetricsEndpoint:
                 body = generate_latest(self._registry)
                 return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
             case "GET" | "HEAD", "/healthz":
-                if self._is_draining():
-                    return web.json_response({"status": "draining"}, status=503)
-                return web.json_response({"status": "serving"})
+                state = self._state()
+                return web.json_response({"status": state}, status=200 if state == SERVING else 503)
         return web.Response(status=404, text=_USAGE)
 
 

@@ -71,6 +71,10 @@ class Gate:
     _closing: "set[asyncio.Task[None]]" = field(default_factory=set)
     """Entries of requests that have ended early, on their way into the log."""
 
+    def new_transcript(self) -> Transcript:
+        """What takes note of the answers to one request."""
+        return RecordedTranscript() if self.log else NO_TRANSCRIPT
+
     def passage(self, method: str, body: bytes, context: Any) -> "Passage":
         """The way of one request through the gate. `context`: gRPC's, of the call."""
         return Passage(self, method, body, context)
@@ -120,7 +124,7 @@ class Passage:
     """The way of one request. State: what is known of it, and whether it was admitted and has not ended."""
 
     def __init__(self, gate: Gate, method: str, body: bytes, context: Any) -> None:
-        self.transcript: Transcript = RecordedTranscript() if gate.log else NO_TRANSCRIPT
+        self.transcript = gate.new_transcript()
         self._gate = gate
         self._context = context
         self._body = body

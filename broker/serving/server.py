@@ -37,6 +37,8 @@ class GrpcServer:
         """`shares_port`: whether other workers of this broker listen at the same port. `tls`: None is plain text."""
         self.leaving = False
         """Whether callers are to go elsewhere."""
+        self.failed = False
+        """Whether every new request is refused."""
         self._config = config
         self._tls = tls
         self._port = 0
@@ -70,6 +72,11 @@ class GrpcServer:
         """Begins to serve."""
         await self._server.start()
         await self._report_health(health_pb2.HealthCheckResponse.SERVING)
+
+    async def report_failure(self) -> None:
+        """Says that it serves no more, though it goes on to listen: every new request will be refused."""
+        self.failed = True
+        await self._report_health(health_pb2.HealthCheckResponse.NOT_SERVING)
 
     async def leave(self) -> None:
         """Stops listening, and says that it serves no more; but it serves whoever is connected, or about to be."""

@@ -20,6 +20,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
 
+from broker.audit_section import AuditConfig
 from broker.config import Config, ServerConfig, StoreConfig
 from broker.model import InstitutionSpec, Kind
 from broker.runtime.app import serve
@@ -217,6 +218,7 @@ def configuration(folder: Path, urls: dict[str, str], server: dict[str, Any], ch
             }
         ),
         store=StoreConfig(path=str(folder / "cache"), key_file=str(folder / "broker.key"), map_size=256 << 20),
+        audit=AuditConfig(path=str(folder / "audit"), key_file=str(folder / "audit.key")),
         institutions=tuple(
             InstitutionSpec(
                 id=each.id,
