@@ -71,14 +71,21 @@ class Authority:
         """Its own certificate in PEM."""
         return self.issued.certificate
 
-    def issue_server(self, name: str, hosts: Iterable[str], now: datetime, lifetime: timedelta) -> Issued:
-        """A certificate of a server that is reached under these DNS names and IP addresses."""
-        return self._issue(name, [_host(host) for host in hosts], ExtendedKeyUsageOID.SERVER_AUTH, now, lifetime)
+    def issue_server(
+        self, name: str, hosts: Iterable[str], now: datetime, lifetime: timedelta, *, uris: Iterable[str] = ()
+    ) -> Issued:
+        """A certificate of a server that is reached under these DNS names and IP addresses, and makes calls itself.
+
+        `uris` name whom it speaks for as a caller.
+        """
+        usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        names = [_host(host) for host in hosts] + [x509.UniformResourceIdentifier(uri) for uri in uris]
+        return self._issue(name, names, usages, now, lifetime)
 
     def issue_client(self, name: str, uris: Iterable[str], now: datetime, lifetime: timedelta) -> Issued:
         """A certificate of a caller whom these URIs name."""
         names = [x509.UniformResourceIdentifier(uri) for uri in uris]
-        return self._issue(name, names, ExtendedKeyUsageOID.CLIENT_AUTH, now, lifetime)
+        return self._issue(name, names, [ExtendedKeyUsageOID.CLIENT_AUTH], now, lifetime)
 
     def revocation_list(self, revoked: Mapping[int, datetime], now: datetime, lifetime: timedelta) -> bytes:
         """A CRL in PEM, of serial numbers with the moments at which they were revoked."""
@@ -99,7 +106,7 @@ class Authority:
         self,
         name: str,
         names: Sequence[x509.GeneralName],
-        usage: x509.ObjectIdentifier,
+        usages: Sequence[x509.ObjectIdentifier],
         now: datetime,
         lifetime: timedelta,
     ) -> Issued:
@@ -109,7 +116,7 @@ class Authority:
             _builder(_name(name), self._certificate.subject, key.public_key(), begin, end)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(digital_signature=True), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
             .add_extension(_authority_key(self._key), critical=False)
         )
         if names:

@@ -21,6 +21,7 @@ _MODULES = {
     "institutions": "explore",
     "health": "explore",
     "demo": "demo",
+    "certs": "certs",
 }
 """Where each command is. A module is imported when its command is used: all of them together take a second."""
 

@@ -12,12 +12,22 @@ from itertools import starmap, zip_longest
 import msgspec
 
 from broker.errors import BadReplyError
-from broker.institutions.json_structs import JsonElement, JsonNumbered, JsonOutline, JsonReply
+from broker.institutions.json_structs import (
+    JsonElement,
+    JsonNumbered,
+    JsonOutline,
+    JsonReply,
+    JsonWholeElement,
+    JsonWholeReply,
+)
 from broker.institutions.member_names import CloseReading, KnownShapes, shape_of_element
 from broker.institutions.reply_check import check_request
 from broker.model import Question
 
+Element = JsonElement | JsonWholeElement
+
 _decode = msgspec.json.Decoder(JsonReply).decode
+_decode_whole = msgspec.json.Decoder(JsonWholeReply).decode
 _decode_outline = msgspec.json.Decoder(JsonOutline).decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_element = msgspec.json.Decoder(JsonElement).decode
@@ -29,6 +39,9 @@ _each_half = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 ).sub
 _each_step = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\Z)|[\[\]{}]', re.DOTALL).finditer
+_MAX_WHOLE = (
+    256 * 1024
+)  # bytes of a reply that is decoded with its assets: any ordinary one, as some megabytes of objects
 _MAX_DEPTH = 100  # of a reply that is nested too deeply for the decoder; replies as documented have eight levels
 _MAX_STEPS = 400_000  # brackets, quotation marks and escapes of such a reply: 0.1 s
 _UNUSABLE = b'{"":0,"":0}'  # in place of what is deeper: a name that occurs twice makes the element unusable
@@ -36,7 +49,7 @@ _MAX_ESCAPES = 100_000  # of a reply that are looked at: 50 ms
 _UNREADABLE = (ValueError, OverflowError, RecursionError)
 
 
-def read_elements(body: bytes, question: Question, shapes: KnownShapes, close: CloseReading) -> list[JsonElement]:
+def read_elements(body: bytes, question: Question, shapes: KnownShapes, close: CloseReading) -> list[Element]:
     """The elements of a reply to the question. One that is not usable has the outcome "".
 
     Raises `BadReplyError` if the body as a whole is not a reply to this question. None of its messages quotes the body.
@@ -44,21 +57,35 @@ def read_elements(body: bytes, question: Question, shapes: KnownShapes, close: C
     count, odd = shapes.look(body)  # before decoding: what is decoded should stay in the processor's cache
     reader = _ElementReader(shapes, close)
     try:
-        reply = _decode(body)
+        request_id, replies = _decoded(body)
         raws = _decode_outline(body).replies if odd else []
     except _UNREADABLE:
         return _one_by_one(body, question, reader, ())
-    if len(reply.replies) != count or any(shape_of_element(bytes(raws[index])) != one for index, one in odd.items()):
-        return _one_by_one(body, question, reader, reply.replies)
-    check_request(reply.request_id, question, replies=count)
+    if len(replies) != count or any(shape_of_element(bytes(raws[index])) != one for index, one in odd.items()):
+        return _one_by_one(body, question, reader, replies)
+    check_request(request_id, question, replies=count)
     for index in odd:
-        reply.replies[index] = reader.read(bytes(raws[index]), reply.replies[index])
-    return reply.replies
+        replies[index] = reader.read(bytes(raws[index]), replies[index])
+    return replies
 
 
-def _one_by_one(
-    body: bytes, question: Question, reader: "_ElementReader", decoded: Sequence[JsonElement]
-) -> list[JsonElement]:
+def _decoded(body: bytes) -> tuple[str, list[Element]]:
+    """The id of the request and the elements: with their assets if none of these is wrong, and the reply is not long.
+
+    Raises one of `_UNREADABLE`.
+    """
+    if len(body) <= _MAX_WHOLE:
+        try:
+            whole = _decode_whole(body)
+        except _UNREADABLE:  # perhaps an asset: those are then decoded one item at a time
+            pass
+        else:
+            return whole.request_id, [*whole.replies]
+    reply = _decode(body)
+    return reply.request_id, [*reply.replies]
+
+
+def _one_by_one(body: bytes, question: Question, reader: "_ElementReader", decoded: Sequence[Element]) -> list[Element]:
     """`decoded`: the elements, if they could be decoded at once."""
     body = _without_lone_surrogates(body)
     try:
@@ -110,7 +137,7 @@ class _ElementReader:
             raise BadReplyError(msg) from None
         return self._close.is_exemplary
 
-    def read(self, element: bytes, decoded: JsonElement | None) -> JsonElement:
+    def read(self, element: bytes, decoded: Element | None) -> Element:
         """Raises `BadReplyError` if the element does not say which item it is about."""
         if decoded is not None and self.shapes.has_element(element):
             return decoded

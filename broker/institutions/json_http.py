@@ -15,12 +15,10 @@ import msgspec
 from broker.institutions import rfc3339
 from broker.institutions.content_rules import has_c1_controls
 from broker.institutions.inquiry import Inquiry, inquiries
-from broker.institutions.json_elements import read_elements
+from broker.institutions.json_elements import Element, read_elements
 from broker.institutions.json_structs import (
-    NO_ASSETS,
     JsonAccount,
     JsonAsset,
-    JsonElement,
     JsonHolding,
     JsonProblem,
     JsonRealEstateUnit,
@@ -108,13 +106,13 @@ class _ReplyReader:
         self._statements: list[Statement] = []
         self._moments: dict[str | None, int | None] = {None: None}
         self._nothing: dict[str | None, Statement] = {}
-        self._waiting: list[tuple[int, int | None, list[JsonAsset]]] = []
+        self._waiting: list[tuple[int, int | None, Sequence[JsonAsset]]] = []
         self._waiting_size = 0
 
-    def read(self, replies: Sequence[JsonElement]) -> list[Statement]:
+    def read(self, replies: Sequence[Element]) -> list[Statement]:
         statements, nothing = self._statements, self._nothing
         for element in replies:
-            if element.outcome == "NOT_FOUND" and element.assets is NO_ASSETS and element.problem is None:
+            if element.outcome == "NOT_FOUND" and not element.assets and element.problem is None:
                 statement = nothing.get(element.observed_at)
                 if statement is None:
                     statement = nothing[element.observed_at] = self._read(element)
@@ -124,7 +122,7 @@ class _ReplyReader:
         self._write()
         return statements
 
-    def _read(self, element: JsonElement) -> Statement:
+    def _read(self, element: Element) -> Statement:
         try:
             observed_at = self._moment(element.observed_at)
             assets = self._assets(element.assets) if element.assets else []
@@ -148,12 +146,14 @@ class _ReplyReader:
             self._moments[text] = rfc3339.seconds(text)
         return self._moments[text]
 
-    def _assets(self, raw: msgspec.Raw) -> list[JsonAsset]:
-        """Decodes the assets of an item. Raises one of `_UNUSABLE`.
+    def _assets(self, raw: msgspec.Raw | tuple[JsonAsset, ...]) -> Sequence[JsonAsset]:
+        """Decodes the assets of an item, unless the whole reply was decoded. Raises one of `_UNUSABLE`.
 
         Two bytes of JSON ("{}") become an object of a hundred bytes, and msgspec cannot limit the length of a list
         before it is built. Long texts are therefore checked for the number of objects first.
         """
+        if isinstance(raw, tuple):
+            return self._checked(raw)
         if len(raw) > 2 * _MAX_OBJECTS and bytes(raw).count(b"{") > _MAX_OBJECTS:
             msg = "too many objects for a list of assets"
             raise ValueError(msg)
@@ -171,7 +171,7 @@ class _ReplyReader:
             raise ValueError(msg)
         return texts
 
-    def _wait(self, observed_at: int | None, assets: list[JsonAsset], size: int) -> None:
+    def _wait(self, observed_at: int | None, assets: Sequence[JsonAsset], size: int) -> None:
         if self._waiting_size + size > _ENCODE_TOGETHER:
             self._write()
         self._waiting.append((len(self._statements), observed_at, assets))
@@ -186,7 +186,7 @@ class _ReplyReader:
         self._waiting_size = 0
 
 
-def _written(answers: Sequence[list[JsonAsset]]) -> Sequence[bytes | None]:
+def _written(answers: Sequence[Sequence[JsonAsset]]) -> Sequence[bytes | None]:
     """The encoded assets of each answer; None if they cannot be encoded."""
     try:
         return _write_assets(answers)
@@ -221,12 +221,11 @@ _details = attrgetter(*_DETAILS.values())
 
 
 def _facts(asset: JsonAsset) -> tuple[str | None, list[Holder]]:
-    details = _details(asset)
-    if details.count(None) != len(_DETAILS) - 1:
+    given = [*filter(None, _details(asset))]
+    if len(given) != 1:
         return None, []
-    (given,) = filter(None, details)
     holders = [(_DOCUMENT_TYPES[one.document_type], one.document_number, one.name) for one in asset.holders]
-    return _DETAILS[type(given)], holders
+    return _DETAILS[type(given[0])], holders
 
 
 _OUTCOMES = {name.removeprefix("OUTCOME_"): number for name, number in inquiry_pb2.Outcome.items()}

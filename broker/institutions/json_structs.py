@@ -12,8 +12,6 @@ import msgspec
 from broker.institutions.reply_check import MAX_PER_ASSET
 from broker.institutions.struct_writer import Word
 
-NO_ASSETS = msgspec.Raw()
-
 
 class JsonMoney(msgspec.Struct, gc=False):
     """An amount of money."""
@@ -118,7 +116,7 @@ class JsonElement(msgspec.Struct, gc=False):
     outcome: str
     observed_at: str | None = None
     problem: JsonProblem | None = None
-    assets: msgspec.Raw = NO_ASSETS
+    assets: msgspec.Raw = msgspec.Raw()
     """Decoded one item at a time, and only if needed: see `json_http`."""
 
 
@@ -127,6 +125,23 @@ class JsonReply(msgspec.Struct, gc=False):
 
     request_id: str
     replies: list[JsonElement]
+
+
+class JsonWholeElement(msgspec.Struct, gc=False):
+    """A `JsonElement` with its assets decoded."""
+
+    item: int
+    outcome: str
+    observed_at: str | None = None
+    problem: JsonProblem | None = None
+    assets: tuple[JsonAsset, ...] = ()
+
+
+class JsonWholeReply(msgspec.Struct, gc=False):
+    """A `JsonReply` with all assets decoded."""
+
+    request_id: str
+    replies: list[JsonWholeElement]
 
 
 class JsonOutline(msgspec.Struct, gc=False):

@@ -140,7 +140,7 @@ class ReplyChecker:
             return _UNUSABLE  # `arrange` refuses the reply if the item was not asked
         subject = self._subjects[item]
         known: SubjectMatch | None = None
-        match = Match.SAME
+        name_differs = False
         for asset in assets:
             details, holders = read(asset)
             if details != self._details:
@@ -148,10 +148,11 @@ class ReplyChecker:
             if subject in holders if subject.name else subject.number in self._numbers_of(asset):
                 continue
             known = known or SubjectMatch(subject, today=self._today)
-            match = max(match, known.holders(holders) if subject.name else known.numbers(self._numbers_of(asset)))
+            match = known.holders(holders) if subject.name else known.numbers(self._numbers_of(asset))
             if match is Match.OTHER:
                 return _UNUSABLE
-        return _NAME_DIFFERS if match is Match.NAME_DIFFERS else None
+            name_differs |= match is Match.NAME_DIFFERS
+        return _NAME_DIFFERS if name_differs else None
 
     def _numbers_of(self, asset: object) -> list[str]:
         """The numbers of an asset."""

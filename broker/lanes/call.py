@@ -222,7 +222,7 @@ class Call:
 
     def _doubtful_items(self, batch: CallBatch, reply: Reply) -> Sequence[int]:
         """The items for which NOT_FOUND is not believed yet."""
-        if self._context.institution.spec.names == "folded":
+        if not batch.names_may_differ or self._context.institution.spec.names == "folded":
             return ()
         return doubtful_items(batch.subjects, reply.outcomes)
 
@@ -243,17 +243,23 @@ class Call:
             log.warning("%s: %d got no usable answer", self._describe(batch), len(items))
             rest = batch.pick(items)
             self._context.settlement.unusable(rest, _pick(reply, items))
-            self.unsettled.difference_update(rest.keys)
+            self._is_settled(rest)
 
     def _settle(self, batch: CallBatch, reply: Reply) -> None:
-        if not self._respelled.isdisjoint(batch.keys):  # then all of them are
+        if self._respelled and not self._respelled.isdisjoint(batch.keys):  # then all of them are
             reply = with_spellings(reply, batch.subjects)
         self._context.settlement.answer(batch, reply)
-        self.unsettled.difference_update(batch.keys)  # afterwards: if that fails, they are still to be settled
+        self._is_settled(batch)  # afterwards: if that fails, they are still to be settled
 
     def _settle_problem(self, batch: CallBatch, problem: Problem, outcome: Outcome = Outcome.UNAVAILABLE) -> None:
         self._context.settlement.problem(batch, outcome, problem)
-        self.unsettled.difference_update(batch.keys)
+        self._is_settled(batch)
+
+    def _is_settled(self, batch: CallBatch) -> None:
+        if batch is self._batch:
+            self.unsettled.clear()
+        else:
+            self.unsettled.difference_update(batch.keys)
 
     def _describe(self, batch: CallBatch) -> str:
         """For the log: the institution, and the courts' own ids of the requests that wait."""

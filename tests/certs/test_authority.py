@@ -36,11 +36,12 @@ def test_no_certificate_outlives_its_authority(days: int, expected: int) -> None
     assert NOW - timedelta(hours=1) < issued.not_valid_before_utc < NOW
 
 
-def test_a_certificate_is_for_one_side_only() -> None:
+def test_a_caller_cannot_pose_as_a_server() -> None:
     server = parsed(AUTHORITY.issue_server("broker", ["broker.example"], NOW, DAY))
     client = parsed(AUTHORITY.issue_client("gateway", [], NOW, DAY))
     usages = [list(each.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) for each in (server, client)]
-    assert usages == [[ExtendedKeyUsageOID.SERVER_AUTH], [ExtendedKeyUsageOID.CLIENT_AUTH]]
+    both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    assert usages == [both, [ExtendedKeyUsageOID.CLIENT_AUTH]], "the broker calls institutions"
 
 
 def test_an_authority_is_loaded_with_its_own_key_only() -> None:

@@ -209,6 +209,12 @@ def test_what_is_wrong_harms_its_item_alone(said: str) -> None:
         assert_others_answered(reply)
 
 
+@pytest.mark.parametrize("said", [*(said for said, _ in RIGHT), *WRONG], ids=range(len(RIGHT) + len(WRONG)))
+def test_a_long_reply_whose_assets_are_decoded_one_item_at_a_time_says_the_same(said: str) -> None:
+    short = body(f'{{"item":{BAD},{said}}}')
+    assert decode(short + b" " * 256 * 1024) == decode(short)
+
+
 @pytest.mark.parametrize("text", [b"\xff", b"\xed\xa1\x82", b"\xc0\x80"])
 @pytest.mark.parametrize("said", [FOUND, REFUSED])
 def test_a_text_that_is_not_utf8_harms_its_item_alone(text: bytes, said: str) -> None:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from broker.core.planning.chunk import Chunk
 from broker.core.planning.parcel import Parcel, Submission, Waiter
 from broker.core.planning.plan import Plan
+from broker.core.subjects.name_standard import may_differ
 from broker.model import Request, Subject
 
 
@@ -40,5 +41,7 @@ class GatheredMisses:
             keys=self._keys,
             subjects=self._subjects,
             rows=self._rows,
+            # Here, and not where a reply is read: this is once for all institutions.
+            names_may_differ=may_differ("\n".join([subject.name for subject in self._subjects])),
         )
         return Submission(missed=missed, asked=self._asked, max_age=request.max_age)

@@ -47,6 +47,8 @@ class Parcel:
     subjects: Sequence[Subject]
     rows: Sequence[int]
     """The request's rows."""
+    names_may_differ: bool = True
+    """Whether a subject's name may not be in its standard spelling (`respelling`)."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -61,6 +63,7 @@ class Parcel:
             keys=[self.keys[i] for i in indices],
             subjects=[self.subjects[i] for i in indices],
             rows=[self.rows[i] for i in indices],
+            names_may_differ=self.names_may_differ,
         )
 
     def addressed(self, column: int, indices: Sequence[int]) -> "Parcel":
@@ -91,6 +94,7 @@ class Parcel:
             keys=self.keys[cut],
             subjects=self.subjects[cut],
             rows=self.rows[cut],
+            names_may_differ=self.names_may_differ,
         )
 
 
@@ -129,6 +133,11 @@ class CallBatch:
     def subjects(self) -> list[Subject]:
         """Subjects of all items."""
         return list(chain.from_iterable([parcel.subjects for parcel in self.parcels]))
+
+    @property
+    def names_may_differ(self) -> bool:
+        """Whether a subject's name may not be in its standard spelling."""
+        return any(parcel.names_may_differ for parcel in self.parcels)
 
     def spans(self) -> Iterator[tuple[Parcel, slice]]:
         """Each parcel with the items it accounts for."""

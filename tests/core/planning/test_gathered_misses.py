@@ -2,9 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
 
 from broker.core.planning.chunk import Chunk, LookupColumns
 from broker.core.planning.gathered_misses import GatheredMisses
+from broker.core.planning.parcel import CallBatch
 from broker.core.planning.plan import Plan
 from broker.model import Delivery, Priority, Request
 from tests.fakes import MANDATE, Recorder, key, subject
@@ -52,3 +56,17 @@ def test_misses_of_two_chunks_make_one_submission() -> None:
         parcel = submission.parcel(column)
         assert (parcel.column, parcel.waiter, parcel.priority) == (column, waiter, Priority.BULK)
         assert list(parcel.keys) == [key(int(one.number)) for one in parcel.subjects]
+
+
+@pytest.mark.parametrize(("names", "may_differ"), [(["张三", "", "李四"], False), (["张三", "张\u3000三"], True)])
+def test_a_submission_says_whether_a_name_may_have_another_spelling(names: list[str], may_differ: bool) -> None:
+    whole = chunk(range(len(names)))
+    subjects = [one._replace(name=name) for one, name in zip(whole.columns.subjects, names, strict=True)]
+    gathered = GatheredMisses()
+    everything = list(range(len(names)))
+    missed = whole._replace(columns=replace(whole.columns, subjects=subjects))
+    gathered.add(planned(everything, {0: everything}), missed, first_row=0)
+    asked = gathered.submission(Recorder(), REQUEST).parcel(0)
+    assert asked.names_may_differ is may_differ
+    assert CallBatch(asked.split(1)).names_may_differ is may_differ
+    assert asked.pick([0]).names_may_differ is may_differ
