@@ -7,22 +7,13 @@ from typing import TypeVar
 import click
 from google.protobuf.json_format import MessageToJson
 
+from broker.cli.connection import Connection, connection_options
 from broker.cli.exits import Exit, fail, fail_because
+from broker.cli.profile import connection_profile_option
 from broker.client import Client, ClientError
 from broker.formats.tables import console, institutions_table
 
 T = TypeVar("T")
-
-broker_option = click.option(
-    "--broker",
-    "address",
-    default="127.0.0.1:50051",
-    show_default=True,
-    envvar="BROKER_ADDRESS",
-    show_envvar=True,
-    metavar="HOST:PORT",
-    help="Address of the broker.",
-)
 
 
 @click.command()
@@ -30,15 +21,16 @@ broker_option = click.option(
     "--court", default="", metavar="CODE", help="List only the institutions that this court can reach, such as 京0101."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
-@broker_option
-def institutions(court: str, address: str, *, as_json: bool) -> None:
+@connection_profile_option
+@connection_options
+def institutions(court: str, connection: Connection, *, as_json: bool) -> None:
     """List the institutions that can be asked, and their health.
 
     \b
     broker institutions
     broker institutions --court 沪01 --json
     """  # noqa: D301 - click reads the backspaces
-    listed = _ask(address, lambda client: client.institutions(court))
+    listed = _ask(connection, lambda client: client.institutions(court))
     if as_json:
         for one in listed:
             click.echo(MessageToJson(one, preserving_proto_field_name=True, indent=None, ensure_ascii=False))
@@ -47,17 +39,21 @@ def institutions(court: str, address: str, *, as_json: bool) -> None:
 
 
 @click.command()
-@broker_option
-def health(address: str) -> None:
-    """Check whether the broker accepts requests. The exit code is 0 if it does, else 4."""
-    if not _ask(address, lambda client: client.health()):
-        fail(f"{address} does not accept requests at present", Exit.UNAVAILABLE)
-    click.echo(f"{address} accepts requests")
+@connection_profile_option
+@connection_options
+def health(connection: Connection) -> None:
+    """Check whether the broker accepts requests. The exit code is 0 if it does, else 4.
+
+    Over TLS a certificate is needed; that of the broker itself will do, for the check of a container for example.
+    """
+    if not _ask(connection, lambda client: client.health()):
+        fail(f"{connection.address} does not accept requests at present", Exit.UNAVAILABLE)
+    click.echo(f"{connection.address} accepts requests")
 
 
-def _ask(address: str, question: Callable[[Client], Awaitable[T]]) -> T:
+def _ask(connection: Connection, question: Callable[[Client], Awaitable[T]]) -> T:
     async def ask() -> T:
-        async with Client(address, channels=1) as client:
+        async with Client(connection.address, credentials=connection.credentials, channels=1) as client:
             return await question(client)
 
     try:

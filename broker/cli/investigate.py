@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from broker.cli.connection import Connection, connection_options
 from broker.cli.exits import EXIT_CODES, Exit, fail
-from broker.cli.explore import broker_option
 from broker.cli.outputs import CsvTable, JsonLines, Only, Output, ReportTable, TotalsLine
 from broker.cli.profile import profile_option
 from broker.cli.resume import Done, ResumeError, open_private, take_up
@@ -60,8 +60,8 @@ _ONLY = {
 @click.option("--columns", metavar="A,B", help=f"Columns of the table: {', '.join(COLUMNS)}.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write .csv or .jsonl to this file.")
 @click.option("--resume", is_flag=True, help="Go on with an --output of JSON Lines: ask what is not complete in it.")
-@broker_option
-def investigate(file: Path | None, address: str, **given: Any) -> None:
+@connection_options
+def investigate(file: Path | None, connection: Connection, **given: Any) -> None:
     """Ask what debtors own, or who holds a property.
 
     FILE contains the lookups as CSV, JSON Lines or a JSON array, or in the visible sheet of an .xlsx, .xls or .ods
@@ -107,7 +107,7 @@ def investigate(file: Path | None, address: str, **given: Any) -> None:
         bulk=given["bulk"],
         incremental=given["incremental"],
     )
-    sys.exit(run_to_exit(run, lambda: asyncio.run(run.investigate(address, mandate, terms))))
+    sys.exit(run_to_exit(run, lambda: asyncio.run(run.investigate(connection, mandate, terms))))
 
 
 def _check(file: Path | None, given: dict[str, Any]) -> None:

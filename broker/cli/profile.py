@@ -4,15 +4,24 @@
     court = "京0101"
     officer = "王法官"
     document = "协助查询通知书1号"
+    ca = "ca.pem"
+    certificate = "court.pem"
+    key = "court-key.pem"
 
-Options on the command line and environment variables come first.
+Files are relative to the profile's folder. Options on the command line and environment variables come first.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import msgspec
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FILES = frozenset({"ca", "certificate", "key"})
 
 
 class _Profile(msgspec.Struct, forbid_unknown_fields=True):
@@ -21,28 +30,47 @@ class _Profile(msgspec.Struct, forbid_unknown_fields=True):
     officer: str | None = None
     case: str | None = None
     document: str | None = None
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
 
 
-def _load(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
+def read_profile(path: Path) -> dict[str, str]:
+    """The values of options, by their parameters' names. Raises `click.BadParameter`."""
+    try:
+        found = msgspec.toml.decode(path.read_bytes().removeprefix(b"\xef\xbb\xbf"), type=_Profile)
+    except (msgspec.DecodeError, UnicodeError, OSError) as error:
+        raise click.BadParameter(f"{path}: {error}") from None
+    given: dict[str, str] = {name: value for name, value in msgspec.structs.asdict(found).items() if value}
+    if "broker" in given:
+        given["address"] = given.pop("broker")
+    return {name: str(path.parent / value) if name in _FILES else value for name, value in given.items()}
+
+
+def _load(context: click.Context, _: click.Parameter, path: Path | None, *, names: frozenset[str]) -> Path | None:
     if path is not None:
-        try:
-            found = msgspec.toml.decode(path.read_bytes().removeprefix(b"\xef\xbb\xbf"), type=_Profile)
-        except (msgspec.DecodeError, UnicodeError, OSError) as error:
-            raise click.BadParameter(f"{path}: {error}") from None
-        given: dict[str, Any] = {name: value for name, value in msgspec.structs.asdict(found).items() if value}
-        if "broker" in given:
-            given["address"] = given.pop("broker")
+        given = {name: value for name, value in read_profile(path).items() if name in names}
         context.default_map = {**(context.default_map or {}), **given}
     return path
 
 
-profile_option = click.option(
-    "--profile",
-    type=click.Path(path_type=Path),
-    envvar="BROKER_PROFILE",
-    show_envvar=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_load,
-    help="TOML file with values for --broker, --court, --officer, --case and --document.",
+def _option(names: frozenset[str], text: str) -> Callable[[F], F]:
+    return click.option(
+        "--profile",
+        type=click.Path(path_type=Path),
+        envvar="BROKER_PROFILE",
+        show_envvar=True,
+        is_eager=True,
+        expose_value=False,
+        callback=partial(_load, names=names),
+        help=f"TOML file with values for {text}.",
+    )
+
+
+_CONNECTION = _FILES | {"address"}
+profile_option = _option(
+    _CONNECTION | {"court", "officer", "case", "document"},
+    "--court, --officer, --case, --document, --broker, --ca, --certificate and --key",
 )
+connection_profile_option = _option(_CONNECTION, "--broker, --ca, --certificate and --key")
+"""What the profile says of the request is left out."""

@@ -11,6 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from broker.cli.connection import Connection
 from broker.cli.exits import Exit, fail, fail_because
 from broker.cli.outputs import Output
 from broker.cli.progress import progress
@@ -60,10 +61,10 @@ class Run:
     """By their position in the investigation: their position in the file, and their line."""
     totals: Totals | None = None
 
-    async def investigate(self, address: str, mandate: Mandate, terms: Terms) -> Totals:
+    async def investigate(self, connection: Connection, mandate: Mandate, terms: Terms) -> Totals:
         """Asks, and prints. Raises `ClientError` after the last report."""
         async with (
-            Client(address) as client,
+            Client(connection.address, credentials=connection.credentials) as client,
             client.investigate(mandate, self._open_lookups(), terms) as investigation,
         ):
             try:
