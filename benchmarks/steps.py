@@ -67,7 +67,7 @@ def main(*, subjects: int, rounds: int, seed: int) -> None:
     keyer = Keyer(b"k" * 32)
     hit, miss = StepTimer(rounds), StepTimer(rounds)
     with tempfile.TemporaryDirectory(prefix="broker-benchmark-") as folder:
-        store = LmdbStore(Path(folder) / "cache", master_key=os.urandom(32), map_size=1 << 34, clock=time.time)
+        store = LmdbStore(Path(folder) / "cache", master_keys=(os.urandom(32),), map_size=1 << 34, clock=time.time)
         for body in bodies:
             for statements in _answers(body, specs, keyer, seed):
                 store.put_many(statements)

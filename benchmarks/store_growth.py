@@ -216,7 +216,7 @@ def main(
         bar = stack.enter_context(progress())
         task = bar.add_task("computing answers", total=None)
         subjects = SubjectGenerator(seed, found)
-        store = LmdbStore(path, master_key=bytes(32), map_size=_MAP_BYTES * records + (1 << 30), clock=time.time)
+        store = LmdbStore(path, master_keys=(bytes(32),), map_size=_MAP_BYTES * records + (1 << 30), clock=time.time)
         stack.callback(store.close)
         run = GrowthRun(store, path, subjects, seed)
         bar.update(task, description="putting and getting", total=records)

@@ -42,3 +42,22 @@ def make_private(path: Path, content: bytes) -> None:
     except OSError as error:
         msg = f"cannot be made ({error.strerror})"
         raise PrivateFileError(msg) from None
+
+
+def replace_private(path: Path, content: bytes) -> None:
+    """Replaces the content of a file at one moment; its owner stays the same. Raises `PrivateFileError`."""
+    try:
+        owner = path.stat()
+        with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f"{path.name}.", delete=False) as file:
+            try:
+                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+                Path(file.name).replace(path)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        msg = f"cannot be replaced ({error.strerror})"
+        raise PrivateFileError(msg) from None

@@ -125,7 +125,7 @@ class _TreeIndex:
 
 def store_alternatives(growth: Growth, stack: ExitStack, folder: Path) -> list[Alternative]:
     """The records themselves, encrypted. What a round adds is committed to the disk in one transaction."""
-    disk = Disk(folder / "log", master_key=bytes(32), map_size=_MAP_SIZE)
+    disk = Disk(folder / "log", master_keys=(bytes(32),), map_size=_MAP_SIZE)
     stack.callback(disk.close)
     tree = _TreeStore(folder / "tree")
     stack.callback(tree.close)

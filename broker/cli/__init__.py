@@ -20,6 +20,7 @@ _MODULES = {
     "investigate": "investigate",
     "institutions": "explore",
     "health": "explore",
+    "keys": "keys",
     "demo": "demo",
     "certs": "certs",
 }

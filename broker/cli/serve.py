@@ -15,7 +15,7 @@ from broker.config import DEFAULT, Config, Overrides, StoreConfig, draft, load
 from broker.core.planning.ownership import Ownership
 from broker.errors import AuditError, ConfigError, StoreError
 from broker.institutions.dialects import DIALECTS
-from broker.runtime.key_file import load_key
+from broker.runtime.key_source import load_key_ring
 from broker.runtime.listen_port import reserve
 from broker.runtime.logs import log_to_stderr
 from broker.runtime.port_holder import SUPERVISOR_OPTION
@@ -142,13 +142,15 @@ def _run_pool(config: Config, workers: int, path: Path | None, overrides: Mappin
     own = {**overrides, "config": str(path) if path else None, "listen": address, "workers": None}
     arguments = [part for name, value in own.items() if value is not None for part in (f"--{name}", str(value))]
 
-    key = load_key(Path(config.store.key_file))
+    ring = load_key_ring(config.store.key_file)
 
     def may_reload() -> bool:
+        nonlocal ring
         try:
             new, _ = _check(path, overrides)
-            same_key = load_key(Path(new.store.key_file)) == key
-            check_reload(config, new, workers=workers, same_key=same_key)
+            new_ring = load_key_ring(new.store.key_file)
+            check_reload(config, new, workers=workers, rings=(ring, new_ring))
+            ring = new_ring
             pool.set_limits(Limits(draining=new.server.drain_period))
         except (ConfigError, StoreError) as error:
             log.error("not reloaded, the old configuration goes on: %s", str(error).replace("\n", "; "))
@@ -199,5 +201,5 @@ def _store_of(config: StoreConfig) -> Iterator[None]:
         return
     path = Path(config.path)
     with broker_lock(path):
-        take_up(path, load_key(Path(config.key_file)))
+        take_up(path, load_key_ring(config.key_file).secrets)
         yield

@@ -114,4 +114,5 @@ _STORE_COUNTERS = {
     "commit_seconds": "Time spent in commits.",
     "dropped": "Answers not stored because the store was full or failing.",
     "damaged": "Records that could not be decrypted, and were treated as misses.",
+    "older_key_reads": "Records decrypted with a key that no longer seals; none for a day: it may be removed.",
 }

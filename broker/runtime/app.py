@@ -45,7 +45,7 @@ from broker.peers.messages import longest_forward_request
 from broker.peers.server import PeerService
 from broker.runtime import garbage_collection
 from broker.runtime.gate_parts import open_gate
-from broker.runtime.key_file import load_key
+from broker.runtime.key_source import load_key_ring
 from broker.runtime.metrics_endpoint import SERVING, MetricsEndpoint
 from broker.runtime.watchdog import ENDING
 from broker.runtime.worker import ONLY_SLOT, Addresses, NoSupervisor, Supervisor, Worker, WorkerSlot
@@ -54,7 +54,6 @@ from broker.serving.server import GrpcServer
 from broker.serving.service import InvestigationService
 from broker.serving.tls import ServerTls
 from broker.store.base import ProgressCallback, Store, no_progress
-from broker.store.cipher import derive
 from broker.store.lmdb_store import LmdbStore
 from broker.store.memory import MemoryStore
 
@@ -112,8 +111,8 @@ async def _build(
     config: Config, slot: WorkerSlot, stack: AsyncExitStack, opening: ProgressCallback
 ) -> tuple[Worker, "asyncio.Future[None]"]:
     """The worker, and what tells when its lanes have ended by themselves. `opening` is called while the store opens."""
-    master_key = load_key(Path(config.store.key_file))
-    store = open_store(config.store, master_key, opening)
+    ring = load_key_ring(config.store.key_file)
+    store = open_store(config.store, ring.secrets, opening)
     stack.callback(store.close)
     bridge = await stack.enter_async_context(open_bridge())
     scheduler = FairScheduler()
@@ -137,7 +136,7 @@ async def _build(
     context = ExecutionContext(store, fanout, bridge, peers, scheduler, new_transcript=gate.new_transcript)
     pipeline = Pipeline(
         selector=selector,
-        keyer=Keyer(derive(master_key, b"index")),
+        keyer=Keyer(ring.index),
         admission=admission,
         meter=meter,
         context=context,
@@ -247,7 +246,7 @@ async def _running(bridge: Bridge, task: Callable[[], Awaitable[None]]) -> Async
         await asyncio.wait({ended})
 
 
-def open_store(config: StoreConfig, master_key: bytes, progress: ProgressCallback = no_progress) -> Store:
+def open_store(config: StoreConfig, master_keys: Sequence[bytes], progress: ProgressCallback = no_progress) -> Store:
     """The store the configuration names. Raises `StoreError` if it cannot be used.
 
     `progress` is called while it opens.
@@ -255,5 +254,5 @@ def open_store(config: StoreConfig, master_key: bytes, progress: ProgressCallbac
     if not config.path:
         return MemoryStore(time.time)
     return LmdbStore(
-        Path(config.path), master_key=master_key, map_size=config.map_size, clock=time.time, progress=progress
+        Path(config.path), master_keys=master_keys, map_size=config.map_size, clock=time.time, progress=progress
     )

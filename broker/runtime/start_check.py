@@ -20,7 +20,7 @@ from broker.errors import AuditError, ConfigError
 from broker.institutions.encryption import encryption
 from broker.model import InstitutionSpec
 from broker.runtime.access_files import read_access_files
-from broker.runtime.key_file import find_key_fault
+from broker.runtime.key_source import find_key_fault, key_path
 from broker.runtime.open_files import find_limit_fault, open_files
 from broker.sections import ConfigFault
 from broker.serving.tls_files import read_material, read_revoked_files
@@ -105,13 +105,10 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def _store_faults(store: StoreConfig) -> Iterator[ConfigFault]:
-    key_file = Path(store.key_file)
-    if key_file.exists():
-        reason = find_key_fault(key_file)
-        if reason:
-            yield ConfigFault("store.key_file", f"{key_file}: {reason}")
-    elif reason := _folder_fault(key_file.parent):
-        yield ConfigFault("store.key_file", f"{key_file}: cannot be made: {reason}")
+    if reason := find_key_fault(store.key_file):
+        yield ConfigFault("store.key_file", f"{store.key_file}: {reason}")
+    elif (path := key_path(store.key_file)) and not path.exists() and (reason := _folder_fault(path.parent)):
+        yield ConfigFault("store.key_file", f"{path}: cannot be made: {reason}")
     if store.path and (reason := _folder_fault(Path(store.path))):
         yield ConfigFault("store.path", f"{store.path}: {reason}")
 

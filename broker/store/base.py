@@ -82,6 +82,8 @@ class StoreStatistics:
     """Answers not kept because the store was full or failing."""
     damaged: int
     """Records that could not be read back and were treated as absent."""
+    older_key_reads: int
+    """Records read that an older key than the present one has sealed."""
     healthy: bool
     """False while answers are being dropped, or kept waiting for another process."""
 

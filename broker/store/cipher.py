@@ -37,13 +37,20 @@ def derive(master: bytes, purpose: bytes, salt: bytes = b"") -> bytes:
 
 
 class Cipher:
-    """Seals and opens records of one store file."""
+    """Seals records of one store file with one key, and opens what that or an older key has sealed.
 
-    __slots__ = ("_aead", "_left", "_next")
+    State: the nonces drawn; which key has opened the last record that was tried by itself; how many older keys opened.
+    """
 
-    def __init__(self, key: bytes) -> None:
+    __slots__ = ("_aead", "_keys", "_latest", "_left", "_next", "older")
+
+    def __init__(self, key: bytes, *older: bytes) -> None:
         self._aead = AESGCM(key)
+        self._keys = [self._aead, *map(AESGCM, older)]
+        self._latest = self._aead
         self._next = self._left = 0
+        self.older = 0
+        """How often an older key has opened a record."""
 
     def seal(self, key: bytes, record: Buffer) -> bytes:
         """The record, to be kept under the subject's key. Not safe to call from two threads at once."""
@@ -74,12 +81,18 @@ class Cipher:
                 decrypt(held[start : start + _NONCE], held[start + _NONCE : end], key)
                 for key, held, start, end in spans
             ]
-        except _UNREADABLE:  # at least one is not what it should be: find out which
+        except _UNREADABLE:  # at least one is not what it should be, or under an older key: find out which
             return [self._try_open(span) for span in spans]
 
     def _try_open(self, span: Span) -> bytes | None:
+        """Tries the key first that has opened the last one: what was written together lies together."""
         key, held, start, end = span
-        try:
-            return self._aead.decrypt(held[start : start + _NONCE], held[start + _NONCE : end], key)
-        except _UNREADABLE:
-            return None
+        for aead in (self._latest, *(each for each in self._keys if each is not self._latest)):
+            try:
+                record = aead.decrypt(held[start : start + _NONCE], held[start + _NONCE : end], key)
+            except _UNREADABLE:
+                continue
+            self._latest = aead
+            self.older += aead is not self._aead
+            return record
+        return None

@@ -35,14 +35,14 @@ class Disk:
     """State: the file, and its log while it can be used; the damage found in it; the origins of errors logged."""
 
     def __init__(
-        self, path: Path, *, master_key: bytes, map_size: int, progress: ProgressCallback = no_progress
+        self, path: Path, *, master_keys: Sequence[bytes], map_size: int, progress: ProgressCallback = no_progress
     ) -> None:
         """Opens the cache in folder `path`, or begins a new one. Raises `StoreError`.
 
         `progress` is called while that goes on.
         """
         self._path = path
-        self._open = partial(StoreFile, path, master_key=master_key, map_size=map_size)
+        self._open = partial(StoreFile, path, master_keys=master_keys, map_size=map_size)
         self._fair_lock = FairLock()
         self._file: StoreFile | None = self._open(progress=progress)
         self._log: Log | None = Log(self._file, self._fair_lock)
@@ -78,6 +78,12 @@ class Disk:
         """Records that could not be read back."""
         log_ = self._log
         return self._damaged + (log_.damaged if log_ is not None else 0)
+
+    @property
+    def older_key_reads(self) -> int:
+        """Records of the present file that an older key has opened."""
+        file = self._file
+        return file.cipher.older if file is not None else 0
 
     def report(self, error: Exception) -> None:
         """Makes the writer set a damaged file aside. Of other errors, each origin is logged once.

@@ -8,6 +8,7 @@ wrote are read for that: LMDB ends a process that opens some kinds of damaged fi
 import glob
 import logging
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,15 +40,16 @@ def _write_mark(path: Path, text: str) -> None:
     draft.replace(path / _MARK_FILE)
 
 
-def take_up(path: Path, master_key: bytes) -> bool:
-    """Puts the newest store of this key that was set aside back into folder `path`, if another key's is there.
+def take_up(path: Path, master_keys: Sequence[bytes]) -> bool:
+    """Puts the newest store of these keys that was set aside back into folder `path`, if another key's is there.
 
     To be called before any worker opens the store. Returns whether there was one. Raises `StoreError`.
     """
-    if _mark(path) in (None, _key_id(master_key)):
+    ids = set(map(_key_id, master_keys))
+    if _mark(path) in {None, *ids}:
         return False
     for candidate in sorted(path.parent.glob(f"{glob.escape(path.name)}.{OTHER_KEY}-*"), reverse=True):
-        if _mark(candidate) == _key_id(master_key):
+        if _mark(candidate) in ids:
             _exchange(path, candidate)
             return True
     return False

@@ -6,12 +6,13 @@ something is wrong with the file itself; a folder that cannot be written to is r
 The file holds two databases: `records`, the log (store.log), and `meta` with
 
     format   this module's number
-    salt     16 random bytes; the file's encryption key is derived from them and the master key
-    check    a known text, sealed: it can be opened only with the right master key
+    salt     16 random bytes; the file's encryption keys are derived from them and the master keys
+    check    a known text, sealed: it can be opened only with the right master key, or one that was right before
 """
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import lmdb
@@ -54,19 +55,21 @@ class StoreFile:
         self,
         path: Path,
         *,
-        master_key: bytes,
+        master_keys: Sequence[bytes],
         map_size: int,
         pause: LockWait = time.sleep,
         progress: ProgressCallback = no_progress,
     ) -> None:
         """Opens the cache in folder `path`; creates a new one if there is none, or none that can be used.
 
+        `master_keys`: the first seals, all open.
+
         `pause` is for waiting for the folder's lock (`Folder.exclusive`). `progress` is called while a file that was
         cut short is checked. Raises `LockedError` if the lock cannot be had, and `StoreError` when the folder cannot
         be used at all.
         """
         self.path = path
-        self._master_key = master_key
+        self._master_keys = master_keys
         self._map_size = map_size
         self._progress = progress
         try:
@@ -173,11 +176,12 @@ class StoreFile:
                 msg = "it was not written by this version of the broker"
                 raise _UnusableError(msg)
             salt = bytes(txn.get(b"salt", b"", db=meta))
-            self.cipher = Cipher(derive(self._master_key, b"records", salt))
-            if is_new:
-                txn.put(b"check", self.cipher.seal(b"check", _CHECK), db=meta)
-            elif self.cipher.open(b"check", bytes(txn.get(b"check", b"", db=meta))) != _CHECK:
+            self.cipher = Cipher(*(derive(key, b"records", salt) for key in self._master_keys))
+            if not is_new and self.cipher.open(b"check", bytes(txn.get(b"check", b"", db=meta))) != _CHECK:
                 msg = "it was written under another key"
                 raise _OtherKeyError(msg)
-        mark_key(self.path, self._master_key)
+            if is_new or self.cipher.older:
+                txn.put(b"check", self.cipher.seal(b"check", _CHECK), db=meta)
+                self.cipher.older = 0
+        mark_key(self.path, self._master_keys[0])
         self.index = Index(self.path / "index", store=salt)

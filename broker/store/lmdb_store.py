@@ -23,19 +23,21 @@ class LmdbStore:
         self,
         path: Path,
         *,
-        master_key: bytes,
+        master_keys: Sequence[bytes],
         map_size: int,
         clock: Callable[[], float],
         progress: ProgressCallback = no_progress,
     ) -> None:
         """Opens or creates the cache in folder `path`. `clock` gives seconds since the epoch. Raises `StoreError`.
 
+        `master_keys`: the first seals, all open.
+
         `map_size`, in bytes, bounds the file; it occupies no disk space before it is filled. `progress` is called while
         the cache is opened: an index that was lost is made again from the log, a million subjects a second.
         """
         self._clock = clock
         self._map_size = map_size
-        self._disk = Disk(path, master_key=master_key, map_size=map_size, progress=progress)
+        self._disk = Disk(path, master_keys=master_keys, map_size=map_size, progress=progress)
         self._writer = StoreWriter(self._disk, path, clock)
         self._hits = self._misses = 0
 
@@ -73,6 +75,7 @@ class LmdbStore:
             commit_seconds=totals.commit_seconds,
             dropped=totals.dropped,
             damaged=self._disk.damaged,
+            older_key_reads=self._disk.older_key_reads,
             healthy=totals.healthy,
         )
 

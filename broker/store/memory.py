@@ -87,6 +87,7 @@ class MemoryStore:
             commit_seconds=0.0,
             dropped=0,
             damaged=0,
+            older_key_reads=0,
             healthy=True,
         )
 

@@ -13,7 +13,7 @@ from broker.errors import ConfigError
 from broker.institutions.stub import stub_spec
 from broker.lanes.fan_out import FanOut
 from broker.runtime.app import _divided, serve
-from broker.runtime.key_file import load_key
+from broker.runtime.key_source import load_key_ring
 from broker.runtime.worker import NoSupervisor
 from broker.store import log as log_module
 from tests.store.test_lmdb_store import Clock, numbered, opened, statements
@@ -47,7 +47,7 @@ class Listener(NoSupervisor):
 
 
 def test_a_worker_shows_life_while_its_index_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with opened(tmp_path / "cache", Clock(), master_key=load_key(tmp_path / "key")) as store:
+    with opened(tmp_path / "cache", Clock(), master_keys=load_key_ring(str(tmp_path / "key")).secrets) as store:
         store.put_many(statements(numbered(range(500))))
     (tmp_path / "cache" / "index").unlink()
     monkeypatch.setattr(log_module, "_AT_ONCE", 1)

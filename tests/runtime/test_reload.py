@@ -10,17 +10,17 @@ from msgspec.structs import replace
 from broker.config import Config, ServerConfig, StoreConfig
 from broker.errors import ConfigError
 from broker.institutions.stub import stub_spec
+from broker.runtime.key_ring import KeyRing, new_ring
 from broker.runtime.reload import check_reload
 
 RUNNING = Config(ServerConfig(workers=0), StoreConfig(), (stub_spec("bank"),))
 WORKERS = 2
+RING, OTHER = new_ring("one"), new_ring("other")
 Keys = Mapping[str, Any]
 NONE: Keys = MappingProxyType({})
 
 
-def reload(
-    *, same_key: bool = True, store: Keys = NONE, audit: Keys = NONE, access: Keys = NONE, **server: Any
-) -> None:
+def reload(*, ring: KeyRing = RING, store: Keys = NONE, audit: Keys = NONE, access: Keys = NONE, **server: Any) -> None:
     new = replace(
         RUNNING,
         server=replace(RUNNING.server, **server),
@@ -28,7 +28,7 @@ def reload(
         audit=replace(RUNNING.audit, **audit),
         access=replace(RUNNING.access, **access),
     )
-    check_reload(RUNNING, new, workers=WORKERS, same_key=same_key)
+    check_reload(RUNNING, new, workers=WORKERS, rings=(RING, ring))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,6 @@ def reload(
         ({"audit": {"origin": "elsewhere"}}, "audit.origin"),
         ({"audit": {"key_file": "elsewhere"}}, "audit.key_file"),
         ({"access": {"quotas": "elsewhere"}}, "access.quotas"),
-        ({"same_key": False}, "store.key_file: another key in the file"),
     ],
 )
 def test_what_needs_a_restart_is_refused_by_name(change: dict[str, Any], named: str) -> None:
@@ -54,8 +53,8 @@ def test_what_needs_a_restart_is_refused_by_name(change: dict[str, Any], named: 
 
 def test_all_of_it_is_named_at_once() -> None:
     with pytest.raises(ConfigError) as error:
-        reload(listen="127.0.0.1:1", workers=3, max_lookups=1, store={"map_size": 1}, same_key=False)
-    assert [fault.partition(": ")[0] for fault in error.value.faults] == [
+        reload(listen="127.0.0.1:1", workers=3, max_lookups=1, store={"map_size": 1}, ring=OTHER)
+    assert list(dict.fromkeys(fault.partition(": ")[0] for fault in error.value.faults)) == [
         "server.listen",
         "store.map_size",
         "server.workers",
@@ -68,10 +67,10 @@ def test_everything_else_may_change() -> None:
     reload(audit={"retention_days": 7})
     reload(access={"policy": "new.toml", "registry": "new.toml"})
     reload(max_lookups=1, grace_period=1.0, workers=WORKERS)
-    check_reload(RUNNING, replace(RUNNING, institutions=(stub_spec("other"),)), workers=WORKERS, same_key=True)
+    check_reload(RUNNING, replace(RUNNING, institutions=(stub_spec("other"),)), workers=WORKERS, rings=(RING, RING))
 
 
 def test_the_workers_that_run_must_be_able_to_share_the_institutions() -> None:
     narrow = replace(RUNNING, institutions=(stub_spec("bank", concurrency=1),))
     with pytest.raises(ConfigError, match="lower it to 1"):
-        check_reload(RUNNING, narrow, workers=WORKERS, same_key=True)
+        check_reload(RUNNING, narrow, workers=WORKERS, rings=(RING, RING))

@@ -10,7 +10,7 @@ import pytest
 from broker.certs.authority import Authority, now_utc
 from broker.config import draft
 from broker.errors import ConfigError
-from broker.runtime.key_file import load_key
+from broker.runtime.key_source import load_key_ring
 from broker.runtime.start_check import check_start
 
 BANK = """
@@ -153,7 +153,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused(monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert [fault.partition(": ")[0] for fault in faults(BANK)] == ["store.key_file", "store.path"]
     assert "the broker may not write to" in faults(BANK)[0]
-    load_key(Path("key"))
+    load_key_ring("key")
     assert check(f'[store]\npath = ""\nkey_file = "key"\n{BANK}') == 1, "a key that is there need not be made"
 
 

@@ -16,8 +16,8 @@ WRONG = bytes(32)
 def start(path: Path, master_key: bytes, *, put: bytes | None = None) -> bool:
     """As a broker starts; with an answer about this subject. Returns whether it has one about Alice."""
     with broker_lock(path):
-        take_up(path, master_key)
-        with opened(path, Clock(), master_key=master_key) as store:
+        take_up(path, (master_key,))
+        with opened(path, Clock(), master_keys=(master_key,)) as store:
             if put is not None:
                 store.put_many(statements([put]))
                 store.flush()
@@ -68,10 +68,10 @@ def test_a_damaged_cache_is_not_taken_up(tmp_path: Path) -> None:
 
 def test_without_a_cache_of_another_key_nothing_happens(tmp_path: Path) -> None:
     path = tmp_path / "cache"
-    assert not take_up(path, MASTER)
+    assert not take_up(path, (MASTER,))
     start(path, MASTER, put=ALICE)
-    assert not take_up(path, MASTER)
-    assert not take_up(path, WRONG), "there is none of its key"
+    assert not take_up(path, (MASTER,))
+    assert not take_up(path, (WRONG,)), "there is none of its key"
     assert not set_aside(path)
 
 
@@ -81,7 +81,7 @@ def test_what_takes_the_place_of_a_cache_is_locked_as_it_was(tmp_path: Path) -> 
     start(path, WRONG)
     with broker_lock(path):
         lock = (path / LOCK_FILE).stat().st_ino
-        assert take_up(path, MASTER)
+        assert take_up(path, (MASTER,))
         assert (path / LOCK_FILE).stat().st_ino == lock
 
 

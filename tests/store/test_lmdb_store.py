@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
@@ -57,8 +57,10 @@ def path(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def opened(path: Path, clock: Clock, *, master_key: bytes = MASTER, map_size: int = 16 * MIB) -> Iterator[LmdbStore]:
-    store = LmdbStore(path, master_key=master_key, map_size=map_size, clock=clock)
+def opened(
+    path: Path, clock: Clock, *, master_keys: Sequence[bytes] = (MASTER,), map_size: int = 16 * MIB
+) -> Iterator[LmdbStore]:
+    store = LmdbStore(path, master_keys=master_keys, map_size=map_size, clock=clock)
     try:
         yield store
     finally:
@@ -139,7 +141,7 @@ from pathlib import Path
 from tests.store.test_lmdb_store import MASTER, MIB, numbered, statements
 from broker.store.lmdb_store import LmdbStore
 
-store = LmdbStore(Path(sys.argv[1]), master_key=MASTER, map_size=64 * MIB, clock=time.time)
+store = LmdbStore(Path(sys.argv[1]), master_keys=(MASTER,), map_size=64 * MIB, clock=time.time)
 expires = int(time.time()) + 3600
 for number in count(int(sys.argv[2])):
     store.put_many(statements(numbered(range(100 * number, 100 * number + 100)), expires=expires))
@@ -410,7 +412,7 @@ def write_without_check(path: Path) -> None:
 
 
 def write_under_another_key(path: Path) -> None:
-    with opened(path, Clock(), master_key=bytes(32)) as store:
+    with opened(path, Clock(), master_keys=(bytes(32),)) as store:
         store.put_many(statements([ALICE]))
 
 
@@ -471,7 +473,7 @@ def test_a_cache_set_aside_for_its_key_can_be_put_back(path: Path, clock: Clock)
     (aside,) = set_aside(path)
     path.rename(path.with_name("the new one"))
     aside.rename(path)
-    with opened(path, clock, master_key=bytes(32)) as store:
+    with opened(path, clock, master_keys=(bytes(32),)) as store:
         assert None not in store.get_many([ALICE])
 
 
@@ -643,7 +645,7 @@ def test_a_folder_that_cannot_be_used_is_refused_with_a_remedy(tmp_path: Path, c
     file = tmp_path / "file"
     file.write_text("a file")
     with pytest.raises(StoreError, match="check that the folder is writable") as refusal:
-        LmdbStore(file / below, master_key=MASTER, map_size=MIB, clock=clock)
+        LmdbStore(file / below, master_keys=(MASTER,), map_size=MIB, clock=clock)
     assert str(file / below) in str(refusal.value)
     assert file.read_text() == "a file"
 

@@ -75,7 +75,7 @@ def open_memory(_: Path, clock: Callable[[], float]) -> Store:
 
 
 def open_lmdb(path: Path, clock: Callable[[], float]) -> Store:
-    return LmdbStore(path / "cache", master_key=bytes(32), map_size=16 << 20, clock=clock)
+    return LmdbStore(path / "cache", master_keys=(bytes(32),), map_size=16 << 20, clock=clock)
 
 
 STORES = pytest.mark.parametrize("open_store", [open_memory, open_lmdb], ids=["memory", "lmdb"])

@@ -22,7 +22,7 @@ import lmdb
 from broker.store.lmdb_store import LmdbStore
 from tests.store.test_lmdb_store import Clock, MASTER, MIB, is_about, numbered, statements, log_of
 
-store = LmdbStore(Path(sys.argv[1]), master_key=MASTER, map_size=64 * MIB, clock=Clock())
+store = LmdbStore(Path(sys.argv[1]), master_keys=(MASTER,), map_size=64 * MIB, clock=Clock())
 for line in sys.stdin:
     command, institution, start, stop = line.split()
     keys = numbered(range(int(start), int(stop)))

@@ -86,7 +86,7 @@ def test_a_worker_stopped_with_the_lock_keeps_answers_waiting_and_is_named(
 
 @pytest.mark.usefixtures("patient")
 def test_closing_does_not_wait_for_a_lock_beyond_its_time(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    store = LmdbStore(path, master_key=MASTER, map_size=MIB, clock=Clock())
+    store = LmdbStore(path, master_keys=(MASTER,), map_size=MIB, clock=Clock())
     with stopped_holder(path):
         store.put_many(statements(numbered(range(7))))
         store.close(0.05)
@@ -110,7 +110,7 @@ def test_closing_ends_between_two_rounds_when_time_is_up(
         commit(self, memtable, now)
 
     monkeypatch.setattr(Log, "commit", slow_commit)
-    store = LmdbStore(path, master_key=MASTER, map_size=MIB, clock=Clock())
+    store = LmdbStore(path, master_keys=(MASTER,), map_size=MIB, clock=Clock())
     store.put_many(statements(numbered(range(100))))
     begun.wait()
     store.close(0.0)
@@ -185,7 +185,7 @@ def test_opening_does_not_wait_for_the_lock_without_end(path: Path, monkeypatch:
     monkeypatch.setattr(lmdb_file, "_OPEN_PATIENCE", 0.0)
     opened(path, Clock()).__enter__().close()
     with write_lock_taken(path), pytest.raises(StoreError, match=f"held by process {os.getpid()}"):
-        LmdbStore(path, master_key=MASTER, map_size=MIB, clock=Clock())
+        LmdbStore(path, master_keys=(MASTER,), map_size=MIB, clock=Clock())
     with opened(path, Clock()) as store:
         assert store.statistics().healthy
 
@@ -228,7 +228,9 @@ def test_a_store_reports_progress_while_its_index_is_made_again(
     with raw(path) as txn:
         blocks = txn.stat()["entries"]
     signs: list[None] = []
-    store = LmdbStore(path, master_key=MASTER, map_size=16 * MIB, clock=Clock(), progress=lambda: signs.append(None))
+    store = LmdbStore(
+        path, master_keys=(MASTER,), map_size=16 * MIB, clock=Clock(), progress=lambda: signs.append(None)
+    )
     store.close()
     assert len(signs) >= blocks // min(at_once, turn) > 1
 
