@@ -49,7 +49,8 @@ class Terms:
     """The time limit of the whole investigation. None: it takes as long as it progresses, and the longest time that the
     broker gives a call (`server.max_timeout`, ten minutes) limits each batch."""
     max_outage: float = 120.0
-    """Without a timeout: how long calls may fail, with no report in between, before the investigation is given up."""
+    """Without a timeout: how long calls may fail, with no report in between, before the investigation is given up.
+    A call that waits for a slow institution does not fail."""
     retry: bool = True
     """Repeat failed calls. If not, the first failure is raised."""
     batch_size: int = 1000
@@ -177,20 +178,24 @@ class Investigation:
                 self._progress.late += batch.open
                 await self._pass_on(batch.time_out())
                 return
-            still_open = batch.open
-            failure = await self._try(batch, left)
+            still_open, began = batch.open, self._clock()
+            self._progress.outage.called(began)
+            try:
+                failure = await self._try(batch, left)
+            finally:
+                self._progress.outage.ended(began)
             if batch.open < still_open:
                 attempts.progressed()
             if failure is not None:
-                await self._wait_after(failure, attempts)
+                await self._wait_after(failure, attempts, began)
 
-    async def _wait_after(self, failure: BrokerUnavailableError, attempts: Attempts) -> None:
+    async def _wait_after(self, failure: BrokerUnavailableError, attempts: Attempts, began: float) -> None:
         """Waits until the next attempt, or until the time limit. Raises the failure if there should be no attempt."""
         progress = self._progress
         progress.last_failure = failure
         pause = attempts.pause_after(failure)
         now = self._clock()
-        if pause is None or not self._terms.retry or progress.is_stalled(now):
+        if pause is None or not self._terms.retry or progress.is_stalled(began, now):
             raise failure
         left = progress.time_left(now)
         await self._pause(pause if left is None else max(0.0, min(pause, left)))
@@ -215,7 +220,7 @@ class Investigation:
 
     async def _deliver(self, reports: list[pb.Report]) -> None:
         if reports:
-            self._progress.progressed(self._clock())
+            self._progress.progressed()
             await self._pass_on(reports)
 
     async def _pass_on(self, reports: list[pb.Report]) -> None:
@@ -229,7 +234,7 @@ class _Progress:
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
         self._deadline: float | None = None
-        self._outage = Outage(0.0, terms.max_outage)
+        self.outage = Outage(terms.max_outage)
         self._has_begun = False
         self.late = 0
         """Lookups that were reported as TIMED_OUT because the time limit was reached."""
@@ -237,22 +242,21 @@ class _Progress:
 
     def begin(self, now: float) -> None:
         """The time limit counts from here."""
-        self._outage.progressed(now)
         if self._terms.timeout is not None:
             self._deadline = now + self._terms.timeout
 
-    def progressed(self, now: float) -> None:
+    def progressed(self) -> None:
         """A report has arrived."""
-        self._outage.progressed(now)
+        self.outage.progressed()
         self._has_begun = True
 
     def time_left(self, now: float) -> float | None:
         """Seconds until the time limit; None if there is none."""
         return None if self._deadline is None else self._deadline - now
 
-    def is_stalled(self, now: float) -> bool:
-        """Whether there is no time limit, and nothing has arrived for too long."""
-        return self._deadline is None and self._outage.is_over_limit(now)
+    def is_stalled(self, began: float, now: float) -> bool:
+        """Whether there is no time limit, and calls fail for too long: this time one that began then."""
+        return self._deadline is None and self.outage.is_over_limit(began, now)
 
     def error(self) -> ClientError | None:
         """What to raise after the last report."""

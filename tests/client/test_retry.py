@@ -48,10 +48,33 @@ def test_what_a_restart_causes_is_repeated_without_end(code: str) -> None:
     assert all(attempts.pause_after(failure(code)) is not None for _ in range(10_000))
 
 
-def test_an_outage_is_the_time_since_the_last_report() -> None:
-    outage = Outage(100.0, 20.0)
-    assert not outage.is_over_limit(119.9)
-    assert outage.is_over_limit(120.0)
-    outage.progressed(119.9)
-    assert not outage.is_over_limit(139.0)
-    assert outage.is_over_limit(139.9)
+def test_an_outage_is_the_time_since_the_first_failure_without_a_report() -> None:
+    outage = Outage(20.0)
+    assert not outage.is_over_limit(began=0.0, now=100.0), "it was open for long"
+    assert not outage.is_over_limit(began=101.0, now=119.9)
+    assert outage.is_over_limit(began=119.9, now=120.0)
+    outage.progressed()
+    assert not outage.is_over_limit(began=120.0, now=121.0)
+    assert outage.is_over_limit(began=140.0, now=141.0)
+
+
+def test_a_call_that_was_open_for_long_was_at_a_broker_that_lived() -> None:
+    outage = Outage(20.0)
+    assert not outage.is_over_limit(began=0.0, now=1.0)
+    assert not outage.is_over_limit(began=1.0, now=301.0)
+    assert not outage.is_over_limit(began=302.0, now=320.9)
+    assert outage.is_over_limit(began=320.9, now=321.0)
+
+
+def test_so_is_one_that_still_is_open() -> None:
+    """One batch waits for a slow institution, while another is refused because the broker has no room."""
+    outage = Outage(20.0)
+    outage.called(0.0)
+    assert not any(outage.is_over_limit(began=now, now=now) for now in (61.0, 121.0, 1_000.0))
+    outage.ended(0.0)
+    assert not outage.is_over_limit(began=1_019.0, now=1_019.0)
+    assert outage.is_over_limit(began=1_020.0, now=1_020.0)
+
+
+def test_no_outage_at_all_may_be_allowed() -> None:
+    assert Outage(0.0).is_over_limit(began=0.0, now=0.0)

@@ -120,14 +120,14 @@ class ScriptedBroker:
     """A server with one behaviour per call; the last one is used for all further calls."""
 
     def __init__(self, *behaviours: Behaviour) -> None:
-        self._behaviours = behaviours
+        self.behaviours: Sequence[Behaviour] = behaviours
         self.requests: list[pb.InvestigateRequest] = []
         self.peers: set[str] = set()
         self.pauses: list[float] = []
         self.now = 0.0
 
     async def investigate(self, request: pb.InvestigateRequest, context: Any) -> AsyncIterator[pb.InvestigateResponse]:
-        behave = self._behaviours[min(len(self.requests), len(self._behaviours) - 1)]
+        behave = self.behaviours[min(len(self.requests), len(self.behaviours) - 1)]
         self.requests.append(request)
         self.peers.add(context.peer())
         async for response in behave(request, context):
@@ -375,6 +375,19 @@ def test_without_a_time_limit_an_investigation_goes_on_as_long_as_it_progresses(
     broker = ScriptedBroker(*[one_each, busy(15)] * 40)
     assert len(investigated(broker, people(40), Terms(timeout=None, max_outage=20))) == 40
     assert broker.now > 300
+
+
+def test_what_an_institution_takes_is_no_outage() -> None:
+    """Calls break that have waited for a slow institution, one restart after the other: each was open all the time."""
+    broker = ScriptedBroker()
+
+    async def break_late(_: pb.InvestigateRequest, context: Any) -> AsyncIterator[pb.InvestigateResponse]:
+        broker.now += 300
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "as scripted")
+        yield report(0)
+
+    broker.behaviours = [break_late, BREAKING, break_late, BREAKING, answering]
+    assert len(investigated(broker, people(1), Terms(timeout=None, max_outage=120))) == 1
 
 
 def test_without_a_time_limit_a_batch_may_take_as_long_as_the_broker_allows() -> None:
