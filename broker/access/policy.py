@@ -20,6 +20,7 @@ from broker.access.court_set import NO_COURTS, CourtSet
 from broker.access.identity import Identity
 from broker.access.officer_set import OfficerSet
 from broker.access.quota import NO_QUOTAS, Quotas
+from broker.access.signature import RegisteredKey, RegisteredKeys
 from broker.core.subjects.court import lineage, parse_court
 from broker.model import ALL_KINDS, Court, Kind, Level
 
@@ -157,9 +158,10 @@ class PolicyRule:
 class Policy:
     """Decides by rules. State: none but a cache of which rules concern whom."""
 
-    def __init__(self, rules: Sequence[PolicyRule]) -> None:
-        """`rules` in the order in which they count."""
+    def __init__(self, rules: Sequence[PolicyRule], keys: Iterable[RegisteredKey] = ()) -> None:
+        """`rules` in the order in which they count. `keys`: those with which requests may be signed."""
         self.rules = tuple(rules)
+        self.keys: RegisteredKeys = {key.public: key for key in keys}
         self._by_single = _numbers_by(lambda courts: courts.single, rules)
         self._by_root = _numbers_by(lambda courts: courts.roots, rules)
         self._without_courts = [number for number, rule in enumerate(rules) if rule.callers.courts is None]

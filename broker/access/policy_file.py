@@ -1,149 +1,19 @@
-"""Reads a policy: its blocks [[rule]], which `docs/policy.md` explains key by key.
+"""Reads a policy: its blocks [[rule]] and [[key]]. Every fault is found at once, each with its key and a remedy."""
 
-Every fault is found at once, each with its key and what would be right.
-"""
-
-import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
-from difflib import get_close_matches
-from typing import Annotated, Literal
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
-from broker.access.court_set import parse_court_set
-from broker.access.officer_set import parse_officer_set
-from broker.access.policy import METHODS, NATIONAL, Allowed, Callers, Policy, PolicyRule
-from broker.access.quota import QUOTAS, Quotas
-from broker.access.registry import plain_fingerprint
-from broker.core.subjects.court import court_region
+from broker.access.key_block import KeyBlock
+from broker.access.policy import Policy
+from broker.access.rule_block import RuleBlock
+from broker.access.signed_request import encoded_key
 from broker.errors import ConfigError
-from broker.model import Kind, Level
 from broker.sections import ConfigFault, Section, read_section
 
-_FINGERPRINT = re.compile("[0-9a-f]{64}")
-_LONGEST_NAME = 100
-_KINDS = {kind.name.lower(): kind for kind in Kind}
-_LOOKUPS = ("person", "property")
-_MOST_SUBJECTS = 10_000_000  # of a quota: its commitments take 8 bytes each, and are sorted in one step
+_BLOCKS = ("rule", "key")
 
-_Check = Callable[[list[str]], str | None]
-
-
-def _name(text: str) -> str | None:
-    if text.isprintable() and text == text.strip() and 1 <= len(text) <= _LONGEST_NAME:
-        return None
-    return f"must have 1 to {_LONGEST_NAME} printable characters, without blanks at its ends"
-
-
-def _some(texts: list[str]) -> str | None:
-    return None if texts else "must not be empty, or the rule allows nothing; leave it out to allow everything"
-
-
-def _among(names: Iterable[str]) -> _Check:
-    known = [str(name) for name in names]
-
-    def rule(texts: list[str]) -> str | None:
-        return "; ".join(_unknown(text, known) for text in texts if text not in known) or None
-
-    return rule
-
-
-def _parsed_by(parse: Callable[[list[str]], object]) -> _Check:
-    def rule(texts: list[str]) -> str | None:
-        try:
-            parse(texts)
-        except ValueError as error:
-            return str(error)
-        return None
-
-    return rule
-
-
-def _fingerprints(texts: list[str]) -> str | None:
-    wrong = [text for text in texts if not _FINGERPRINT.fullmatch(plain_fingerprint(text))]
-    return f"{wrong[0]!r} is no SHA-256 in hexadecimal, such as `broker certs show` prints" if wrong else None
-
-
-def _regions(texts: list[str]) -> str | None:
-    wrong = [text for text in texts if text != NATIONAL and court_region(text) is None]
-    if wrong:
-        return f"{wrong[0]!r} must be the character that a region's court codes begin with, such as 京, or {NATIONAL!r}"
-    return None
-
-
-def _quotas(limits: dict[str, int]) -> str | None:
-    reasons = [_unknown(name, list(QUOTAS)) for name in limits if name not in QUOTAS]
-    if not all(1 <= limit <= _MOST_SUBJECTS for limit in limits.values()):
-        reasons.append(f"must be 1 to {_MOST_SUBJECTS} subjects; leave a quota out to allow any number")
-    return "; ".join(reasons) or None
-
-
-def _unknown(text: str, known: list[str]) -> str:
-    similar = get_close_matches(text, known, n=1)
-    meant = f"; did you mean {similar[0]}?" if similar else ""
-    return f"{text!r} is none of {', '.join(known)}{meant}"
-
-
-class _RuleBlock(Section, frozen=True, kw_only=True):
-    """One block, as written."""
-
-    name: Annotated[str, _name]
-    courts: Annotated[list[str] | None, _some, _parsed_by(parse_court_set)] = None
-    operators: Annotated[list[str] | None, _some] = None
-    fingerprints: Annotated[list[str] | None, _some, _fingerprints] = None
-    delegation: bool = False
-    on_behalf_of: Annotated[list[str], _parsed_by(parse_court_set)] = []  # noqa: RUF012 - msgspec copies it
-    methods: Annotated[list[str] | None, _some, _among(METHODS)] = None
-    levels: Annotated[list[str] | None, _some, _among(Level)] = None
-    officers: Annotated[list[str] | None, _some, _parsed_by(parse_officer_set)] = None
-    kinds: Annotated[list[str] | None, _some, _among(_KINDS)] = None
-    lookups: Annotated[list[str] | None, _some, _among(_LOOKUPS)] = None
-    regions: Annotated[list[str] | None, _some, _regions] = None
-    signature: Literal["required", "optional"] = "optional"
-    quotas: Annotated[dict[str, int], _quotas] = {}  # noqa: RUF012
-
-    def conflicts(self) -> Iterator[ConfigFault]:
-        """See `Section`."""
-        if self.courts is None and self.operators is None and self.fingerprints is None:
-            yield ConfigFault(
-                "courts", "courts, operators or fingerprints are needed, or the rule would concern everybody"
-            )
-        if self.delegation and self.courts is None:
-            yield ConfigFault("delegation", "goes with courts, and only with it: it is about the courts below them")
-
-    def rule(self) -> PolicyRule:
-        """The same, compiled."""
-        return PolicyRule(
-            name=self.name,
-            callers=self._callers(),
-            delegation=self.delegation,
-            on_behalf_of=parse_court_set(self.on_behalf_of),
-            allowed=self._allowed(),
-            signature_required=self.signature == "required",
-            quotas=Quotas(**self.quotas),
-        )
-
-    def _callers(self) -> Callers:
-        return Callers(
-            courts=None if self.courts is None else parse_court_set(self.courts),
-            operators=None if self.operators is None else frozenset(self.operators),
-            fingerprints=None if self.fingerprints is None else frozenset(map(plain_fingerprint, self.fingerprints)),
-        )
-
-    def _allowed(self) -> Allowed:
-        lookups = _LOOKUPS if self.lookups is None else self.lookups
-        return Allowed(
-            methods=frozenset(METHODS if self.methods is None else self.methods),
-            levels=frozenset(Level) if self.levels is None else frozenset(map(Level, self.levels)),
-            officers=None if self.officers is None else parse_officer_set(self.officers),
-            kinds=frozenset(_KINDS[name] for name in (_KINDS if self.kinds is None else self.kinds)),
-            persons="person" in lookups,
-            properties="property" in lookups,
-            regions=None if self.regions is None else frozenset(map(_region, self.regions)),
-        )
-
-
-def _region(text: str) -> str | None:
-    return None if text == NATIONAL else court_region(text)
+S = TypeVar("S", bound=Section)
 
 
 def read_policy(text: str) -> Policy:
@@ -153,25 +23,36 @@ def read_policy(text: str) -> Policy:
     except tomllib.TOMLDecodeError as error:
         msg = f"cannot be read as TOML: {error}"
         raise ConfigError(msg) from None
-    faults = [ConfigFault(key, "is no key: known is [[rule]]") for key in content if key != "rule"]
-    written = content.get("rule", [])
-    if not isinstance(written, list) or not written:
+    faults = [ConfigFault(key, "is no key: known are [[rule]] and [[key]]") for key in content if key not in _BLOCKS]
+    rules = [block.rule() for block in _read("rule", content, RuleBlock, faults)]
+    keys = [block.key() for block in _read("key", content, KeyBlock, faults)]
+    if not content.get("rule"):
         faults.append(ConfigFault("rule", "at least one [[rule]] block is needed, or everybody would be refused"))
-        written = []
-    rules = []
-    for number, one in enumerate(written, start=1):
-        name = one.get("name", "?") if isinstance(one, dict) else "?"
-        block, wrong = read_section(f"rule {number} ({name})", one, _RuleBlock)
-        faults += wrong
-        if block is not None:
-            rules.append(block.rule())
-    faults += _doubled(rule.name for rule in rules)
+    if not content.get("key") and any(rule.signature_required for rule in rules):
+        faults.append(ConfigFault("key", "a rule requires signatures, but there is no [[key]] to sign with"))
+    faults += _doubled("rule.name", (rule.name for rule in rules))
+    faults += _doubled("key.name", (key.name for key in keys))
+    faults += _doubled("key.public_key", (encoded_key(key.public) for key in keys))
     if faults:
         raise ConfigError(*(f"{key}: {reason}" for key, reason in faults))
-    return Policy(rules)
+    return Policy(rules, keys)
 
 
-def _doubled(names: Iterable[str]) -> Iterator[ConfigFault]:
-    listed = list(names)
-    for name in sorted({one for one in listed if listed.count(one) > 1}):
-        yield ConfigFault("rule.name", f"{name!r} is given twice: refusals could not be told apart")
+def _read(name: str, content: dict[str, Any], kind: type[S], faults: list[ConfigFault]) -> Iterator[S]:
+    """The blocks of a name that have no fault."""
+    blocks = content.get(name, [])
+    if not isinstance(blocks, list):
+        faults.append(ConfigFault(name, f"must be blocks [[{name}]]"))
+        return
+    for number, written in enumerate(blocks, start=1):
+        called = written.get("name", "?") if isinstance(written, dict) else "?"
+        block, wrong = read_section(f"{name} {number} ({called})", written, kind)
+        faults += wrong
+        if block is not None:
+            yield block
+
+
+def _doubled(key: str, values: Iterable[str]) -> Iterator[ConfigFault]:
+    listed = list(values)
+    for value in sorted({one for one in listed if listed.count(one) > 1}):
+        yield ConfigFault(key, f"{value!r} is given twice: the two could not be told apart")

@@ -16,7 +16,7 @@ import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, Self, TypeVar
 
-from broker.client.client import Client
+from broker.client.client import Client, RequestSigner
 from broker.client.credentials import Credentials
 from broker.client.investigation import Investigation, Terms
 from broker.client.totals import Totals
@@ -31,13 +31,20 @@ _USUAL = Terms()
 class BlockingClient:
     """A pool of connections to one broker address. Use it as a context manager. State: the thread of its loop."""
 
-    def __init__(self, address: str, *, credentials: Credentials | None = None, channels: int = 2) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        credentials: Credentials | None = None,
+        channels: int = 2,
+        signer: RequestSigner | None = None,
+    ) -> None:
         """See `Client`. Raises `ValueError` if `channels` is less than 1, or the credentials cannot be used."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="broker client", daemon=True)
         self._thread.start()
         try:
-            self._client = self._run(_opened(address, credentials, channels))
+            self._client = self._run(_opened(address, credentials, channels, signer))
         except BaseException:
             self._stop()
             raise
@@ -112,9 +119,9 @@ class BlockingInvestigation:
         return asyncio.run_coroutine_threadsafe(_next_or_none(messages), self._loop).result()
 
 
-async def _opened(address: str, credentials: Credentials | None, channels: int) -> Client:
+async def _opened(address: str, credentials: Credentials | None, channels: int, signer: RequestSigner | None) -> Client:
     """A client of the running loop."""
-    return Client(address, credentials=credentials, channels=channels)
+    return Client(address, credentials=credentials, channels=channels, signer=signer)
 
 
 async def _next_or_none(messages: AsyncGenerator[Sequence[pb.Report], None]) -> Sequence[pb.Report] | None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterable
-from typing import Any, Self
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from typing import Any, Protocol, Self
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -18,6 +18,7 @@ from broker.v1 import investigation_pb2 as pb
 from broker.v1.investigation_pb2_grpc import InvestigationServiceStub
 
 _SERVICE = "broker.v1.InvestigationService"
+_INVESTIGATE = f"/{_SERVICE}/Investigate"
 _Stub: Any = InvestigationServiceStub  # generated without types
 _USUAL = Terms()
 _LARGEST_MESSAGE = 64 * 1024 * 1024
@@ -29,6 +30,17 @@ _PROBE_REPLY = 20_000
 """ms to wait for the reply to a probe; gRPC's default is a minute."""
 
 
+Metadata = Sequence[tuple[str, str | bytes]]
+"""Metadata of a call: names, and values, which are bytes if the name ends in -bin."""
+
+
+class RequestSigner(Protocol):
+    """Whoever signs requests, such as `broker.client.signing.Signer`."""
+
+    def sign(self, path: str, body: bytes) -> Metadata:
+        """The metadata that carry the signature of a request. `path`: the method's. `body`: the bytes that are sent."""
+
+
 class Client:
     """A pool of connections to one broker address. Use it as an async context manager.
 
@@ -36,13 +48,14 @@ class Client:
     channels, used in turn, therefore balance the load, and tolerate the loss of a worker.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the address have defaults
         self,
         address: str,
         *,
         credentials: Credentials | None = None,
         channels: int = 2,
         keepalive: float = 30.0,
+        signer: RequestSigner | None = None,
         pause: Pause = asyncio.sleep,
         clock: Clock = time.monotonic,
     ) -> None:
@@ -50,8 +63,9 @@ class Client:
 
         `address` is host:port, `channels` the number of connections, `pause` waits, and `clock`
         measures time, both in seconds. After `keepalive` seconds of silence during a call, a connection is probed, so
-        that a host that vanished without a word is noticed. Without `credentials`, it connects over plain text. Raises
-        `ValueError` if `channels` is less than 1, or the credentials cannot be used.
+        that a host that vanished without a word is noticed. Without `credentials`, it connects over plain text.
+        `signer` signs the requests of investigations. Raises `ValueError` if `channels` is less than 1, or the
+        credentials cannot be used.
         """
         if channels < 1:
             msg = "channels must be at least 1"
@@ -59,6 +73,7 @@ class Client:
         # gRPC shares a connection between channels with equal arguments, so the arguments must differ.
         options = [_options(number, keepalive) for number in range(channels)]
         self._channels = Channels(address, options, credentials)
+        self._signer = signer
         self._pause = pause
         self._clock = clock
 
@@ -98,7 +113,12 @@ class Client:
         timeout: float | None,  # noqa: ASYNC109 - gRPC's own deadline, which is sent to the broker
     ) -> AsyncGenerator[pb.InvestigateResponse, None]:
         limit = _LONGEST_CALL if timeout is None else timeout
-        call = _Stub(self._channels.next()).Investigate(request, timeout=limit)
+        body = request.SerializeToString()  # once: the signature is over the bytes that are sent
+        metadata = self._signer.sign(_INVESTIGATE, body) if self._signer else ()
+        investigate = self._channels.next().unary_stream(
+            _INVESTIGATE, response_deserializer=pb.InvestigateResponse.FromString
+        )
+        call = investigate(body, timeout=limit, metadata=metadata)
         try:
             async for response in call:
                 yield response

@@ -156,6 +156,10 @@ def test_the_first_rule_that_allows_a_request_counts() -> None:
         [[rule]]
         name = "anything"
         courts = ["*"]
+        [[key]]
+        name = "the court's"
+        public_key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+        courts = ["*"]
     """)
     decision = rules.decide(COURT, ASKED)
     assert (decision.rule, decision.signature_required) == ("signed", True)

@@ -12,7 +12,7 @@ RULE = '[[rule]]\nname = "one"\ncourts = ["京0101"]\n'
     ("text", "fault"),
     [
         ("", "rule: at least one [[rule]] block is needed"),
-        ("rule = 1", "rule: at least one [[rule]] block is needed"),
+        ("rule = 1", "rule: must be blocks [[rule]]"),
         ("rule = [1]", "rule 1 (?): must be a table"),
         (f"default = true\n{RULE}", "default: is no key"),
         ("[[rule]", "cannot be read as TOML"),
