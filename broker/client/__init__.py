@@ -18,6 +18,7 @@ from broker.client.errors import (
     ClientError,
     HandshakeFailedError,
     OutOfTimeError,
+    QuotaSpentError,
     RequestRefusedError,
 )
 from broker.client.investigation import Investigation, Terms
@@ -52,6 +53,7 @@ __all__ = [
     "Mandate",
     "OutOfTimeError",
     "Outcome",
+    "QuotaSpentError",
     "Report",
     "RequestRefusedError",
     "Source",

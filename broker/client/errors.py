@@ -44,6 +44,17 @@ class RequestRefusedError(ClientError):
         self.violations = tuple(violations)
 
 
+class QuotaSpentError(RequestRefusedError):
+    """The request asks about more subjects than a quota of the broker's policy has left.
+
+    `resets_after` is the number of seconds until the quota starts anew; None if it never does.
+    """
+
+    def __init__(self, message: str, code: str, resets_after: float | None = None) -> None:
+        super().__init__(message, code)
+        self.resets_after = resets_after
+
+
 class BrokerUnavailableError(ClientError):
     """The broker is unreachable, stopping or overloaded, or the stream broke: try again later.
 
@@ -69,13 +80,15 @@ def read_error(error: Any) -> ClientError:
     message = f"{code.name}: {error.details()}"
     details = _details(error)
     retry_after = _retry_after(details)
+    if any(detail.Is(error_details_pb2.QuotaFailure.DESCRIPTOR) for detail in details.details):
+        return QuotaSpentError(message, code.name, retry_after)
     # An overloaded broker names a delay. Without one, the message exceeded gRPC's size limit.
     if code in _REFUSALS or (code is Code.RESOURCE_EXHAUSTED and retry_after is None):
         return RequestRefusedError(message, code.name, _violations(details))
     return BrokerUnavailableError(message, code.name, retry_after)
 
 
-def _details(error: Any) -> status_pb2.Status:
+def _details(error: Any) -> Any:
     """The machine-readable details of an error (google.rpc.Status); empty if there are none."""
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin":

@@ -36,6 +36,7 @@ from broker.lanes.lane import Lane
 from broker.loops.bridge import Bridge, in_asyncio, open_bridge
 from broker.loops.fair_scheduler import FairScheduler
 from broker.loops.step_budget import StepBudget
+from broker.metrics.audit import AuditCollector
 from broker.metrics.certificates import CertificateCollector
 from broker.metrics.components import ComponentCollector
 from broker.metrics.requests import RequestMetrics
@@ -133,6 +134,8 @@ async def _build(
     tls = _open_tls(config, stack)
     failed = asyncio.Event()
     gate = open_gate(config, tls, stack, slot=slot.ownership.slot, on_failure=_setting(failed))
+    if gate.log is not None:
+        registry.register(AuditCollector(gate.log.statistics))
     context = ExecutionContext(store, fanout, bridge, peers, scheduler, new_transcript=gate.new_transcript)
     pipeline = Pipeline(
         selector=selector,

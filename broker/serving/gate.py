@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Protocol
 
 from broker.access.identity import ANONYMOUS, Identity
@@ -293,8 +294,9 @@ def _valid(chunks: Sequence[Chunk]) -> Iterator[bytes]:
 def _quota_error(exceeded: Exceeded, rule: str, now: float) -> QuotaExceededError:
     scope = exceeded.scope
     after = None if scope.resets_at is None else max(0.0, scope.resets_at - now)
+    again = "" if after is None else f"; it starts anew in {timedelta(seconds=round(after))}"
     message = (
         f"rule {rule!r}: quota {scope.quota}: {scope.limit} distinct subjects are allowed, {exceeded.used} were asked"
-        f" about before, and the request asks about {exceeded.wanted} more"
+        f" about before, and the request asks about {exceeded.wanted} more{again}"
     )
     return QuotaExceededError(scope.quota, message, after)
