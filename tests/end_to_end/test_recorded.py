@@ -5,44 +5,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
 import pytest
 
-from broker.audit.entry import Admitted, AuditEntry, Ended, decode_entry
-from broker.audit.frames import FrameKind
-from broker.audit.keys import load_keys
+from broker.audit.entry import Admitted, Ended, decode_entry
 from broker.audit.material import Inquired, answer_columns, decode_blocks, decode_inquired
-from broker.audit.replay import Replay
-from broker.audit.tlog.note import parse_verifier_key
 from broker.v1 import investigation_pb2 as pb
+from tests.end_to_end.audit_records import Record, records
 from tests.end_to_end.testbed import TIMED_OUT, Reports, Testbed, as_message, asking, person, sample, with_testbed
-
-
-class Record(NamedTuple):
-    """One entry, and what is sealed beside it."""
-
-    entry: AuditEntry
-    content: bytes
-
-
-def records(folder: Path, worker: int = 0) -> list[Record]:
-    """Everything in a worker's log, in order."""
-    log, sealer = folder / "audit" / f"worker-{worker}", load_keys(folder / "audit.key").sealer()
-    key = parse_verifier_key((log / "verifier-key").read_text().strip())
-    found: list[Record] = []
-    sealed = b""
-    for path in sorted((log / "journal").iterdir()):
-        for commit, _ in Replay(path.read_bytes(), key).commits():
-            for frame in commit.frames:
-                if frame.kind is FrameKind.MATERIAL:
-                    sealed = frame.content
-                else:
-                    entry = decode_entry(frame.content)
-                    found.append(Record(entry, sealer.open(sealed).content if entry.material else b""))
-    return found
-
 
 Told = Counter[tuple[int, str, int, int, int]]
 """Position, institution, outcome, time and source of answers."""

@@ -14,17 +14,20 @@ from typing import Any, ClassVar, TypeVar
 
 import aiohttp
 import grpc
+import msgspec
 import pytest
 import uvloop
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
 
+from broker.access_section import AccessConfig
 from broker.audit_section import AuditConfig
 from broker.config import Config, ServerConfig, StoreConfig
 from broker.model import InstitutionSpec, Kind
 from broker.runtime.app import serve
 from broker.runtime.worker import Addresses
+from broker.tls_section import TlsConfig
 from broker.v1 import asset_pb2, inquiry_pb2
 from broker.v1 import investigation_pb2 as pb
 from broker.v1.investigation_pb2_grpc import InvestigationServiceStub
@@ -34,6 +37,8 @@ from mock_institutions.protobuf_dialect import fill
 from mock_institutions.server import running
 
 T = TypeVar("T")
+NO_TLS = TlsConfig()
+ANYBODY = AccessConfig()
 PATIENCE = 120.0
 """s until something hangs; a machine with much else to do takes a while."""
 DEADLINES = (2.0, 10.0, 50.0)
@@ -166,11 +171,19 @@ class Testbed:
 
 @asynccontextmanager
 async def open_testbed(
-    folder: Path, *, server: dict[str, Any] | None = None, grpc_options: Sequence[Any] = (), **changes: Any
+    folder: Path,
+    *,
+    server: dict[str, Any] | None = None,
+    grpc_options: Sequence[Any] = (),
+    tls: TlsConfig = NO_TLS,
+    access: AccessConfig = ANYBODY,
+    credentials: grpc.ChannelCredentials | None = None,
+    **changes: Any,
 ) -> AsyncIterator[Testbed]:
-    """A testbed; `changes` are fields of every `InstitutionSpec`."""
+    """A testbed; `changes` are fields of every `InstitutionSpec`. `credentials`: the caller's, if there is TLS."""
     async with running(MOCKS.with_ports_from(0)) as urls, aiohttp.ClientSession() as http:
         config = configuration(folder, urls, server or {}, changes)
+        config = msgspec.structs.replace(config, tls=tls, access=access)
         stop = asyncio.Event()
         ready: asyncio.Future[Addresses] = asyncio.get_running_loop().create_future()
         broker = asyncio.create_task(serve(config, stop=stop, ready=ready.set_result))
@@ -179,9 +192,7 @@ async def open_testbed(
         if broker.done():
             broker.result()
         try:
-            async with grpc.aio.insecure_channel(
-                (await ready).grpc, options=[*CLIENT_OPTIONS, *grpc_options]
-            ) as channel:
+            async with open_channel((await ready).grpc, credentials, *grpc_options) as channel:
                 yield Testbed(ready.result(), channel, http, urls, stop, broker)
         finally:
             await asyncio.gather(*[_clear_faults(http, url) for url in urls.values()])
@@ -191,6 +202,14 @@ async def open_testbed(
 
 # Every testbed has channels of its own: connections of an earlier one must not be found in gRPC's pool.
 CLIENT_OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 64 << 20)]
+
+
+def open_channel(address: str, credentials: grpc.ChannelCredentials | None, *options: Any) -> grpc.aio.Channel:
+    """A channel with connections of its own."""
+    chosen = [*CLIENT_OPTIONS, *options]
+    if credentials is None:
+        return grpc.aio.insecure_channel(address, options=chosen)
+    return grpc.aio.secure_channel(address, credentials, options=chosen)
 
 
 async def _clear_faults(http: aiohttp.ClientSession, url: str) -> None:
