@@ -146,13 +146,19 @@ def encode_entry(entry: AuditEntry) -> bytes:
 
 def decode_entry(encoded: bytes) -> AuditEntry:
     """The entry of these bytes. Raises `ValueError` if they are none, or not in the canonical form."""
+    entry = read_entry(encoded)
+    if _encode(entry) != encoded:
+        raise ValueError("is no entry in the canonical form")
+    return entry
+
+
+def read_entry(encoded: bytes) -> AuditEntry:
+    """The same, in whatever form it is: its hash says which form was signed. Raises `ValueError`."""
     try:
         entry: AuditEntry = _decode(encoded)
     except msgspec.DecodeError as error:
         msg = f"is no entry: {error}"
         raise ValueError(msg) from None
-    if _encode(entry) != encoded:
-        raise ValueError("is no entry in the canonical form")
     return entry
 
 

@@ -21,16 +21,19 @@ class LoggedProof:
     checkpoint: Checkpoint
     note: Note
     """The checkpoint with its signatures."""
+    extra: bytes | None = None
+    """Whatever was added, such as the entry itself. It proves nothing by itself."""
 
     def includes(self, leaf: bytes) -> bool:
         """Whether the entry with this leaf hash is in the log. The signatures are another matter."""
         return root_from(leaf, self.index, self.checkpoint.size, self.hashes) == self.checkpoint.root
 
 
-def format_proof(index: int, hashes: Sequence[bytes], checkpoint: str) -> str:
-    """The text of a proof. `checkpoint`: a signed note."""
+def format_proof(index: int, hashes: Sequence[bytes], checkpoint: str, extra: bytes = b"") -> str:
+    """The text of a proof. `checkpoint`: a signed note. `extra`: see `LoggedProof`."""
     lines = "".join([f"{encode_base64(each)}\n" for each in hashes])
-    return f"{_HEADER}\nindex {index}\n{lines}\n{checkpoint}"
+    added = f"extra {encode_base64(extra)}\n" if extra else ""
+    return f"{_HEADER}\n{added}index {index}\n{lines}\n{checkpoint}"
 
 
 def parse_proof(text: str) -> LoggedProof:
@@ -38,12 +41,12 @@ def parse_proof(text: str) -> LoggedProof:
     match = _FORM.fullmatch(text)
     if match is None:
         raise ValueError("is no tlog-proof")
-    _, index, lines, signed = match.groups()
+    extra, index, lines, signed = match.groups()
     hashes = tuple(map(decode_base64, lines.split()))
     if any(len(each) != HASH_SIZE for each in hashes):
         raise ValueError("has a hash that is no SHA-256")
     checkpoint, note = parse_checkpoint(signed)
-    return LoggedProof(int(index), hashes, checkpoint, note)
+    return LoggedProof(int(index), hashes, checkpoint, note, decode_base64(extra) if extra else None)
 
 
 def root_from(leaf: bytes, index: int, size: int, hashes: Sequence[bytes]) -> bytes | None:

@@ -124,6 +124,12 @@ def _index_path(index: int, width: int) -> str:
     return f"{path}.p/{width}" if width else path
 
 
+def parse_path(path: str) -> tuple[int | None, int]:
+    """The level and index of a whole tile, from its path; the level of a bundle is None."""
+    _, level, *groups = path.split("/")
+    return (None if level == "entries" else int(level)), int("".join(group.removeprefix("x") for group in groups))
+
+
 def split_hashes(tile: bytes) -> list[bytes]:
     """The hashes in a tile."""
     return [tile[at : at + HASH_SIZE] for at in range(0, len(tile), HASH_SIZE)]

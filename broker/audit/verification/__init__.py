@@ -1,0 +1,1 @@
+"""Finds out whether a log is what it was: nothing changed, removed, reordered, cut off, or forked."""

@@ -1,0 +1,271 @@
+"""Verifies one log: from the bytes of its entries over every hash to what is signed, and against what others kept.
+
+The journal is read file by file. Its entries grow a tree, whose root has to be the signed one at the end of each file,
+at the published size, and at each size that somebody kept a checkpoint of. Tiles that follow from the journal have to
+be those that are published. A failed check ends the reading of the journal: what follows would be wrong as well.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import NoReturn
+
+from broker.audit.entry import read_entry
+from broker.audit.frames import count_commits
+from broker.audit.journal import FOLDER, first_index, journal_path
+from broker.audit.tlog.checkpoint import Checkpoint, parse_checkpoint
+from broker.audit.tlog.hashing import root_of
+from broker.audit.tlog.right_edge import RightEdge
+from broker.audit.tlog.tiles import TileEdge, Tiles
+from broker.audit.verification.content_check import MaterialCheck
+from broker.audit.verification.expectations import Expectations, LogKeys, read_checkpoint
+from broker.audit.verification.faults import AuditFault, FaultKind, difference
+from broker.audit.verification.folder import LogFolder
+from broker.audit.verification.journal_content import JournalContent, first_false_commit, read_content, readable_leaves
+from broker.audit.verification.sequence import Counts, SequenceCheck
+from broker.audit.verification.tile_check import find_old_tile_fault, find_partial_fault, find_tile_fault
+
+_MOST_FAULTS = 100  # of a log; what is wrong in a thousand places is not understood better than in a hundred
+
+
+@dataclass(slots=True)
+class LogReport:
+    """What was found out about a log."""
+
+    log: str
+    """Its origin, or its folder if that is not known."""
+    size: int = 0
+    """Entries that the journal ends with."""
+    counts: Counts = field(default_factory=Counts)
+    faults: list[AuditFault] = field(default_factory=list)
+    unfinished: int = 0
+    """Bytes after the last whole commit: written just now, or left by a crash. They are no fault."""
+
+
+class _BrokenLogError(Exception):
+    """The journal cannot be read on. The fault was noted."""
+
+
+class LogCheck:
+    """State: the tree grown so far, and what was found out."""
+
+    def __init__(
+        self,
+        folder: LogFolder,
+        keys: LogKeys,
+        expected: Expectations,
+        material: MaterialCheck,
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """`advance` is told how many bytes of the journal were read."""
+        self._folder = folder
+        self._keys = keys
+        self._material = material
+        self._advance = advance
+        self._report = LogReport(str(folder.path))
+        self._published = self._read_published()
+        self._roots = sorted(
+            [each for each in expected.roots if each.origin == self._report.log], key=lambda each: each.size
+        )
+        self._entries = [each for each in expected.entries if each.origin == self._report.log]
+        self._sequence = SequenceCheck()
+        self._tree = RightEdge()
+        self._tiles = Tiles(TileEdge())
+        self._next_first: int | None = None
+        """Of the journal file after the present one."""
+
+    def run(self) -> LogReport:
+        """Verifies the log."""
+        firsts = [first for name in self._folder.names(FOLDER) if (first := first_index(name)) is not None]
+        try:
+            for first, following in zip_longest(firsts, firsts[1:]):
+                self._next_first = following
+                self._read_file(first, is_first=first == firsts[0])
+            self._check_end(firsts[0] if firsts else 0)
+        except _BrokenLogError:
+            pass
+        self._report.size = self._tree.size
+        self._report.counts = self._sequence.end()
+        return self._report
+
+    # What is published.
+
+    def _read_published(self) -> Checkpoint | None:
+        try:
+            found = read_checkpoint(self._folder)
+        except ValueError as error:
+            self._note(FaultKind.CHANGED, None, f"the published checkpoint {error}")
+            return None
+        if found is None:
+            self._note(FaultKind.REMOVED, None, "there is no published checkpoint")
+            return None
+        checkpoint, note = found
+        self._report.log = checkpoint.origin
+        if not self._keys.verifies(checkpoint, note):
+            self._note(FaultKind.UNSIGNED, None, "the published checkpoint is not signed with the key of the log")
+        return checkpoint
+
+    # The journal.
+
+    def _read_file(self, first: int, *, is_first: bool) -> None:
+        path = journal_path(first)
+        journal = self._folder.read(path) or b""
+        content = read_content(journal)
+        if content is None:
+            if not self._may_be_torn(journal, 0):
+                kind = FaultKind.CHANGED if self._next_first or count_commits(journal, 0) else FaultKind.TRUNCATED
+                self._break(kind, first, f"{path} has no head")
+            self._report.unfinished = len(journal)
+            return
+        self._check_head(content, is_first=is_first)
+        self._grow(journal, content)
+        self._check_signed(journal, content)
+        if content.end < len(journal):
+            if not self._may_be_torn(journal, content.end):
+                self._locate(journal, content)
+            self._report.unfinished = len(journal) - content.end
+        self._check_entries(content)
+        self._advance(len(journal))
+
+    def _may_be_torn(self, journal: bytes, end: int) -> bool:
+        """Whether a crash, or a write in progress, can be why a file is not whole after an offset."""
+        is_long_enough = self._published is None or self._tree.size >= self._published.size
+        return self._next_first is None and is_long_enough and count_commits(journal, end) <= 1
+
+    def _check_head(self, content: JournalContent, *, is_first: bool) -> None:
+        """Whether a file goes on where the one before it has ended."""
+        edge = content.head.edge
+        if self._published is None:
+            self._report.log = content.head.origin
+        try:
+            tree = edge.right_edge()
+        except ValueError as error:
+            self._break(FaultKind.CHANGED, edge.size, f"the head of a journal file: {error}")
+        if edge.size > self._tree.size and not is_first:
+            self._break(FaultKind.REMOVED, self._tree.size, f"the entries up to {edge.size} are missing in the journal")
+        if is_first and edge.size:
+            self._take_up(edge)
+            self._check_checkpoint(content.head.checkpoint, edge.size)
+        if (tree.size, tree.root()) != (self._tree.size, self._tree.root()):
+            self._break(FaultKind.CHANGED, edge.size, "the head of a journal file does not continue the log")
+
+    def _take_up(self, edge: TileEdge) -> None:
+        """Begins after entries that were deleted, of which there are tiles of hashes alone."""
+        leaves = self._folder.leaves(edge.size)
+        if len(leaves) < edge.size:
+            self._break(FaultKind.REMOVED, len(leaves), "its tile of hashes is missing")
+        for index, detail in find_old_tile_fault(self._folder, leaves):
+            self._note(FaultKind.CHANGED, index, detail)
+        self._tiles = Tiles(edge)
+        self._sequence.kept_from = edge.size
+        self._extend(leaves, None)
+
+    def _grow(self, journal: bytes, content: JournalContent) -> None:
+        if not self._extend(content.leaves, content.entries):
+            self._locate(journal, content)
+
+    def _extend(self, leaves: list[bytes], entries: list[bytes] | None) -> bool:
+        """Grows the tree. `entries`: None if they were deleted. Returns whether it has all roots it is to have."""
+        begin, end = self._tree.size, self._tree.size + len(leaves)
+        sizes = {each.size for each in self._roots if begin < each.size < end} | {end}
+        if self._published and begin < self._published.size < end:
+            sizes.add(self._published.size)
+        for each in self._entries:
+            if begin <= each.index < end and leaves[each.index - begin] != each.leaf:
+                self._note(FaultKind.FORKED, each.index, f"{each.known_from} has another entry")
+        for size in sorted(sizes):
+            start = self._tree.size
+            added = self._tree.extend(leaves[start - begin : size - begin])
+            if entries is not None:
+                whole = self._tiles.extend(added, entries[start - begin : size - begin])
+                if self._published is None or size <= self._published.size:
+                    for index, kind, detail in find_tile_fault(self._folder, whole):
+                        self._note(kind, index, detail)
+            if not self._has_expected_roots():
+                return False
+        return True
+
+    def _has_expected_roots(self) -> bool:
+        root = self._tree.root()
+        for each in self._roots:
+            if each.size == self._tree.size and each.root != root:
+                self._note(each.kind, None, f"{each.known_from} has another root for {each.size} entries")
+        if self._published is None or self._published.size != self._tree.size:
+            return True
+        for index, kind, detail in find_partial_fault(self._folder, self._tiles.edge()):
+            self._note(kind, index, detail)
+        return self._published.root == root
+
+    def _check_signed(self, journal: bytes, content: JournalContent) -> None:
+        if content.checkpoint and not self._check_checkpoint(content.checkpoint, self._tree.size):
+            self._locate(journal, content)
+
+    def _check_checkpoint(self, signed: str, size: int) -> bool:
+        """Whether a checkpoint in the journal commits to the tree. Who signed it is noted."""
+        try:
+            checkpoint, note = parse_checkpoint(signed)
+        except ValueError as error:
+            self._note(FaultKind.CHANGED, size, f"a checkpoint in the journal {error}")
+            return False
+        if not self._keys.verifies(checkpoint, note):
+            self._note(
+                FaultKind.UNSIGNED, size - 1, "a checkpoint in the journal is not signed with the key of the log"
+            )
+        return checkpoint == Checkpoint(self._report.log, self._tree.size, self._tree.root())
+
+    def _locate(self, journal: bytes, content: JournalContent) -> NoReturn:
+        """Notes which entry is the first that is not as it was signed, and ends the reading."""
+        first = content.head.edge.size
+        signed = self._signed_leaves()[first : self._next_first]
+        if found := difference(signed, readable_leaves(journal)):
+            kind, at = found
+            self._break(kind, first + at, "the journal is not what was signed")
+        if false := first_false_commit(journal):
+            self._break(*false)
+        kind = FaultKind.CHANGED if count_commits(journal, content.end) else FaultKind.TRUNCATED
+        self._break(kind, first + len(content.leaves), f"the journal is not whole after byte {content.end}")
+
+    def _signed_leaves(self) -> list[bytes]:
+        """The hashes of entries according to the tiles, if these are what is signed."""
+        if self._published is None:
+            return []
+        leaves = self._folder.leaves(self._published.size)
+        return leaves if root_of(leaves) == self._published.root else []
+
+    def _check_entries(self, content: JournalContent) -> None:
+        first = content.head.edge.size
+        for index, (encoded, blob) in enumerate(zip(content.entries, content.material, strict=True), start=first):
+            try:
+                entry = read_entry(encoded)
+            except ValueError as error:
+                self._note(FaultKind.SEQUENCE, index, str(error))
+                continue
+            if fault := self._sequence.take(index, entry):
+                self._note(fault[0], index, fault[1])
+            if detail := self._material.find_fault(index, entry, blob):
+                self._note(FaultKind.MATERIAL, index, detail)
+
+    # The end.
+
+    def _check_end(self, first: int) -> None:
+        size = self._tree.size
+        if self._published and size < self._published.size:
+            kind = FaultKind.TRUNCATED if size else FaultKind.REMOVED
+            self._note(kind, size, f"{self._published.size} entries were published")
+        if self._sequence.deleted_before < first:
+            detail = f"no entry tells of the deletion of those before {first}"
+            self._note(FaultKind.REMOVED, self._sequence.deleted_before, detail)
+        for each in self._roots:
+            if each.size > size:
+                self._note(FaultKind.TRUNCATED, size, f"{each.known_from} knows {each.size} entries")
+        for one in self._entries:
+            if one.index >= size:
+                self._note(FaultKind.TRUNCATED, size, f"{one.known_from} knows entry {one.index}")
+
+    def _note(self, kind: FaultKind, index: int | None, detail: str) -> None:
+        if len(self._report.faults) < _MOST_FAULTS:
+            self._report.faults.append(AuditFault(self._report.log, index, kind, detail))
+
+    def _break(self, kind: FaultKind, index: int | None, detail: str) -> NoReturn:
+        self._note(kind, index, detail)
+        raise _BrokenLogError
