@@ -183,6 +183,10 @@ class Policy:
         rule, (_, where, reason) = furthest
         return Decision(allowed=False, rule=rule.name, field=where, message=f"rule {rule.name!r}: {where}: {reason}")
 
+    def findings(self, identity: Identity, asked: Asked) -> list[tuple[str, Refusal | None]]:
+        """What each rule that concerns the caller says of a request: its name, and why it does not allow it, if so."""
+        return [(rule.name, rule.refusal(own, asked)) for rule, own in self._rules_for(identity)]
+
     def _find_rules(self, identity: Identity) -> tuple[tuple[PolicyRule, frozenset[str]], ...]:
         """The rules that concern a caller, in order, each with the caller's courts that it concerns."""
         all_own = {codes[0]: codes for codes in map(_lineage, identity.courts)}

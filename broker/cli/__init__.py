@@ -23,6 +23,7 @@ _MODULES = {
     "keys": "keys",
     "demo": "demo",
     "certs": "certs",
+    "policy": "policy",
 }
 """Where each command is. A module is imported when its command is used: all of them together take a second."""
 

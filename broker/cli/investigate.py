@@ -14,7 +14,7 @@ from broker.cli.outputs import CsvTable, JsonLines, Only, Output, ReportTable, T
 from broker.cli.profile import profile_option
 from broker.cli.resume import Done, ResumeError, open_private, take_up
 from broker.cli.run import LookupSource, Run, Single, run_to_exit
-from broker.client import Kind, Mandate, Outcome, Terms
+from broker.client import Kind, Mandate, Outcome, RequestSigner, Terms
 from broker.formats.columns import TYPES, parse_type
 from broker.formats.lookup_file import LookupFile, LookupFileError
 from broker.formats.tables import COLUMNS
@@ -60,6 +60,9 @@ _ONLY = {
 @click.option("--columns", metavar="A,B", help=f"Columns of the table: {', '.join(COLUMNS)}.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write .csv or .jsonl to this file.")
 @click.option("--resume", is_flag=True, help="Go on with an --output of JSON Lines: ask what is not complete in it.")
+@click.option(
+    "--sign-key", type=click.Path(dir_okay=False, path_type=Path), envvar="BROKER_SIGN_KEY", help="Sign with this key."
+)
 @connection_options
 def investigate(file: Path | None, connection: Connection, **given: Any) -> None:
     """Ask what debtors own, or who holds a property.
@@ -153,9 +156,20 @@ def _prepare(file: Path | None, given: dict[str, Any]) -> Run:
         raise click.UsageError("--output is the FILE of lookups: choose another name")
     try:
         done = take_up(given["output"], count) if given["resume"] else Done(bytearray(), {})
-        return Run(count, source, done, _open_output(given, count, source))
+        return Run(count, source, done, _open_output(given, count, source), signer=_signer(given["sign_key"]))
     except (OSError, ResumeError) as error:
         fail(f"--output: {error}", Exit.USAGE)
+
+
+def _signer(path: Path | None) -> RequestSigner | None:
+    if path is None:
+        return None
+    from broker.client.signing import Signer  # noqa: PLC0415 - it needs cryptography, which takes time to import
+
+    try:
+        return Signer.read(path)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--sign-key") from None
 
 
 def _open_output(given: dict[str, Any], count: int, source: LookupSource) -> Output:

@@ -7,6 +7,7 @@
     ca = "ca.pem"
     certificate = "court.pem"
     key = "court-key.pem"
+    sign_key = "officer.key"
 
 Files are relative to the profile's folder. Options on the command line and environment variables come first.
 """
@@ -21,7 +22,7 @@ import msgspec
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_FILES = frozenset({"ca", "certificate", "key"})
+_FILES = frozenset({"ca", "certificate", "key", "sign_key"})
 
 
 class _Profile(msgspec.Struct, forbid_unknown_fields=True):
@@ -33,6 +34,7 @@ class _Profile(msgspec.Struct, forbid_unknown_fields=True):
     ca: str | None = None
     certificate: str | None = None
     key: str | None = None
+    sign_key: str | None = None
 
 
 def read_profile(path: Path) -> dict[str, str]:
@@ -67,10 +69,10 @@ def _option(names: frozenset[str], text: str) -> Callable[[F], F]:
     )
 
 
-_CONNECTION = _FILES | {"address"}
+_CONNECTION = frozenset({"ca", "certificate", "key", "address"})
 profile_option = _option(
-    _CONNECTION | {"court", "officer", "case", "document"},
-    "--court, --officer, --case, --document, --broker, --ca, --certificate and --key",
+    _CONNECTION | {"court", "officer", "case", "document", "sign_key"},
+    "--court, --officer, --case, --document, --sign-key, --broker, --ca, --certificate and --key",
 )
 connection_profile_option = _option(_CONNECTION, "--broker, --ca, --certificate and --key")
 """What the profile says of the request is left out."""

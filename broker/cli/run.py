@@ -16,7 +16,18 @@ from broker.cli.exits import Exit, fail, fail_because
 from broker.cli.outputs import Output
 from broker.cli.progress import progress
 from broker.cli.resume import Done, ResumeError
-from broker.client import Client, ClientError, Lookup, Mandate, Outcome, Report, SubjectType, Terms, Totals
+from broker.client import (
+    Client,
+    ClientError,
+    Lookup,
+    Mandate,
+    Outcome,
+    Report,
+    RequestSigner,
+    SubjectType,
+    Terms,
+    Totals,
+)
 from broker.formats.lookup_file import LookupFileError
 from broker.formats.lookup_line import LookupLine
 
@@ -60,11 +71,12 @@ class Run:
     in_progress: dict[int, tuple[int, LookupLine]] = field(default_factory=dict)
     """By their position in the investigation: their position in the file, and their line."""
     totals: Totals | None = None
+    signer: RequestSigner | None = None
 
     async def investigate(self, connection: Connection, mandate: Mandate, terms: Terms) -> Totals:
         """Asks, and prints. Raises `ClientError` after the last report."""
         async with (
-            Client(connection.address, credentials=connection.credentials) as client,
+            Client(connection.address, credentials=connection.credentials, signer=self.signer) as client,
             client.investigate(mandate, self._open_lookups(), terms) as investigation,
         ):
             try:

@@ -11,7 +11,7 @@ in the reports; exceptions concern the request.
 """
 
 from broker.client.blocking import BlockingClient, BlockingInvestigation
-from broker.client.client import Client
+from broker.client.client import Client, RequestSigner
 from broker.client.credentials import Credentials
 from broker.client.errors import (
     BrokerUnavailableError,
@@ -56,6 +56,7 @@ __all__ = [
     "QuotaSpentError",
     "Report",
     "RequestRefusedError",
+    "RequestSigner",
     "Source",
     "SubjectType",
     "Terms",

@@ -19,7 +19,9 @@ def test_investigate_needs_nothing_of_the_server() -> None:
     assert printed.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("name", ["serve", "worker", "config", "investigate", "institutions", "health", "demo"])
+@pytest.mark.parametrize(
+    "name", ["serve", "worker", "config", "investigate", "institutions", "health", "demo", "policy"]
+)
 def test_every_command_can_be_found(name: str) -> None:
     command = [sys.executable, "-m", "broker", name, "--help"]
     assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.startswith("Usage")  # noqa: S603
