@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,14 @@ def test_every_name_of_the_client_is_explained(name: str) -> None:
 @pytest.mark.parametrize("name", [field.name for field in fields(broker.client.Terms)])
 def test_every_field_of_terms_has_an_example(name: str) -> None:
     assert re.search(rf"\b{name}=", EXAMPLES)
+
+
+PARAMETERS = {*signature(broker.client.Client).parameters, *signature(broker.client.BlockingClient).parameters}
+
+
+@pytest.mark.parametrize("name", sorted(PARAMETERS))
+def test_every_parameter_of_a_client_is_explained(name: str) -> None:
+    assert re.search(rf"\b{name}\b", PAGE)
 
 
 CALLED = ["bank_account", "lookup", "organization", "person", "real_estate_unit", "securities_account"]
