@@ -1,5 +1,6 @@
 """The command line: one module per command or group of commands."""
 
+import io
 import sys
 from importlib import import_module
 
@@ -54,3 +55,6 @@ def main() -> None:
     Send lookups:      broker investigate --help
     """  # noqa: D301 - click reads the backspaces
     forbid_dumps()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # if its encoding lacks a character, it shows the code point instead
+            stream.reconfigure(errors="backslashreplace")

@@ -1,6 +1,9 @@
 """Exit codes and error messages of commands. A message never contains a subject's data."""
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from typing import NoReturn
 
@@ -63,3 +66,18 @@ def fail_because(error: ClientError) -> NoReturn:
             fail(f"{error}", Exit.OUT_OF_TIME)
         case _:
             fail(f"the broker is unavailable: {error}", Exit.UNAVAILABLE)
+
+
+@contextmanager
+def without_traceback() -> Iterator[None]:
+    """Ends the program with an exit code if it is interrupted, or its output cannot be written. Also a decorator."""
+    try:
+        yield
+    except BrokenPipeError:
+        with suppress(OSError):  # Python would flush once more at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Exit.BROKEN_PIPE)
+    except OSError as error:
+        fail(f"the output cannot be written: {error.strerror}", Exit.USAGE)
+    except KeyboardInterrupt:
+        fail("interrupted", Exit.INTERRUPTED)

@@ -8,7 +8,7 @@ import click
 from google.protobuf.json_format import MessageToJson
 
 from broker.cli.connection import Connection, connection_options
-from broker.cli.exits import Exit, fail, fail_because
+from broker.cli.exits import Exit, fail, fail_because, without_traceback
 from broker.cli.profile import connection_profile_option
 from broker.client import Client, ClientError
 from broker.formats.tables import console, institutions_table
@@ -23,6 +23,7 @@ T = TypeVar("T")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @connection_profile_option
 @connection_options
+@without_traceback()
 def institutions(court: str, connection: Connection, *, as_json: bool) -> None:
     """List the institutions that can be asked, and their health.
 
@@ -41,6 +42,7 @@ def institutions(court: str, connection: Connection, *, as_json: bool) -> None:
 @click.command()
 @connection_profile_option
 @connection_options
+@without_traceback()
 def health(connection: Connection) -> None:
     """Check whether the broker accepts requests. The exit code is 0 if it does, else 4.
 

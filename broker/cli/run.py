@@ -3,16 +3,13 @@
 Lookups are read while reports are written, so that memory does not grow with the run.
 """
 
-import contextlib
-import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from broker.cli.connection import Connection
-from broker.cli.exits import Exit, fail, fail_because
+from broker.cli.exits import Exit, fail, fail_because, without_traceback
 from broker.cli.outputs import Output
 from broker.cli.progress import progress
 from broker.cli.resume import Done, ResumeError
@@ -113,6 +110,7 @@ class Run:
         return before - len(self.in_progress)
 
 
+@without_traceback()
 def run_to_exit(run: Run, investigate: Callable[[], Totals]) -> Exit:
     """The exit code of a run. Ends the program with a message if it failed."""
     try:
@@ -123,12 +121,6 @@ def run_to_exit(run: Run, investigate: Callable[[], Totals]) -> Exit:
         fail(f"--output: {error}", Exit.USAGE)
     except LookupFileError as error:  # it was valid when it was checked
         fail(f"the lookups have changed while they were read: {error}", Exit.USAGE)
-    except BrokenPipeError:
-        with contextlib.suppress(OSError):  # Python would flush once more at its end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.BROKEN_PIPE
-    except OSError as error:
-        fail(f"the output cannot be written: {error.strerror}", Exit.USAGE)
     except KeyboardInterrupt:
         answered = run.totals.lookups if run.totals else 0
         left = run.count - run.done.count - answered

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from broker.cli.exits import Exit, fail
+from broker.cli.exits import Exit, fail, without_traceback
 from broker.config import DEFAULT, Config, Overrides, StoreConfig, draft, load
 from broker.core.planning.ownership import Ownership
 from broker.errors import AuditError, ConfigError, StoreError
@@ -114,6 +114,7 @@ def worker(
 
 @click.command()
 @click.option("--check", "path", type=_path, help="Check this configuration file.")
+@without_traceback()
 def config(path: Path | None) -> None:
     """Print the default configuration, which documents every key; or check a file.
 

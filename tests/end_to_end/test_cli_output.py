@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import signal
 import stat
 import subprocess
@@ -144,6 +145,30 @@ def test_a_reader_that_stops_reading_ends_the_run(broker: Broker, tmp_path: Path
     errors = program.stderr.read()
     program.stderr.close()
     assert (program.wait(60), errors) == (141, b"")
+
+
+@pytest.mark.parametrize("arguments", [["investigate"], ["investigate", "--format", "csv"], ["institutions"]])
+def test_an_encoding_that_lacks_a_character_is_no_reason_to_fail(
+    arguments: list[str], broker: Broker, people: Lines, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "broker", *arguments, "--broker", broker.address]
+    command += [*MANDATE, debtors(tmp_path, people)] if arguments[0] == "investigate" else []
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    ended = subprocess.run(command, capture_output=True, env=environment, check=False)  # noqa: S603 - our own
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert b"\\u" in ended.stdout
+
+
+@pytest.mark.parametrize("arguments", [["investigate"], ["investigate", "--json"], ["institutions"], ["config"]])
+def test_a_full_disk_is_told(arguments: list[str], broker: Broker, people: Lines, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "broker", *arguments]
+    command += [*MANDATE, debtors(tmp_path, people)] if arguments[0] == "investigate" else []
+    environment = os.environ | {"BROKER_ADDRESS": broker.address}
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environment, check=False)  # noqa: S603
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(b"error: the output cannot be written: No space left")
+    assert b"Traceback" not in ended.stderr
 
 
 def test_an_interruption_says_what_is_open(broker: Broker, tmp_path: Path) -> None:
