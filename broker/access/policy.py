@@ -29,6 +29,8 @@ LIST_INSTITUTIONS = "ListInstitutions"
 METHODS = (INVESTIGATE, LIST_INSTITUTIONS)
 NATIONAL = "national"
 """How a policy calls the region of national institutions."""
+_COURT_STEP = 1
+"""The check whether the caller speaks for the court."""
 _IDENTITIES = 4096  # callers whose rules are kept: more than the country has courts
 _NAMED = 3  # names of courts in a message
 
@@ -124,7 +126,7 @@ class PolicyRule:
         if asked.method not in allowed.methods:
             return Refusal(0, "method", f"{asked.method} is not allowed; allowed: {_listed(allowed.methods)}")
         if court is not None and not self._speaks_for(own, lineage(court)):
-            return Refusal(1, _court_field(asked), f"the certificate does not speak for court {court.code}")
+            return Refusal(_COURT_STEP, _court_field(asked), f"the certificate does not speak for court {court.code}")
         if court is not None and court.level not in allowed.levels:
             reason = f"courts of level {court.level} are not allowed; allowed: {_listed(allowed.levels)}"
             return Refusal(2, _court_field(asked), reason)
@@ -155,6 +157,30 @@ class PolicyRule:
         return codes[0] in own or (self.delegation and not own.isdisjoint(codes)) or self.on_behalf_of.has(codes)
 
 
+class _CallerRules:
+    """The rules that concern one caller, in order, each with the caller's courts that it concerns.
+
+    A gateway may have a rule for each of thousands of courts, and asks for one of them at a time.
+    """
+
+    def __init__(self, rules: Sequence[tuple[PolicyRule, frozenset[str]]]) -> None:
+        self.all = rules
+        self._by_own: dict[str, list[int]] = defaultdict(list)
+        for number, (_, own) in enumerate(rules):
+            for code in own:
+                self._by_own[code].append(number)
+        self._for_others = [number for number, (rule, _) in enumerate(rules) if rule.on_behalf_of != NO_COURTS]
+
+    def for_court(self, court: Court | None) -> Iterable[tuple[PolicyRule, frozenset[str]]]:
+        """Those that may allow a request for this court; the others do not speak for it."""
+        if court is None:
+            return self.all
+        numbers = set(self._for_others)
+        for code in lineage(court):
+            numbers.update(self._by_own.get(code, ()))
+        return (self.all[number] for number in sorted(numbers))
+
+
 class Policy:
     """Decides by rules. State: none but a cache of which rules concern whom."""
 
@@ -169,8 +195,9 @@ class Policy:
 
     def decide(self, identity: Identity, asked: Asked) -> Decision:
         """Whether the caller is allowed this request. The message names no subject."""
+        rules = self._rules_for(identity)
         furthest: tuple[PolicyRule, Refusal] | None = None
-        for rule, own in self._rules_for(identity):
+        for rule, own in rules.for_court(asked.court):
             refusal = rule.refusal(own, asked)
             if refusal is None:
                 return Decision(
@@ -178,6 +205,8 @@ class Policy:
                 )
             if furthest is None or refusal.step > furthest[1].step:
                 furthest = rule, refusal
+        if furthest is None or furthest[1].step <= _COURT_STEP:  # then another rule may have come as far, and be first
+            furthest = _furthest(rules.all, asked)
         if furthest is None:
             return Decision(allowed=False, rule="", message=f"no rule of the policy concerns {_described(identity)}")
         rule, (_, where, reason) = furthest
@@ -185,19 +214,20 @@ class Policy:
 
     def findings(self, identity: Identity, asked: Asked) -> list[tuple[str, Refusal | None]]:
         """What each rule that concerns the caller says of a request: its name, and why it does not allow it, if so."""
-        return [(rule.name, rule.refusal(own, asked)) for rule, own in self._rules_for(identity)]
+        return [(rule.name, rule.refusal(own, asked)) for rule, own in self._rules_for(identity).all]
 
-    def _find_rules(self, identity: Identity) -> tuple[tuple[PolicyRule, frozenset[str]], ...]:
-        """The rules that concern a caller, in order, each with the caller's courts that it concerns."""
+    def _find_rules(self, identity: Identity) -> "_CallerRules":
         all_own = {codes[0]: codes for codes in map(_lineage, identity.courts)}
         own: dict[int, set[str]] = {number: set(all_own) for number in self._without_courts}
         for code, codes in all_own.items():
             for number in self._numbers(codes):
                 own.setdefault(number, set()).add(code)
-        return tuple(
-            (self.rules[number], frozenset(own[number]))
-            for number in sorted(own)
-            if self.rules[number].callers.include(identity)
+        return _CallerRules(
+            [
+                (self.rules[number], frozenset(own[number]))
+                for number in sorted(own)
+                if self.rules[number].callers.include(identity)
+            ]
         )
 
     def _numbers(self, codes: tuple[str, ...]) -> Iterable[int]:
@@ -213,6 +243,18 @@ def _numbers_by(part: Callable[[CourtSet], frozenset[str]], rules: Sequence[Poli
         for code in part(rule.callers.courts or NO_COURTS):
             numbers[code].append(number)
     return numbers
+
+
+def _furthest(rules: Iterable[tuple[PolicyRule, frozenset[str]]], asked: Asked) -> tuple[PolicyRule, Refusal] | None:
+    """The rule that came furthest, and its refusal, if none came further than to `_COURT_STEP`; None: no rules."""
+    found: tuple[PolicyRule, Refusal] | None = None
+    for rule, own in rules:
+        refusal = rule.refusal(own, asked)
+        if refusal is not None and refusal.step == _COURT_STEP:
+            return rule, refusal
+        if refusal is not None and found is None:
+            found = rule, refusal
+    return found
 
 
 def _lineage(code: str) -> tuple[str, ...]:

@@ -291,6 +291,10 @@ def test_decisions_equal_a_naive_interpreter(
         decision = compiled.decide(identity, asked)
         assert (decision.rule if decision.allowed else None) == naive.allowing(identity, asked)
         assert decision.allowed == (not decision.message)
+        refusals = [(rule, refusal) for rule, refusal in compiled.findings(identity, asked) if refusal is not None]
+        if not decision.allowed and refusals:
+            furthest = max(refusals, key=lambda one: one[1].step)  # the first of those
+            assert (decision.rule, decision.field) == (furthest[0], furthest[1].field)
 
 
 def written(rules: list[dict[str, Any]]) -> str:
