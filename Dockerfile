@@ -27,6 +27,9 @@ USER 10001:10001
 WORKDIR /var/lib/broker
 VOLUME /var/lib/broker
 EXPOSE 50051 9464
+# BROKER_PROFILE, or BROKER_CA, BROKER_CERTIFICATE and BROKER_KEY, say with which certificate the broker is asked for its
+# health; its own will do.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["broker", "health"]
-# Docker stops the container with SIGTERM, which lets requests in progress finish.
-CMD ["broker", "serve", "--listen", "0.0.0.0:50051", "--metrics", "0.0.0.0:9464"]
+# Docker stops the container with SIGTERM, which lets requests in progress finish. A network can reach the broker here, so
+# the configuration to mount has to name certificates, policy and audit log (docs/tls.md).
+CMD ["broker", "serve", "--config", "/etc/broker/broker.toml", "--listen", "0.0.0.0:50051", "--metrics", "0.0.0.0:9464"]

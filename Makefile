@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 PROTOS := $(wildcard proto/broker/v1/*.proto)
 
 .DEFAULT_GOAL := help
-.PHONY: help system baselines-system stubs-system node demo test stubs check bench bench-compare bench-replay bench-baselines serve loadtest proto lock format clean
+.PHONY: help system baselines-system stubs-system node demo test stubs check bench bench-compare bench-replay bench-baselines serve serve-plain loadtest proto lock format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -81,8 +81,11 @@ bench-baselines: $(READY) ## compare with Varnish, Redis and a straightforward b
 bench-replay: $(READY) ## the national workload, 195 million inquiries in var/replay; resumes where it stopped
 	$(BIN)/python -m benchmarks.replay --inquiries 195_000_000 --folder var/replay
 
-serve: $(READY) ## mock institutions and a broker on their default ports, until Ctrl-C
+serve: $(READY) ## mock institutions and a broker on their default ports, over mutual TLS, until Ctrl-C
 	@$(BIN)/broker demo --serve
+
+serve-plain: $(READY) ## the same without TLS, to try clients that have no certificates yet
+	@$(BIN)/broker demo --serve --plain-text
 
 loadtest: $(READY) ## run Locust for a minute, against a broker that it starts
 	$(BIN)/python -m loadtest

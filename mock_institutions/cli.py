@@ -22,6 +22,7 @@ from mock_institutions.logs import log_to_stderr
 from mock_institutions.population import Lookup, Mix, Population
 from mock_institutions.records import SUBJECT_TYPES, SubjectType
 from mock_institutions.server import running
+from mock_institutions.tls import CertificateError
 
 _config_option = click.option(
     "--config",
@@ -48,7 +49,15 @@ def main() -> None:
     default=0,
     help="Number of national institutions to serve instead, on one port: /mock-bank-0001, /mock-vehicle-0002, ...",
 )
-def serve(*, path: Path | None, seed: int | None, port_base: int | None, banks: int, national: int) -> None:
+@click.option(
+    "--tls",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Serve over mutual TLS, with the certificates that `broker certs` has made in this folder.",
+)
+def serve(
+    *, path: Path | None, seed: int | None, port_base: int | None, banks: int, national: int, tls: Path | None
+) -> None:
     """Serve until SIGTERM or SIGINT. Print one line of JSON when ready."""
     log_to_stderr()
     with _reported():
@@ -56,7 +65,9 @@ def serve(*, path: Path | None, seed: int | None, port_base: int | None, banks: 
         config = config if port_base is None else config.with_ports_from(port_base)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(config))
+            runner.run(_serve(config, tls))
+    except CertificateError as error:
+        raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"cannot listen: {error}") from error
 
@@ -69,9 +80,9 @@ def _stop_signal() -> asyncio.Event:
     return stop
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Config, tls: Path | None) -> None:
     stop = _stop_signal()
-    async with running(config) as urls:
+    async with running(config, tls) as urls:
         # Objects that exist now live as long as the process, and hardly any later ones are part of reference cycles.
         # Collecting garbage at the usual rate would cost a few per cent of the time.
         gc.freeze()

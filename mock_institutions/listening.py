@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,8 +16,10 @@ _CLOSE_GRACE = 1.0
 
 
 @asynccontextmanager
-async def listening(application: web.Application, host: str, port: int) -> AsyncIterator[str]:
-    """Serves an application while the context is open. Yields its URL."""
+async def listening(
+    application: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
+    """Serves an application while the context is open, over TLS if it is given. Yields its URL."""
     # The fault "hang" ends when its handler is cancelled because the client disconnected.
     runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=_CLOSE_GRACE)
     await runner.setup()
@@ -33,10 +36,10 @@ async def listening(application: web.Application, host: str, port: int) -> Async
 
     server.request_handler = handle_without_echo
     loop = asyncio.get_running_loop()
-    listener = await loop.create_server(lambda: _Connection(server, loop=loop), host, port)
+    listener = await loop.create_server(lambda: _Connection(server, loop=loop), host, port, ssl=tls)
     try:
         bound_host, bound_port = listener.sockets[0].getsockname()[:2]
-        yield f"http://{bound_host}:{bound_port}"
+        yield f"{'https' if tls else 'http'}://{bound_host}:{bound_port}"
     finally:
         listener.close()
         await runner.cleanup()

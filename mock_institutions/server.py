@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import msgspec
 from aiohttp import web
@@ -25,6 +26,7 @@ from mock_institutions.population import Population
 from mock_institutions.protobuf_dialect import PROTOBUF
 from mock_institutions.records import Mandate
 from mock_institutions.stats import Stats
+from mock_institutions.tls import server_context
 
 log = logging.getLogger("mock_institutions")
 
@@ -192,8 +194,12 @@ def _is_numbered(items: Sequence[int]) -> bool:
 
 
 @asynccontextmanager
-async def running(config: Config) -> AsyncIterator[dict[str, str]]:
-    """Serves all institutions of `config` while the context is open. Yields their base URLs by id."""
+async def running(config: Config, tls: Path | None = None) -> AsyncIterator[dict[str, str]]:
+    """Serves all institutions of `config` while the context is open. Yields their base URLs by id.
+
+    `tls`: the folder with their certificates. Institutions at one address have that of the first. Raises
+    `CertificateError`.
+    """
     population = Population(config.seed)
     urls: dict[str, str] = {}
     async with AsyncExitStack() as stack:
@@ -202,7 +208,9 @@ async def running(config: Config) -> AsyncIterator[dict[str, str]]:
             below = {each.id: f"/{each.id}" if config.one_address else "" for each in together}
             for each in together:
                 InstitutionServer(each, population).add_to(application, below[each.id])
-            address = await stack.enter_async_context(listening(application, together[0].host, together[0].port))
+            first = together[0]
+            context = server_context(tls, first.id) if tls else None
+            address = await stack.enter_async_context(listening(application, first.host, first.port, context))
             for each in together:
                 urls[each.id] = address + below[each.id]
                 log.info("%s (%s) listens at %s", each.id, each.kind, urls[each.id])

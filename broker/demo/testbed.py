@@ -13,7 +13,9 @@ from typing import IO, Any
 
 import aiohttp
 
+from broker.client import Credentials
 from broker.config import DEFAULT
+from broker.demo.certificates import Certificates
 from broker.errors import BrokerError
 
 BLOCK = "[[institution]]\n"
@@ -98,6 +100,8 @@ class Testbed:
     mocks: Program
     broker: Program
     session: aiohttp.ClientSession
+    credentials: Credentials
+    """Of a gateway for the courts of the demo."""
 
     @property
     def address(self) -> str:
@@ -125,25 +129,48 @@ class Testbed:
 
 @asynccontextmanager
 async def testbed(folder: Path, seed: int) -> AsyncIterator[Testbed]:
-    """Starts mocks and a broker on free ports, with all their files in `folder`."""
+    """Starts mocks and a broker on free ports, with all their files in `folder`. Everything speaks mutual TLS."""
     path = folder / "broker.toml"
-    arguments = ("--port-base", "0", "--seed", str(seed))
+    certificates = Certificates.make(folder / "certs")
+    arguments = ("--port-base", "0", "--seed", str(seed), "--tls", str(certificates.folder))
     async with running("mock_institutions", "serve", *arguments, log=folder / "mocks.log") as mocks:
-        path.write_text(configuration(folder, mocks.announced["institutions"]), encoding="utf-8")
+        path.write_text(configuration(folder, mocks.announced["institutions"], certificates), encoding="utf-8")
         async with (
             running("broker", "serve", "--config", str(path), log=folder / "broker.log") as broker,
-            aiohttp.ClientSession() as session,
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=certificates.towards_institutions())) as session,
         ):
-            yield Testbed(mocks, broker, session)
+            yield Testbed(mocks, broker, session, certificates.gateway())
 
 
-def configuration(folder: Path, urls: dict[str, str]) -> str:
-    """The default configuration, with any free ports, its files in `folder`, and the institutions at these URLs."""
-    text = DEFAULT.read_text(encoding="utf-8")
-    text = re.sub(r'^(listen|metrics) = "(.*):\d+"', r'\1 = "\2:0"', text, flags=re.MULTILINE)
-    text = text.replace('"var/', f'"{folder.as_posix()}/')
+def configuration(folder: Path, urls: dict[str, str], certificates: Certificates | None = None) -> str:
+    """The default configuration, with any free ports, its files in `folder`, and the institutions at these URLs.
+
+    With certificates, everything speaks mutual TLS.
+    """
+    text = with_free_ports(DEFAULT.read_text(encoding="utf-8"))
+    return with_tls(with_urls(text.replace('"var/', f'"{folder.as_posix()}/'), urls), certificates)
+
+
+def with_free_ports(text: str) -> str:
+    """A configuration with any free ports."""
+    return re.sub(r'^(listen|metrics) = "(.*):\d+"', r'\1 = "\2:0"', text, flags=re.MULTILINE)
+
+
+def with_urls(text: str, urls: dict[str, str]) -> str:
+    """A configuration with the institutions at these URLs."""
     head, *blocks = institution_blocks(text)
     return BLOCK.join([head, *(_with_url(block, urls) for block in blocks)])
+
+
+def with_tls(text: str, certificates: Certificates | None) -> str:
+    """A configuration with certificates, if there are any, towards courts and institutions."""
+    if certificates is None:
+        return text
+    for key, value in certificates.server_keys().items():
+        text = re.sub(rf"^{key} = (\"\"|\[\])( *)", f"{key} = {value} ", text, count=1, flags=re.MULTILINE)
+    head, *blocks = institution_blocks(text)
+    blocks = [block.replace('url = "http://', 'url = "https://').rstrip() for block in blocks]
+    return BLOCK.join([head, *(f"{block}\n{certificates.client_keys()}\n\n" for block in blocks)])
 
 
 def institution_blocks(text: str) -> list[str]:

@@ -3,6 +3,8 @@
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,27 +20,51 @@ from broker.model import Court, Kind, Level, Mandate, Outcome, Question, Subject
 from tests.end_to_end.conftest import Broker
 from tests.end_to_end.documents import ROOT, block_with, blocks
 
-EXAMPLES = [(document, example) for document in ("README.md", "docs/api.md") for example in blocks(document, "python")]
+EXAMPLES = blocks("docs/api.md", "python")
+_PATIENCE = 120.0  # s for `make serve` to start or stop
 
 
-@pytest.mark.parametrize(("document", "example"), EXAMPLES, ids=range(len(EXAMPLES)))
-def test_the_python_examples_get_a_report(document: str, example: str, broker: Broker) -> None:
+@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_the_python_examples_get_a_report(example: str, broker: Broker) -> None:
     program = example.replace("127.0.0.1:50051", broker.address)
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603
     assert ended.returncode == 0, ended.stderr
-    assert "debtor-1 " in ended.stdout, document
+    assert "debtor-1 " in ended.stdout
 
 
-def test_the_commands_of_the_first_call_run(broker: Broker, tmp_path: Path) -> None:
-    commands = block_with("README.md", "", "debtors.csv")
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """What `make serve` runs, in a folder and on free ports. Yields the broker's address."""
+    command = [sys.executable, "-m", "broker", "demo", "--serve", "--free-ports"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as served:  # noqa: S603
+        assert served.stdout is not None
+        try:
+            lines = list(iter(served.stdout.readline, "press Ctrl-C to stop\n"))
+            yield next(line.split()[-1] for line in lines if line.startswith("broker, gRPC"))
+        finally:
+            served.terminate()
+            assert served.wait(_PATIENCE) == 0
+
+
+def test_the_first_call_needs_no_options(tmp_path: Path) -> None:
+    """Over mutual TLS: command line and program find the certificates of `make serve`."""
+    (program,) = blocks("README.md", "python")
     bin_folder = Path(sys.executable).parent
-    for line in commands.splitlines():
-        command = line.replace(".venv/bin/", f"{bin_folder}/")
-        environment = {"BROKER_ADDRESS": broker.address, "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
-        ended = subprocess.run(  # noqa: S602 - the document's own line
-            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        assert ended.returncode == 0, (line, ended.stderr)
+    environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT)}
+    with serving(tmp_path) as address:
+        for line in block_with("README.md", "", "debtors.csv").splitlines():
+            command = line.replace(".venv/bin/", f"{bin_folder}/")
+            ended = subprocess.run(  # noqa: S602 - the document's own line
+                command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+            )
+            assert ended.returncode == 0, (line, ended.stderr)
+        ended = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", program.replace("127.0.0.1:50051", address)],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stderr
+        assert "debtor-1 " in ended.stdout
+    assert not (tmp_path / "var" / "serve").exists(), "a profile without its broker would mislead"
 
 
 PATHS = re.compile(r"`((?:benchmarks|broker|deploy|docs|loadtest|mock_institutions|proto|scripts|tests)/[\w./-]*)`")

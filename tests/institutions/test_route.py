@@ -31,8 +31,11 @@ class Institution:
 
     headers: list[dict[str, str]] = field(default_factory=list)
     clients: list[str] = field(default_factory=list)
+    versions: list[str] = field(default_factory=list)
 
     async def answer(self, request: web.Request) -> web.Response:
+        encrypted = request.transport.get_extra_info("ssl_object") if request.transport else None
+        self.versions += [encrypted.version()] if encrypted else []
         self.headers.append(dict(request.headers))
         certificate = request.transport.get_extra_info("peercert") if request.transport else None
         self.clients += [value for ((_, value),) in certificate["subject"]] if certificate else []
@@ -127,6 +130,50 @@ def test_an_institution_is_believed_whom_its_authority_vouches_for(authority: Au
             for stranger in (Access(), Access(ca_file=str(Authority(tmp_path, "stranger").file))):
                 with pytest.raises(UnreachableError, match="SSLCertVerificationError"):
                     await ask(url, stranger)
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("newest", "used"), [(ssl.TLSVersion.MAXIMUM_SUPPORTED, "TLSv1.3"), (ssl.TLSVersion.TLSv1_2, "TLSv1.2")]
+)
+def test_the_newest_tls_that_an_institution_offers_is_used(
+    authority: Authority, newest: ssl.TLSVersion, used: str
+) -> None:
+    context = server_context(authority)
+    context.maximum_version = newest
+
+    async def main() -> None:
+        institution = Institution()
+        async with institution.serving(context) as url:
+            assert await ask(url, Access(ca_file=str(authority.file))) == b"answer"
+        assert institution.versions == [used]
+
+    run(main)
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated:DeprecationWarning")
+def test_an_older_tls_than_1_2_is_refused(authority: Authority) -> None:
+    context = server_context(authority)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+
+    async def main() -> None:
+        institution = Institution()
+        async with institution.serving(context) as url:
+            with pytest.raises(UnreachableError):
+                await ask(url, Access(ca_file=str(authority.file)))
+        assert not institution.versions
+        assert encryption(Access()).minimum_version is ssl.TLSVersion.TLSv1_2
+
+    run(main)
+
+
+def test_a_certificate_for_another_host_is_refused(authority: Authority) -> None:
+    async def main() -> None:
+        async with Institution().serving(server_context(authority)) as url:
+            with pytest.raises(UnreachableError, match="SSLCertVerificationError"):
+                await ask(url.replace("127.0.0.1", "localhost"), Access(ca_file=str(authority.file)))
 
     run(main)
 
