@@ -58,7 +58,7 @@ def test_every_parameter_of_a_client_is_explained(name: str) -> None:
 
 CALLED = ["bank_account", "lookup", "organization", "person", "real_estate_unit", "securities_account"]
 CALLED += ["vehicle_plate", "vehicle_vin", "BlockingClient", "Client", "Mandate", "Terms"]
-CAUGHT = ["BrokerUnavailableError", "ClientError", "OutOfTimeError", "RequestRefusedError"]
+CAUGHT = ["BrokerUnavailableError", "ClientError", "OutOfTimeError", "QuotaSpentError", "RequestRefusedError"]
 
 
 @pytest.mark.parametrize("example", [f"{name}(" for name in CALLED] + [f"except {name}" for name in CAUGHT])
