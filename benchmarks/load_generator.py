@@ -19,8 +19,10 @@ from mock_institutions.population import Lookup, Population
 METHOD = "/broker.v1.InvestigationService/Investigate"
 CHANNEL = (("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1))
 """Options of a channel with a connection of its own."""
+COURT, OFFICER = "沪0101", "基准测试"
+"""Who asks."""
 _MANDATE = inquiry_pb2.Mandate(
-    court_code="沪0101", officer="基准测试", case_number="（2026）沪0101执1号", legal_document="协助执行通知书"
+    court_code=COURT, officer=OFFICER, case_number="（2026）沪0101执1号", legal_document="协助执行通知书"
 )
 _SUMMARY_NUMBER = pb.InvestigateResponse.SUMMARY_FIELD_NUMBER
 _SUMMARY = varint(_SUMMARY_NUMBER << 3 | 2)
@@ -76,7 +78,7 @@ def uvloop_runner() -> asyncio.Runner:
     return asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
 
-async def run_load(
+async def run_load(  # noqa: PLR0913 - a load has that many parts
     address: str,
     bodies: Iterator[bytes],
     *,
@@ -84,18 +86,27 @@ async def run_load(
     keep: Keep = lambda *_: True,
     advance: Callable[[int], None] = lambda _: None,
     buffer: MessageBuffer | None = None,
+    credentials: grpc.ChannelCredentials | None = None,
 ) -> LoadResult:
     """Sends requests over `streams` streams at a time until there are no more.
 
     Each stream has a connection of its own, since the kernel spreads connections over a broker's workers. `advance` is
     told how many lookups have been answered. `buffer`: for the messages kept; default: a new one.
+    `credentials`: of the caller, towards a broker with TLS.
     """
     result = LoadResult(kept=MessageBuffer() if buffer is None else buffer)
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         for _ in range(streams):
-            channel = await stack.enter_async_context(grpc.aio.insecure_channel(address, options=CHANNEL))
+            channel = await stack.enter_async_context(open_channel(address, credentials))
             group.create_task(_one_stream(channel.unary_stream(METHOD), bodies, result, keep, advance))
     return result
+
+
+def open_channel(address: str, credentials: grpc.ChannelCredentials | None = None) -> grpc.aio.Channel:
+    """A channel with a connection of its own."""
+    if credentials is None:
+        return grpc.aio.insecure_channel(address, options=CHANNEL)
+    return grpc.aio.secure_channel(address, credentials, options=CHANNEL)
 
 
 async def _one_stream(

@@ -6,7 +6,7 @@ Everything listens on free ports of loopback, lives in a temporary folder, and i
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +45,7 @@ class Testbed:
 
 
 @contextmanager
-def open_testbed(
+def open_testbed(  # noqa: PLR0913 - benchmarks differ in that much
     *,
     seed: int,
     institutions: Sequence[str] = FOUR,
@@ -53,11 +53,13 @@ def open_testbed(
     national: int | None = None,
     program: Sequence[str] = ("broker", "serve"),
     extra_blocks: str = "",
+    configure: Callable[[str, Path], str] = lambda text, _: text,
 ) -> Iterator[Testbed]:
     """Runs mocks and a broker for as long as the context lasts.
 
     The broker knows those of the default institutions that are named, or `national` national ones instead. All speak
-    one dialect. `extra_blocks`: configuration of others, which run already.
+    one dialect. `extra_blocks`: configuration of others, which run already. `configure` changes
+    the configuration, and may write files to the testbed's folder.
     """
     with tempfile.TemporaryDirectory(prefix="broker-benchmark-") as name:
         folder = Path(name)
@@ -67,7 +69,7 @@ def open_testbed(
         try:
             urls = mocks.announced["institutions"]
             text = _configuration(folder, urls, dialect, institutions if national is None else ())
-            (folder / "broker.toml").write_text(text + extra_blocks, encoding="utf-8")
+            (folder / "broker.toml").write_text(configure(text + extra_blocks, folder), encoding="utf-8")
             broker = ServerProcess(*program, "--config", "broker.toml", log=folder / "broker.log")
             try:
                 yield Testbed(folder, mocks, broker)
