@@ -15,6 +15,8 @@ from broker.core.subjects.free_text import shows_number
 
 MAX_SIZE = 65_535
 """Bytes of an entry (C2SP tlog-tiles)."""
+BEFORE = -1
+"""In place of an index: that of the entry just before."""
 WITHHELD = "withheld"
 """Stands for a text that is sealed."""
 
@@ -107,7 +109,7 @@ class Ended(_LogEntry, tag="ended", frozen=True, kw_only=True):
     """An admitted request has ended. This was durable before its summary was sent."""
 
     admitted: int
-    """Index of its entry in the same log."""
+    """Index of its entry in the same log. `BEFORE`: the log sets it, if both are recorded together."""
     status: str = "OK"
     """gRPC status."""
     reply_sha256: str = ""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
@@ -45,9 +46,10 @@ class AuditStatistics:
 
 
 class _Waiting(NamedTuple):
-    """Somebody who waits for an entry to be durable."""
+    """Somebody who waits for entries to be durable."""
 
-    unrecorded: Unrecorded
+    entries: Sequence[Unrecorded]
+    """Which are recorded in one commit, one after the other."""
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[Recorded]"
 
@@ -109,11 +111,16 @@ class AuditLog:
         `proof`: whether its proof is wanted. To be called on the asyncio side. Raises `AuditError` if it could not be
         written, and ever after; `ValueError` if the entry is too large. A caller that is cancelled leaves the entry.
         """
+        return await self.append_all([Unrecorded(entry, material, proof)])
+
+    async def append_all(self, entries: Sequence[Unrecorded]) -> Recorded:
+        """Records entries in one commit, one just after the other; returns the last. See `append`."""
         if self._failure:
             raise AuditError(self._failure)
-        encode_entry(withhold(entry)[0])
+        for each in entries:
+            encode_entry(withhold(each.entry)[0])
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(Unrecorded(entry, material, proof), loop, loop.create_future())
+        waiting = _Waiting(entries, loop, loop.create_future())
         self._queue.put(waiting)
         return await waiting.future
 
@@ -154,13 +161,13 @@ class AuditLog:
         return batch
 
     def _commit(self, batch: list[_Waiting]) -> None:
-        recorded, seconds = commit(
-            self._sequencer, self._journal, self._publisher.offer, [each.unrecorded for each in batch]
-        )
+        entries = [entry for each in batch for entry in each.entries]
+        recorded, seconds = commit(self._sequencer, self._journal, self._publisher.offer, entries)
+        ends = accumulate(len(each.entries) for each in batch)
         self.statistics.entries += len(recorded)
         self.statistics.commits += 1
         self.statistics.commit_seconds += seconds
-        _resolve(batch, recorded)
+        _resolve(batch, [recorded[end - 1] for end in ends])
 
     def _fail(self, error: BaseException) -> None:
         """Ends the recording for good. Called in either thread."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from broker.audit.entry import AuditEntry, MaterialDigest, encode_entry, withhold
+from broker.audit.entry import BEFORE, AuditEntry, Ended, MaterialDigest, encode_entry, withhold
 from broker.audit.frames import FrameKind, JournalHead, frame
 from broker.audit.sealing import Sealer
 from broker.audit.tlog.checkpoint import Checkpoint
@@ -79,7 +79,7 @@ class Sequencer:
         now = int(self._clock() * 1000)
         first = self._tree.size
         pieces: list[bytes] = []
-        entries = [self._encode(each, now, pieces) for each in batch]
+        entries = [self._encode(each, index, now, pieces) for index, each in enumerate(batch, start=first)]
         leaves = [leaf_hash(entry) for entry in entries]
         whole = self._tiles.extend(self._tree.extend(leaves), entries)
         self._checkpoint = self._signer.sign(Checkpoint(self._origin, self._tree.size, self._tree.root()).text())
@@ -89,9 +89,11 @@ class Sequencer:
         ]
         return Sequenced(pieces, recorded, self._checkpoint, whole)
 
-    def _encode(self, each: Unrecorded, now: int, pieces: list[bytes]) -> bytes:
+    def _encode(self, each: Unrecorded, index: int, now: int, pieces: list[bytes]) -> bytes:
         """The bytes of an entry. Adds its frame to the pieces, after that of its material."""
         entry, texts = withhold(each.entry)
+        if isinstance(entry, Ended) and entry.admitted == BEFORE:
+            entry = msgspec.structs.replace(entry, admitted=index - 1)
         digest = None
         if texts or each.material:
             sealed = self._sealer.seal(texts, each.material)

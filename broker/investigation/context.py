@@ -17,6 +17,23 @@ Write = Callable[[bytes], Awaitable[None]]
 """Sends one encoded `InvestigateResponse`; waits while the reader is slow."""
 
 
+async def _clear() -> None:
+    """Nothing has to happen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """How one request is recorded."""
+
+    transcript: Transcript = NO_TRANSCRIPT
+    """Takes note of the answers."""
+    clear: Callable[[], Awaitable[None]] = _clear
+    """Is awaited before anybody is asked."""
+
+
+NOT_RECORDED = Recording()
+
+
 @dataclass(frozen=True, slots=True)
 class ExecutionContext:
     """The parts of the worker that all executions share."""

@@ -14,10 +14,9 @@ from broker.core.planning.chunk import Chunk, chunk_size, work
 from broker.core.planning.freshness import Freshness
 from broker.core.planning.ownership import ALONE, Ownership
 from broker.core.planning.plan import Lines, Plan, plan
-from broker.core.planning.transcript import NO_TRANSCRIPT, Transcript
 from broker.core.wire import encoding
 from broker.investigation.account import Account
-from broker.investigation.context import ExecutionContext, Order, Write
+from broker.investigation.context import NOT_RECORDED, ExecutionContext, Order, Recording, Write
 from broker.investigation.forwarding import Forwarding
 from broker.investigation.local_inquiries import LocalInquiries, LostReportsError
 from broker.investigation.report_sender import ReportSender
@@ -40,11 +39,12 @@ class Execution:
         write: Write,
         *,
         ownership: Ownership,
-        transcript: Transcript = NO_TRANSCRIPT,
+        recording: Recording = NOT_RECORDED,
     ) -> None:
         """`heads` by position (`LookupColumns.heads`). `ownership`: what need not be forwarded."""
         columns = {spec.id: column for column, spec in enumerate(order.selection.institutions)}
-        self.account = Account(columns, transcript)
+        self.account = Account(columns, recording.transcript)
+        self._clear = recording.clear
         self._context = context
         self._order = order
         self._lookups = len(heads)
@@ -72,7 +72,7 @@ class Execution:
         try:
             for chunk in chunks:
                 await self._sender.send(reports)
-                reports = self._take_up(chunk, await self._read(chunk.columns.keys), groups)
+                reports = await self._take_up(chunk, await self._read(chunk.columns.keys), groups)
             self._forwarding.forward(groups.rest())
             self._local.seal()
             planning.close()
@@ -107,10 +107,12 @@ class Execution:
             records += self._context.store.get_many(part)
         return records
 
-    def _take_up(self, chunk: Chunk, records: Sequence[bytes | None], groups: OwnerGroups) -> list[bytes]:
+    async def _take_up(self, chunk: Chunk, records: Sequence[bytes | None], groups: OwnerGroups) -> list[bytes]:
         """Plans a chunk, has its misses asked, and gives the reports that need nobody to be asked."""
         first_row = len(self._rows)
         planned = self._plan(chunk, records)
+        if planned.misses or planned.repeats or planned.elsewhere:
+            await self._clear()
         if planned.misses or planned.repeats:
             self._local.ask(planned, chunk, first_row=first_row)
         self._forwarding.forward(groups.add(chunk, planned.elsewhere))

@@ -10,7 +10,7 @@ from broker.core.planning.chunk import Chunk, LookupColumns, chunk_size
 from broker.core.planning.ownership import ALONE
 from broker.core.planning.selection import Selector
 from broker.errors import ConfigError
-from broker.investigation.context import ExecutionContext, Order, Write
+from broker.investigation.context import ExecutionContext, Order, Recording, Write
 from broker.investigation.execution import Execution
 from broker.peers.messages import ForwardRequest, Trailer
 
@@ -38,7 +38,7 @@ class ForwardedAnswers:
         chunk = Chunk(columns, forwarded.positions)
         order = Order(request, selection, time.monotonic() + forwarded.time_left)
         transcript = self.context.new_transcript()
-        execution = Execution(self.context, order, heads, write, ownership=ALONE, transcript=transcript)
+        execution = Execution(self.context, order, heads, write, ownership=ALONE, recording=Recording(transcript))
         last = await execution.run(list(chunk.parts(chunk_size(len(selection.institutions)))))
         counts = execution.account.tally.counts.tobytes()
         return Trailer(last, counts, execution.complete, b"".join(transcript.encoded()))

@@ -20,10 +20,10 @@ from typing import Any, Protocol
 from broker.access.identity import ANONYMOUS, Identity
 from broker.access.policy import INVESTIGATE, Asked, Decision, Policy
 from broker.access.quota import Exceeded, Scope, scopes
-from broker.audit.entry import Admitted, Ended, Refused
+from broker.audit.entry import BEFORE, Admitted, Ended, Refused
 from broker.audit.log import AuditLog
 from broker.audit.material import Inquired
-from broker.audit.sequencer import Recorded
+from broker.audit.sequencer import Recorded, Unrecorded
 from broker.core.planning.chunk import Chunk
 from broker.core.planning.selection import Selection
 from broker.core.planning.tally import Tally
@@ -108,7 +108,7 @@ class Gate:
         async def record() -> None:
             try:
                 await recording
-            except AuditError as error:
+            except (AuditError, UnrecordedError) as error:
                 log.error("the end of a request is not recorded: %s", error)
 
         task = asyncio.get_running_loop().create_task(record())
@@ -132,7 +132,8 @@ class Passage:
         self._identity = ANONYMOUS
         self._decision = _OPEN
         self._facts: dict[str, Any] = {"method": method}
-        self._admitted: int | None = None
+        self._admission: Unrecorded | None = None
+        self._admitted: asyncio.Future[Recorded] | None = None
         self._reply = hashlib.sha256()
         self._began = gate.clock()
         self._sent: tuple[Tally | None, int] = None, 0
@@ -164,34 +165,41 @@ class Passage:
         }
         self._decide(request, selection)
 
-    async def admit(self, request: Request, selection: Selection, chunks: Sequence[Chunk]) -> None:
-        """Whether these subjects may be asked about; if so, that is recorded, durably.
+    def admit(self, request: Request, selection: Selection, chunks: Sequence[Chunk]) -> None:
+        """Whether these subjects may be asked about. That they may is recorded by `clear`.
 
-        Raises `PermissionDeniedError`, `QuotaExceededError`, or `UnrecordedError` if it cannot be recorded.
+        Raises `PermissionDeniedError`, `QuotaExceededError`, or `UnrecordedError` if quotas cannot be charged.
         """
         gate = self._gate
         types = {subject_type for chunk in chunks for subject_type in set(chunk.columns.types)}
         self._decide(request, selection, types=types)
-        if gate.quotas is None and gate.log is None:
-            return
-        gate.charge(self._decision, request, b"".join(_valid(chunks)))
+        if gate.quotas is not None:
+            gate.charge(self._decision, request, b"".join(_valid(chunks)))
         if gate.log is not None:
-            commitments = [one for chunk in chunks for one in chunk.columns.commitments]
-            inquired = Inquired(tuple(spec.id for spec in selection.institutions), b"".join(commitments))
+            commitments = b"".join([one for chunk in chunks for one in chunk.columns.commitments])
+            inquired = Inquired(tuple(spec.id for spec in selection.institutions), commitments)
             self._add_digest()
-            try:
-                recorded = await gate.log.append(Admitted(**self._facts), inquired.encode(), proof=False)
-            except AuditError:
-                raise UnrecordedError from None
-            self._admitted = recorded.index
+            self._admission = Unrecorded(Admitted(**self._facts), inquired.encode(), proof=False)
+
+    async def clear(self) -> None:
+        """Records that the request was admitted, before anybody is asked and anything is answered.
+
+        Raises `UnrecordedError` if it cannot be recorded.
+        """
+        if self._admission is not None and self._gate.log is not None:
+            admission, self._admission = self._admission, None
+            self._admitted = asyncio.ensure_future(_recorded(self._gate.log, [admission]))
+        if self._admitted is not None:
+            await asyncio.shield(self._admitted)  # a caller that leaves meanwhile does not take it back
 
     def writing(self, write: Write) -> Write:
-        """The same as `write`, but what is written goes into the digest of the reply, too."""
+        """The same as `write`, but after `clear`, and what is written goes into the digest of the reply, too."""
         if self._gate.log is None:
             return write
         update = self._reply.update
 
         async def hashing(message: bytes) -> None:
+            await self.clear()
             update(message)
             await write(message)
 
@@ -200,17 +208,20 @@ class Passage:
     async def end(self, last: bytes, tally: Tally, reports: int) -> Recorded | None:
         """Records that the request has been answered; `last`: the reports that are sent with the summary.
 
-        Raises `UnrecordedError` if it cannot be recorded.
+        A request that was answered from the cache at once, so that nothing is recorded of it yet, takes one commit:
+        neither its reports nor its summary have been sent. Raises `UnrecordedError` if it cannot be recorded.
         """
-        if self._gate.log is None or self._admitted is None:
+        if self._gate.log is None:
             return None
         self._reply.update(last)
-        ended = self._ended(self._admitted, "OK", tally, reports)
-        self._admitted = None
-        try:
-            return await self._gate.log.append(ended, self.transcript.encoded())
-        except AuditError:
-            raise UnrecordedError from None
+        entries, admitted = [], BEFORE
+        if self._admission is not None:
+            entries.append(self._admission)
+        elif self._admitted is not None:
+            admitted = self._admitted.result().index
+        ended = self._ended(admitted, "OK", tally, reports)
+        self._admission = self._admitted = None
+        return await _recorded(self._gate.log, [*entries, Unrecorded(ended, self.transcript.encoded(), proof=True)])
 
     def count(self, tally: Tally, reports: int) -> None:
         """Takes note of what has been sent."""
@@ -219,9 +230,12 @@ class Passage:
     def break_off(self, status: str) -> None:
         """Records, without waiting for it, that an admitted request has ended early, if it has not ended yet."""
         if self._gate.log is not None and self._admitted is not None:
-            ended = self._ended(self._admitted, status, *self._sent)
+            self._gate.record_later(self._record_early_end(self._gate.log, self._admitted, status))
             self._admitted = None
-            self._gate.record_later(self._gate.log.append(ended, self.transcript.encoded(), proof=False))
+
+    async def _record_early_end(self, log_: AuditLog, admitted: "asyncio.Future[Recorded]", status: str) -> None:
+        ended = self._ended((await admitted).index, status, *self._sent)
+        await log_.append(ended, self.transcript.encoded(), proof=False)
 
     async def list(self, court: Court | None) -> None:
         """Lets a call in that is about no subject. Raises `CallerError` if it may not; that is recorded."""
@@ -279,6 +293,13 @@ class Passage:
 
 OPEN_GATE = Gate()
 """Lets everybody in, and records nothing."""
+
+
+async def _recorded(log_: AuditLog, entries: Sequence[Unrecorded]) -> Recorded:
+    try:
+        return await log_.append_all(entries)
+    except AuditError:
+        raise UnrecordedError from None
 
 
 def _valid(chunks: Sequence[Chunk]) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ from broker.core.control.admission import Admission, Holding
 from broker.core.planning.chunk import Chunk, chunk_size
 from broker.core.planning.selection import Selection, Selector
 from broker.core.subjects.key import Keyer
-from broker.investigation.context import ExecutionContext, Order, Write
+from broker.investigation.context import ExecutionContext, Order, Recording, Write
 from broker.investigation.execution import Execution
 from broker.metrics.requests import RequestMetrics
 from broker.model import Request
@@ -56,7 +56,7 @@ class Pipeline:
         holding.take_inquiries(len(encoded) * len(selection.institutions), request.priority)
         chunks = await self._read(encoded, selection, passage.committer)
         holding.keep_inquiries(sum(_inquiries(chunk, selection) for chunk in chunks))
-        await passage.admit(request, selection, chunks)
+        passage.admit(request, selection, chunks)
         heads = [head for chunk in chunks for head in chunk.columns.heads]
         order = Order(request, selection, deadline)
         execution = Execution(
@@ -65,7 +65,7 @@ class Pipeline:
             heads,
             passage.writing(write),
             ownership=self.context.peers.ownership,
-            transcript=passage.transcript,
+            recording=Recording(passage.transcript, passage.clear),
         )
         account = execution.account
         try:
