@@ -66,6 +66,7 @@ bench: $(READY) ## the short benchmarks, under ten minutes
 	$(BIN)/python -m benchmarks.misses
 	$(BIN)/python -m benchmarks.misses --dialect protobuf
 	$(BIN)/python -m benchmarks.interactive
+	$(BIN)/python -m benchmarks.command_line --lookups 100000
 	$(BIN)/python -m benchmarks.store_growth --records 2_000_000
 	$(BIN)/python -m benchmarks.steps
 	$(BIN)/python -m benchmarks.alternatives
