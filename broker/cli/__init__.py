@@ -22,6 +22,7 @@ _MODULES = {
     "institutions": "explore",
     "health": "explore",
     "keys": "keys",
+    "audit": "audit",
     "demo": "demo",
     "certs": "certs",
     "policy": "policy",

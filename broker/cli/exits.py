@@ -28,6 +28,18 @@ class Exit(IntEnum):
     """The time limit was reached; what was not answered is reported as TIMED_OUT."""
     UNRECORDED = 6
     """The broker cannot record what it is asked (`broker serve`)."""
+    AUDIT_CHANGED = 20
+    """20 to 28: `broker audit verify` has found a fault of this kind first."""
+    AUDIT_REMOVED = 21
+    AUDIT_ADDED = 22
+    AUDIT_REORDERED = 23
+    AUDIT_TRUNCATED = 24
+    AUDIT_FORKED = 25
+    AUDIT_UNSIGNED = 26
+    AUDIT_MATERIAL = 27
+    AUDIT_SEQUENCE = 28
+    AUDIT_UNPROVEN = 29
+    """A receipt proves nothing, or an entry cannot be proven."""
     INTERRUPTED = 130
     """Ctrl-C, as shells count it: 128 + SIGINT."""
     BROKEN_PIPE = 141

@@ -23,10 +23,10 @@ class _Rate(TextColumn):
 
 
 @contextmanager
-def progress(count: int) -> Iterator[Callable[[int], None]]:
-    """Shows a progress bar on a terminal, if there are many lookups. Yields a function that advances it."""
+def progress(count: int, what: str = "investigating") -> Iterator[Callable[[int], None]]:
+    """Shows a progress bar on a terminal, if there is much to do. Yields a function that advances it."""
     screen = console(stderr=True)
-    columns = (TextColumn("investigating"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     if not screen.is_terminal or count < _MIN_COUNT:
         yield lambda _: None
         return
