@@ -61,6 +61,14 @@ stubs: $(READY) ## compile the stubs of the contract for Go and Java
 check: $(READY) ## formatting, linting, types, contracts, generated code, Dockerfile
 	@BIN=$(BIN) sh scripts/check
 
+FUZZING := $(VENV)/.fuzzing
+$(FUZZING): locks/fuzz.txt | $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/fuzz.txt
+	@touch $(FUZZING)
+
+fuzz: $(FUZZING) ## fuzz whatever reads foreign bytes, for FUZZ_SECONDS (30) each; TARGETS="request policy" for some
+	$(BIN)/python -m tests.fuzzing --seconds $(or $(FUZZ_SECONDS),30) $(TARGETS)
+
 bench: $(READY) ## the short benchmarks, under ten minutes
 	$(BIN)/python -m benchmarks.hits
 	$(BIN)/python -m benchmarks.misses
@@ -101,6 +109,8 @@ lock: $(READY) ## update locks/ from pyproject.toml
 		--generate-hashes --allow-unsafe --extra server --extra dev -o locks/dev.txt pyproject.toml
 	$(BIN)/pip-compile -q --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras \
 		--generate-hashes --allow-unsafe --extra server -c locks/dev.txt -o locks/runtime.txt pyproject.toml
+	$(BIN)/pip-compile -q --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras \
+		--generate-hashes --allow-unsafe --no-annotate --constraint locks/dev.txt --extra fuzz -o locks/fuzz.txt pyproject.toml
 
 format: $(READY) ## format the code
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .

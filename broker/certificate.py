@@ -1,10 +1,25 @@
 """What the broker reads of X.509 certificates."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
+
+_MALFORMED = (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, UnsupportedAlgorithm)
+"""What `cryptography` raises of a malformed certificate, besides `ValueError`."""
+
+
+@contextmanager
+def malformed_as_value_error() -> Iterator[None]:
+    """Whatever `cryptography` raises of a certificate or revocation list that it cannot read, as `ValueError`."""
+    try:
+        yield
+    except _MALFORMED as error:
+        msg = f"malformed ({type(error).__name__})"
+        raise ValueError(msg) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +52,8 @@ class CertificateInUse:
 
 def read_certificate(parsed: x509.Certificate) -> Certificate:
     """Raises `ValueError` if it is malformed."""
-    names = _alternative_names(parsed)
+    with malformed_as_value_error():
+        names = _alternative_names(parsed)
     issuer = parsed.issuer.public_bytes()
     return Certificate(
         fingerprint=parsed.fingerprint(hashes.SHA256()).hex(),
@@ -60,4 +76,10 @@ def _alternative_names(parsed: x509.Certificate) -> x509.SubjectAlternativeName:
 
 def read_chain(pem: bytes) -> Sequence[Certificate]:
     """Every certificate in PEM, in order. Raises `ValueError` if there is none, or one is malformed."""
-    return [read_certificate(each) for each in x509.load_pem_x509_certificates(pem)]
+    return [read_certificate(each) for each in load_certificates(pem)]
+
+
+def load_certificates(pem: bytes) -> list[x509.Certificate]:
+    """Every certificate in PEM, in order. Raises `ValueError` if there is none, or one is malformed."""
+    with malformed_as_value_error():
+        return x509.load_pem_x509_certificates(pem)

@@ -113,7 +113,7 @@ def read_head(journal: bytes) -> tuple[JournalHead, int] | None:
         return None
     try:
         return msgspec.msgpack.decode(found.content, type=JournalHead), found.end
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):  # the latter if a text is not UTF-8
         return None
 
 

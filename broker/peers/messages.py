@@ -64,7 +64,10 @@ def encode_forward_request(forward_request: ForwardRequest) -> bytes:
 
 def decode_forward_request(body: bytes) -> ForwardRequest:
     """The forward_request in bytes from another worker. Raises `msgspec.MsgspecError` if they are none."""
-    return _decode_request(body)
+    try:
+        return _decode_request(body)
+    except UnicodeDecodeError as error:  # which msgspec lets through
+        raise msgspec.DecodeError(str(error.reason)) from None
 
 
 def encode_trailer(trailer: Trailer) -> bytes:

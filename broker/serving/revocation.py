@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from cryptography import x509
 
 from broker.access.registry import plain_fingerprint
-from broker.certificate import Certificate
+from broker.certificate import Certificate, malformed_as_value_error
 from broker.errors import ConfigError
 
 _FINGERPRINT = re.compile("[0-9a-f]{64}")
@@ -77,10 +77,11 @@ def read_revocations(
 
 def _parse(content: bytes) -> Sequence[x509.CertificateRevocationList]:
     try:
-        if b"-----BEGIN" in content:
-            found = [x509.load_pem_x509_crl(each) for each in _PEM.findall(content)]
-        else:
-            found = [x509.load_der_x509_crl(content)]
+        with malformed_as_value_error():
+            if b"-----BEGIN" in content:
+                found = [x509.load_pem_x509_crl(each) for each in _PEM.findall(content)]
+            else:
+                found = [x509.load_der_x509_crl(content)]
     except ValueError:
         found = []
     if not found:

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from broker.certificate import Certificate, CertificateInUse, read_certificate
+from broker.certificate import Certificate, CertificateInUse, load_certificates, read_certificate
 from broker.errors import ConfigError
 from broker.serving.revocation import Revocations, read_revocations
 from broker.tls_section import TlsConfig
@@ -56,7 +56,7 @@ def read_revoked_files(config: TlsConfig) -> Revocations:
     if faults:
         raise ConfigError(*faults)
     try:
-        trusted = x509.load_pem_x509_certificates(authorities)
+        trusted = load_certificates(authorities)
         text = listed.decode()
     except ValueError:
         msg = "revoked or client_ca: cannot be read; they must be UTF-8 and PEM"
@@ -84,7 +84,7 @@ def _certificates(key: str, file: str, now: float, faults: list[str]) -> tuple[l
             faults.append(f"{key}: {file}: is empty; it must hold certificates in PEM")
         return [], content
     try:
-        found = x509.load_pem_x509_certificates(content)
+        found = load_certificates(content)
         read = [read_certificate(each) for each in found]
     except ValueError:
         faults.append(f"{key}: {file}: cannot be used as certificates in PEM")
