@@ -70,7 +70,8 @@ def investigate(file: Path | None, connection: Connection, **given: Any) -> None
     FILE contains the lookups as CSV, JSON Lines or a JSON array, or in the visible sheet of an .xlsx, .xls or .ods
     file, with the columns ref, type, number and name under their English or Chinese names (序号, 证件类型, 证件号码,
     姓名, ...); - is standard input. Other columns are passed through to CSV and JSON. The default ref is line-3 on the
-    third line. All lines are checked first.
+    third line. All lines are checked first. A spreadsheet that opens the CSV output rounds long numbers: import it
+    instead, with the column number as text.
 
     Without FILE, the options --type, --number and --name specify a single lookup. Other users of this machine can see
     the arguments of a running command, so use a file where that matters.

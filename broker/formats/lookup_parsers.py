@@ -51,12 +51,13 @@ def csv_lines(lines: TextIO, default_type: SubjectType | None) -> Iterator[Looku
 
 def find_header(rows: Iterator[tuple[int, Sequence[str]]], default_type: SubjectType | None) -> tuple[int, Header]:
     """Takes rows until the header, and returns it with its line. Titles above it have one cell that is no column."""
-    line = 1
-    cells: Sequence[str] = COLUMNS
-    for line, cells in islice(filter(_has_text, rows), _MAX_TITLES + 1):  # noqa: B007 - the last one is returned
+    first: tuple[int, Sequence[str]] | None = None
+    for line, cells in islice(filter(_has_text, rows), _MAX_TITLES + 1):
         texts = [cell for cell in cells if cell]
         if len(texts) > 1 or column_of(texts[0]):
-            break
+            return line, Header(cells, default_type)
+        first = first or (line, cells)
+    line, cells = first or (1, COLUMNS)  # not a header, and told as that; or there is nothing
     return line, Header(cells, default_type)
 
 

@@ -84,6 +84,7 @@ def test_a_default_ref_differs_from_a_number_used_as_ref() -> None:
         ("ref,secret\n1,2\n", "line 1, column number: is missing: the first line names the columns"),
         ("ref,secret\n1,2\n", "found ref and 1 other column"),
         ("7777,secret\n", "found 2 other columns"),
+        ("\n" + "7777\n" * 9, "line 2, column number: is missing: the first line names the columns"),
         ("type,type,number\n", "line 1, column type: is named twice"),
         ("number,证件号码,type\n", "line 1, column number: is named twice"),
         ("type,number\nRESIDENT_ID,secret\nSHIP,secret\n", "line 3, column type: must be one of RESIDENT_ID"),

@@ -122,7 +122,7 @@ def test_a_number_that_is_no_text_is_told(quantity: Cell) -> None:
         (workbook([]), "contains no lookups"),
         (workbook([HEADER]), "contains no lookups"),
         (workbook([["a", "b"], ["1", "2"]]), "line 1, column number: is missing"),
-        (workbook([["一"], ["二"], ["三"], ["四"], ["五"], ["六"], ["七"]]), "line 6, column number: is missing"),
+        (workbook([["一"], ["二"], ["三"], ["四"], ["五"], ["六"], ["七"]]), "line 1, column number: is missing"),
         (workbook([HEADER, [1, "身份证", "'" + NUMBER, "张三"]]), "begins with an apostrophe"),
         (workbook([HEADER, [1, "", NUMBER, "张三"]]), "line 2, column type: is empty"),
         (b"PK\x03\x04 and nothing else", "cannot be read as a spreadsheet"),
