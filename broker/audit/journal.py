@@ -28,7 +28,7 @@ def first_index(name: str) -> int | None:
 
 
 class Journal:
-    """State: the file that is appended to, if there is one yet, and its size."""
+    """State: the file that is appended to, if there is one yet, its size, and whether another one is to follow."""
 
     def __init__(self, files: Files, *, path: str = "", size: int = 0, max_file: int = MAX_FILE) -> None:
         """`path`, `size`: of the file to go on with."""
@@ -36,16 +36,22 @@ class Journal:
         self._file: Appending | None = files.append_to(path) if path else None
         self._size = size
         self._max_file = max_file
+        self._rotates = False
 
     def is_full(self) -> bool:
         """Whether the next commit begins a new file, and needs the head of one."""
-        return self._file is None or self._size >= self._max_file
+        return self._file is None or self._rotates or self._size >= self._max_file
+
+    def rotate(self) -> None:
+        """Has the next commit begin a new file. May be called in any thread."""
+        self._rotates = True
 
     def write(self, head: JournalHead | None, pieces: Sequence[bytes], checkpoint: str) -> None:
         """Writes a commit durably. `head`: of a new file, which the commit is the first in."""
         begin = b""
         if head is not None:
             self.close()
+            self._rotates = False
             begin, self._size = head_frame(head), 0
             self._file = self._files.append_to(journal_path(head.edge.size))
         if self._file is None:

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
@@ -22,6 +23,7 @@ from broker.audit.journal import MAX_FILE, Journal
 from broker.audit.keys import AuditKeys
 from broker.audit.publication import INTERVAL, Publisher, Unpublished, publish
 from broker.audit.recovery import recover
+from broker.audit.retention import Retention
 from broker.audit.sealing import Sealer
 from broker.audit.sequencer import Recorded, Sequencer, Unrecorded
 from broker.audit.tlog.note import NoteSigner
@@ -50,8 +52,12 @@ class _Waiting(NamedTuple):
 
     entries: Sequence[Unrecorded]
     """Which are recorded in one commit, one after the other."""
-    loop: asyncio.AbstractEventLoop
-    future: "asyncio.Future[Recorded]"
+    loop: asyncio.AbstractEventLoop | None
+    """None: a thread waits."""
+    future: "asyncio.Future[Recorded] | Future[Recorded]"
+
+
+_Settled = tuple["asyncio.Future[Recorded] | Future[Recorded]", Recorded | AuditError]
 
 
 class LogLimits(NamedTuple):
@@ -78,6 +84,7 @@ class AuditLog:
         self._sequencer = sequencer
         self._journal = journal
         self._failure = ""
+        self._retention: Retention | None = None
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._publisher = Publisher(files, on_failure=self._fail, interval=publish_interval)
         self._thread = threading.Thread(target=self._run, name="audit-writer", daemon=True)
@@ -120,13 +127,28 @@ class AuditLog:
         for each in entries:
             encode_entry(withhold(each.entry)[0])
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(entries, loop, loop.create_future())
-        self._queue.put(waiting)
-        return await waiting.future
+        future: asyncio.Future[Recorded] = loop.create_future()
+        self._queue.put(_Waiting(entries, loop, future))
+        return await future
+
+    def record(self, entry: AuditEntry) -> Recorded:
+        """The same as `append` for a thread, which waits. Raises `AuditError`."""
+        if self._failure:
+            raise AuditError(self._failure)
+        future: Future[Recorded] = Future()
+        self._queue.put(_Waiting([Unrecorded(entry, (), proof=False)], None, future))
+        return future.result()
+
+    def keep_for(self, days: int, clock: Callable[[], float] = time.time) -> None:
+        """Begins to delete entries that are older than so many days."""
+        self._retention = Retention(self._files, days, record=self.record, rotate=self._journal.rotate, clock=clock)
+        self._retention.start()
 
     def close(self) -> None:
         """Records what waits, publishes it, and ends. Nothing can be recorded afterwards."""
         if self._thread.is_alive():
+            if self._retention is not None:
+                self._retention.close()
             self._queue.put(None)
             self._thread.join()
             self._publisher.close()
@@ -228,15 +250,18 @@ def commit(
 
 def _resolve(batch: Sequence[_Waiting], results: Sequence[Recorded | AuditError]) -> None:
     """Tells all who wait, with one call for each event loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Recorded], Recorded | AuditError]]] = {}
+    by_loop: dict[asyncio.AbstractEventLoop | None, list[_Settled]] = {}
     for waiting, result in zip(batch, results, strict=True):
         by_loop.setdefault(waiting.loop, []).append((waiting.future, result))
     for loop, settled in by_loop.items():
+        if loop is None:
+            _settle(settled)
+            continue
         with suppress(RuntimeError):  # the loop has ended, and nobody waits any more
             loop.call_soon_threadsafe(_settle, settled)
 
 
-def _settle(settled: Sequence[tuple["asyncio.Future[Recorded]", Recorded | AuditError]]) -> None:
+def _settle(settled: Sequence[_Settled]) -> None:
     for future, result in settled:
         if future.done():  # whoever waited was cancelled
             continue

@@ -47,4 +47,7 @@ def _open_log(config: AuditConfig, slot: int) -> AuditLog:
     name = f"worker-{slot}"
     keys = load_keys(Path(config.key_file), make=True)
     release = version("property-investigation-broker")
-    return AuditLog.open(Path(config.path) / name, f"{config.origin}/{name}", keys, version=release)
+    opened = AuditLog.open(Path(config.path) / name, f"{config.origin}/{name}", keys, version=release)
+    if config.retention_days:
+        opened.keep_for(config.retention_days)
+    return opened
