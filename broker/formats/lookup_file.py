@@ -34,9 +34,9 @@ class LookupFile:
     def __init__(self, source: Path | BinaryIO, *, default_type: SubjectType | None = None) -> None:
         """`source`: a path, or an open file. `default_type`: of lines that have none.
 
-        An open file that cannot be read twice, such as a pipe, is kept in memory.
+        What cannot be read twice, such as a pipe, is kept in memory.
         """
-        self._source = source if isinstance(source, Path) else _rewindable(source)
+        self._source = _rewindable(source)
         self._default_type = default_type
         self._encoding = ""
 
@@ -103,8 +103,10 @@ class LookupFile:
         return self._encoding
 
 
-def _rewindable(file: BinaryIO) -> BinaryIO:
-    return file if file.seekable() else io.BytesIO(file.read())
+def _rewindable(source: Path | BinaryIO) -> Path | BinaryIO:
+    if isinstance(source, Path):
+        return source if source.is_file() else io.BytesIO(source.read_bytes())
+    return source if source.seekable() else io.BytesIO(source.read())
 
 
 def _is_in(file: BinaryIO, encoding: str) -> bool:

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import threading
 import tracemalloc
 from datetime import date
 from pathlib import Path
@@ -127,6 +129,17 @@ def test_a_file_is_read_again_from_its_beginning(tmp_path: Path) -> None:
     file = LookupFile(path)
     assert file.check() == 1
     assert list(file.read()) == list(file.read())
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"  # such as a shell makes for <(command)
+    os.mkfifo(pipe)
+    content = f"type,number,name\nRESIDENT_ID,{NUMBER},张三\n"
+    writer = threading.Thread(target=pipe.write_text, args=(content, "utf-8"))
+    writer.start()
+    file = LookupFile(pipe)
+    writer.join()
+    assert file.check() == len(list(file.read())) == 1
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 7, 100])
