@@ -6,7 +6,8 @@ Paths are relative to the folder of the log. Everything is its owner's alone. `O
 import fcntl
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +16,7 @@ from broker.errors import AuditError
 
 _OWNER_FOLDER, _OWNER_FILE = 0o700, 0o600
 _TEMPORARY = ".new"
+_LOOK = 0.1  # s between two looks whether another process has left
 
 
 class Appending(Protocol):
@@ -55,8 +57,11 @@ class Files(Protocol):
 class DiskFiles:
     """See `Files`. Holds a lock on the folder, so that no two processes continue the same log."""
 
-    def __init__(self, folder: Path) -> None:
-        """Raises `AuditError` if another process uses the folder, or it cannot be used at all."""
+    def __init__(self, folder: Path, *, patience: float = 0.0, pause: Callable[[float], object] = time.sleep) -> None:
+        """Waits up to `patience` seconds for another process to leave the folder.
+
+        Raises `AuditError` if it does not leave, or the folder cannot be used at all.
+        """
         self._folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=_OWNER_FOLDER)
@@ -64,12 +69,20 @@ class DiskFiles:
         except OSError as error:
             msg = f"audit log {folder}: cannot be used ({error.strerror}); make its owner the broker's user"
             raise AuditError(msg) from error
+        while not self._is_locked():
+            if patience <= 0:
+                os.close(self._lock)
+                msg = f"audit log {folder}: another process writes it; stop that, or choose another audit.path"
+                raise AuditError(msg)
+            patience -= _LOOK
+            pause(_LOOK)
+
+    def _is_locked(self) -> bool:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(self._lock)
-            msg = f"audit log {folder}: another process writes it; stop that, or choose another audit.path"
-            raise AuditError(msg) from None
+            return False
+        return True
 
     def names(self, folder: str) -> list[str]:
         """See `Files`."""

@@ -92,15 +92,22 @@ class AuditLog:
 
     @classmethod
     def open(
-        cls, folder: Path, origin: str, keys: AuditKeys, *, version: str, clock: Callable[[], float] = time.time
+        cls,
+        folder: Path,
+        origin: str,
+        keys: AuditKeys,
+        *,
+        version: str,
+        patience: float = 0.0,
+        clock: Callable[[], float] = time.time,
     ) -> "AuditLog":
         """Continues the log in a folder, or begins one, and records that it was started.
 
-        `origin`: the name of the log (C2SP tlog-checkpoint). `version`: the broker's. `clock`: seconds since the epoch.
-        Raises `AuditError`.
+        `origin`: the name of the log (C2SP tlog-checkpoint). `version`: the broker's. `patience`: seconds for another
+        process to leave it. `clock`: seconds since the epoch. Raises `AuditError`.
         """
         signer = NoteSigner(origin, keys.signing_key())
-        files = DiskFiles(folder)
+        files = DiskFiles(folder, patience=patience)
         try:
             return open_log(files, signer, keys.sealer(), version=version, clock=clock)
         except (OSError, AuditError) as error:

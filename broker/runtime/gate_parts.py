@@ -15,6 +15,8 @@ from broker.runtime.access_files import read_access_files
 from broker.serving.gate import Gate
 from broker.serving.tls import ServerTls, peer_identifier
 
+_ORPHAN_PATIENCE = 15.0  # s; a worker whose supervisor was killed finishes what is in flight, and ends within ten
+
 
 def open_gate(
     config: Config, tls: ServerTls | None, stack: AsyncExitStack, *, slot: int, on_failure: Callable[[], None]
@@ -47,7 +49,9 @@ def _open_log(config: AuditConfig, slot: int) -> AuditLog:
     name = f"worker-{slot}"
     keys = load_keys(Path(config.key_file), make=True)
     release = version("property-investigation-broker")
-    opened = AuditLog.open(Path(config.path) / name, f"{config.origin}/{name}", keys, version=release)
+    opened = AuditLog.open(
+        Path(config.path) / name, f"{config.origin}/{name}", keys, version=release, patience=_ORPHAN_PATIENCE
+    )
     if config.retention_days:
         opened.keep_for(config.retention_days)
     return opened

@@ -72,6 +72,23 @@ def test_files_are_appended_to_cut_and_deleted(tmp_path: Path) -> None:
     files.close()
 
 
+def test_a_process_that_leaves_is_waited_for(tmp_path: Path) -> None:
+    """A worker whose supervisor was killed finishes what is in flight, while another broker starts."""
+    first, pauses = DiskFiles(tmp_path), list[float]()
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            first.close()
+
+    DiskFiles(tmp_path, patience=1.0, pause=pause).close()
+    assert len(pauses) == 3
+    first = DiskFiles(tmp_path)
+    with pytest.raises(AuditError, match="another process writes it"):
+        DiskFiles(tmp_path, patience=1.0, pause=lambda _: None)
+    first.close()
+
+
 def test_a_folder_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(AuditError, match="cannot be used"):

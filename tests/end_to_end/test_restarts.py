@@ -126,7 +126,12 @@ async def command_line(pool: WorkerPool, lines: Sequence[Lookup]) -> None:
     command = [sys.executable, "-m", "broker", "investigate", "--bulk", *arguments, "lines.csv"]
     with (folder / "investigate.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(*command, cwd=folder, stdout=log, stderr=log)
-        code = await process.wait()
+        try:
+            code = await process.wait()
+        finally:
+            if process.returncode is None:  # another job has failed
+                process.kill()
+                await process.wait()
     assert code == Exit.COMPLETE, (folder / "investigate.log").read_text()
     printed = (folder / "reports.jsonl").read_text(encoding="utf-8").splitlines()
     check(lines, [json_format.Parse(line, pb.Report(), ignore_unknown_fields=True) for line in printed[:-1]])
