@@ -31,6 +31,9 @@ _ROOT = Path(__file__).parents[1]
 _MORE_SECONDS = 60  # for starting, for the last requests, and for the report
 
 
+_FILE = click.Path(exists=True, dir_okay=False)
+
+
 class Exit(IntEnum):
     """Exit codes."""
 
@@ -45,6 +48,9 @@ class Exit(IntEnum):
     epilog="Exit codes: 0 passed; 1 a threshold was exceeded; 2 usage; 3 the test did not run.",
 )
 @click.option("--host", metavar="HOST:PORT", help="Test this broker. Default: mocks and a broker of its own.")
+@click.option("--ca", type=_FILE, envvar="BROKER_CA", show_envvar=True, help="With --host: the broker's authority.")
+@click.option("--certificate", type=_FILE, envvar="BROKER_CERTIFICATE", show_envvar=True, help="What courts show.")
+@click.option("--key", type=_FILE, envvar="BROKER_KEY", show_envvar=True, help="Its private key.")
 @click.option("--users", type=click.IntRange(min=1), default=20, show_default=True, help="Concurrent courts.")
 @click.option("--seconds", type=click.IntRange(min=1), default=60, show_default=True)
 @click.option(
@@ -68,11 +74,13 @@ def main(*, host: str | None, users: int, seconds: int, processes: int, **given:
     """Run the load test."""
     if given["record"] and processes > 1:
         raise click.UsageError("--record needs --processes 1")
-    for option in ("record", "people", "html"):  # Locust runs elsewhere
+    for option in ("record", "people", "html", "ca", "certificate", "key"):  # Locust runs elsewhere
         given[option] = given[option] and Path(given[option]).absolute()
     given["truth"] = _checked_truth(given["truth"])
     if given["people"]:
         _check(lambda: read_people(given["people"]))
+    if host is None:  # its own broker serves plain text
+        given |= dict.fromkeys(("ca", "certificate", "key"))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="broker-loadtest-")))
         address = host or stack.enter_context(_own_broker(given["seed"]))
@@ -124,6 +132,9 @@ def _command(address: str, users: int, seconds: int, result: Path, given: dict[s
         "--run-time": f"{seconds}s",
         "--stop-timeout": 30,
         "--loglevel": "WARNING",
+        "--ca": given["ca"],
+        "--certificate": given["certificate"],
+        "--key": given["key"],
         "--truth": given["truth"],
         "--mock-seed": given["seed"],
         "--people-seed": given["people_seed"],
@@ -146,6 +157,8 @@ def _command(address: str, users: int, seconds: int, result: Path, given: dict[s
 def _run(command: Sequence[str], processes: int, folder: Path, seconds: int) -> int:
     """Runs Locust in one process, or in a master and workers. Returns its exit code."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))}
+    for name in ("BROKER_CA", "BROKER_CERTIFICATE", "BROKER_KEY"):  # the options say what is meant
+        environment.pop(name, None)
     workers: list[subprocess.Popen[bytes]] = []
     timeout = seconds + _MORE_SECONDS
     try:

@@ -6,6 +6,7 @@ Their values are numbers and texts, because Locust sends them from its master to
 from pathlib import Path
 from typing import Any
 
+from broker.client import Credentials
 from loadtest.outcome import FACTS, OUTCOMES
 from loadtest.people import ListedPeople, People, SyntheticPeople
 from loadtest.thresholds import Thresholds
@@ -15,10 +16,19 @@ from mock_institutions.population import Lookup
 _PERSONS = ("RESIDENT_ID", "PASSPORT", "MILITARY_ID", "HK_MACAO_PERMIT", "TAIWAN_PERMIT", "ORGANIZATION_CODE")
 
 
+_CERTIFICATES = {
+    "ca": "Authority of the broker; without it, connections are plain text",
+    "certificate": "Certificate that courts show",
+    "key": "Its private key",
+}
+
+
 def add_options(parser: Any) -> None:
     """Adds the options to Locust's parser."""
     group = parser.add_argument_group("Courts", "What courts ask, and which answers pass")
     add = group.add_argument
+    for name, text in _CERTIFICATES.items():
+        add(f"--{name}", metavar="FILE", env_var=f"BROKER_{name.upper()}", default="", help=f"{text} (PEM)")
     add(
         "--user-rate",
         type=_positive,
@@ -67,6 +77,12 @@ def truth_of(options: Any) -> Truth:
     if options.truth == "mocks":
         return MockTruth(options.mock_seed)
     return UnknownTruth() if options.truth == "none" else Baseline.read(Path(options.truth))
+
+
+def credentials_of(options: Any) -> Credentials | None:
+    """The certificates that the options name; None: plain text. Raises `ValueError`."""
+    given = {name: getattr(options, name) or None for name in _CERTIFICATES}
+    return Credentials(**given) if any(given.values()) else None
 
 
 def people_of(options: Any, process: int) -> People:

@@ -21,7 +21,7 @@ from locust.runners import LocalRunner, WorkerRunner
 
 from broker.v1 import investigation_pb2 as pb
 from loadtest.court import CODES, Court
-from loadtest.options import add_options, people_of, thresholds_of, truth_of
+from loadtest.options import add_options, credentials_of, people_of, thresholds_of, truth_of
 from loadtest.outcome import FACTS
 from loadtest.people import People
 from loadtest.statistics import Statistics
@@ -51,6 +51,12 @@ class Run:
     def truth(self) -> Truth:
         """Made when the first user needs it: the process of a master has no users."""
         return truth_of(self.options)
+
+    @cached_property
+    def credentials(self) -> grpc.ChannelCredentials | None:
+        """Those of all users of this process: a gateway's. None: plain text."""
+        given = credentials_of(self.options)
+        return given.channel_credentials() if given else None
 
     @cached_property
     def people(self) -> People:
@@ -120,7 +126,12 @@ class CourtUser(User):
         self._run: Run = self.environment.load_test
         options = self._run.options
         address = (self.host or "").removeprefix("http://").removeprefix("grpc://")
-        self._channel = grpc.insecure_channel(address, options=[*self._options, ("loadtest.user", next(_channels))])
+        arguments = [*self._options, ("loadtest.user", next(_channels))]
+        credentials = self._run.credentials
+        if credentials is None:
+            self._channel = grpc.insecure_channel(address, options=arguments)
+        else:
+            self._channel = grpc.secure_channel(address, credentials, options=arguments)
         self._court = Court(
             self._channel,
             code=next(_codes),
