@@ -14,6 +14,8 @@ HEADER = ("ref", "number", "name", "institution", "outcome", "asset", "explanati
 """The columns that every file has. Columns of the lookups' own file come after them."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_OUTCOMES: dict[int, str] = {outcome: outcome.name for outcome in Outcome}
+_SOURCES: dict[int, str] = {source: source.name.lower() for source in Source}
 _special = re.compile(r'[,"\r\n]').search
 
 
@@ -54,8 +56,8 @@ def _bodies(data: bytes, holders: bool) -> list[str]:  # noqa: FBT001 - the cach
     explanation = f"found as {answer.found_as}" if answer.found_as else ""
     if answer.HasField("problem"):
         explanation = problem_line(answer.problem)
-    begin = csv_row([answer.institution_id, Outcome(answer.outcome).name])
-    end = csv_row([explanation, Source(answer.source).name.lower(), as_of(answer)])
+    begin = f"{_cell(answer.institution_id)},{_OUTCOMES[answer.outcome]}"
+    end = f"{_cell(explanation)},{_SOURCES[answer.source]},{as_of(answer)}"
     assets = [asset_line(one, holders=holders) for one in answer.assets] or [""]
     return [f"{begin},{_cell(asset)},{end}" for asset in assets]
 
