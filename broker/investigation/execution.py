@@ -105,6 +105,8 @@ class Execution:
             part = keys[start : start + size]
             await self._context.scheduler.wait_turn(work(len(part), institutions))
             records += self._context.store.get_many(part)
+        if institutions > len(keys):  # to plan them is then as much as to read them
+            await self._context.scheduler.wait_turn(work(len(keys), institutions))
         return records
 
     async def _take_up(self, chunk: Chunk, records: Sequence[bytes | None], groups: OwnerGroups) -> list[bytes]:

@@ -21,7 +21,9 @@ from broker.store.base import Store
 
 # Microseconds, estimated.
 _LANE, _LANE_EACH = 10.0, 0.3  # to reserve or submit a parcel, and each of its inquiries
-_READ, _UNPACK = 5.0, 0.02  # to look for a record, and to unpack each of its bytes
+_LANDED = 3.0  # to deliver an answer that landed meanwhile
+_READ, _READ_EACH = 5.0, 1.0  # to look for a record, and to make it of each institution's answer not committed yet
+_UNPACK = 0.02  # to unpack each byte of a record
 _FORSAKE = 10.0  # to look through a lane for what nobody waits for
 
 
@@ -58,8 +60,9 @@ class FanOut:
                     reserved[name] = fresh
             landed = await self._look(submission) if reserved else {}
             for name in list(reserved):
-                await self._spend(submission, len(reserved[name]))
-                self.lanes[name].ask(reserved[name], landed.get(self._keys[name], NOTHING_LANDED))
+                there = landed.get(self._keys[name], NOTHING_LANDED)
+                await self._spend(submission, len(reserved[name]), landed=len(there))
+                self.lanes[name].ask(reserved[name], there)
                 del reserved[name]
         finally:
             with trio.CancelScope(shield=True):
@@ -73,8 +76,9 @@ class FanOut:
             await self.budget.spend(_FORSAKE)
             self.lanes[name].forsake()
 
-    async def _spend(self, submission: Submission, inquiries: int) -> None:
-        await self.budget.spend(_LANE + _LANE_EACH * inquiries, submission.missed.priority)
+    async def _spend(self, submission: Submission, inquiries: int, *, landed: int = 0) -> None:
+        cost = _LANE + _LANE_EACH * inquiries + _LANDED * landed
+        await self.budget.spend(cost, submission.missed.priority)
 
     async def _look(self, submission: Submission) -> Mapping[bytes, Landed]:
         """Looks into the store for what landed since the request was planned. Returns it by `institution_key`."""
@@ -83,10 +87,11 @@ class FanOut:
         freshness = Freshness.at(self._clock(), submission.max_age)
         if not freshness.accepts_any:
             return found
-        size = chunk_size(len(submission.asked))
+        institutions = len(submission.asked)
+        size = chunk_size(institutions)
         for start in range(0, len(keys), size):
             part = keys[start : start + size]
-            await self.budget.spend(_READ * len(part), priority)
+            await self.budget.spend((_READ + _READ_EACH * institutions) * len(part), priority)
             records = self._store.get_many(part)
             if held := sum(len(record) for record in records if record is not None):
                 await self.budget.spend(_UNPACK * held, priority)

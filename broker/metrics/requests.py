@@ -1,12 +1,10 @@
 """Counters and histograms of requests. They are updated once per batch, never per inquiry."""
 
-from functools import lru_cache
-
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from broker.core.planning.selection import Selection
 from broker.core.planning.tally import Tally
-from broker.model import Outcome, Source
+from broker.metrics.answers import AnswerCounts
 
 # From a cached lookup (1 ms) to the longest deadlines (minutes).
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -17,12 +15,8 @@ class RequestMetrics:
     """Counts requests, lookups and answers."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._answers = Counter(
-            "broker_inquiries",
-            "Answers by institution, outcome and source. An inquiry is one lookup at one institution.",
-            ["institution", "outcome", "source"],
-            registry=registry,
-        )
+        self._answers = AnswerCounts()
+        registry.register(self._answers)
         self._lookups = Counter(
             "broker_lookups", "Lookups with a final report, by validity.", ["validity"], registry=registry
         )
@@ -44,16 +38,10 @@ class RequestMetrics:
         self._batch_sizes = Histogram(
             "broker_request_lookups", "Lookups per request.", buckets=_LOOKUPS, registry=registry
         )
-        # Looking up a labelled child takes a lock and formats strings, so it is done once per combination.
-        self._child = lru_cache(maxsize=None)(self._answers.labels)
 
     def count(self, selection: Selection, tally: Tally, *, lookups: int, invalid: int) -> None:
         """Counts one request's answers."""
-        for column, source, outcome in zip(*tally.counts.nonzero(), strict=True):
-            name = selection.institutions[column].id
-            self._child(name, Outcome(outcome).name, Source(source).name).inc(
-                int(tally.counts[column, source, outcome])
-            )
+        self._answers.add(selection.institutions, tally)
         self._lookups.labels("valid").inc(lookups - invalid)
         self._lookups.labels("invalid").inc(invalid)
         self._batch_sizes.observe(lookups)

@@ -83,7 +83,7 @@ async def serve(
         addresses = await worker.open()
         garbage_collection.begin()
         ready(addresses)
-        collecting = asyncio.ensure_future(garbage_collection.collect_forever(worker.is_idle))
+        collecting = asyncio.ensure_future(garbage_collection.collect_forever(worker.is_idle, worker.in_flight))
         stack.callback(collecting.cancel)
         stopped = asyncio.ensure_future(stop.wait())
         ends: set[asyncio.Future[Any]] = {stopped, lanes_ended}

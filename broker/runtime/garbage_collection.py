@@ -2,14 +2,13 @@
 
 A collection stops the event loop, for up to a microsecond for each object it looks at. Nearly all objects of a request
 are freed by their reference counts: 800,000 inquiries left 700 objects in cycles, while collections of young objects
-took up to 50 ms each to find them. What may be garbage is counted by Python: objects made and not freed since the last
-collection.
+took up to 50 ms each to find them, and looked at the objects of all requests in flight. So Python's own collections are
+off. What may be garbage is counted by Python: objects made and not freed since the last collection.
 
-| requests in flight | collected when so many objects are uncollected |                                               |
-|--------------------|------------------------------------------------|-----------------------------------------------|
-| none               | 20,000                                         | all objects, in some 20 ms                    |
-| some               | 500,000                                        | young ones: some 100 MB if all were garbage   |
-| some               | 10,000,000                                     | all objects                                   |
+| requests in flight | collected when so many objects are uncollected |                                    |
+|--------------------|------------------------------------------------|------------------------------------|
+| none               | 20,000                                         | in some 20 ms                      |
+| some               | 1,000,000, and 8 for each inquiry in flight    | some 200 MB if all were garbage    |
 
 What survives while nobody waits is what the worker is made of: lanes, connections, caches. It is not looked at again,
 but for once an hour: of 4,000 institutions it is a million objects.
@@ -17,14 +16,12 @@ but for once an hour: of 4,000 institutions it is a million objects.
 
 import asyncio
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import Enum, auto
 
 _WHEN_IDLE = 20_000  # objects
-_YOUNGEST = 500_000  # objects
-_YOUNG = 4  # collections of the youngest between two of the young
-_UNDER_LOAD = 10_000_000  # objects
-_NEVER = 2**31 - 1  # young collections until Python itself collects all objects
+_UNDER_LOAD = 1_000_000  # objects
+_PER_INQUIRY = 8  # objects that belong to an inquiry in flight, at most
 _CHECK_INTERVAL = 1.0  # s
 _LOOK_AGAIN = 3600.0  # s until what survived is looked at again
 
@@ -45,9 +42,9 @@ class CollectionSchedule:
         """`now`, here and below, on a monotonic clock."""
         self._collected_at = now
 
-    def decide(self, uncollected: int, *, is_idle: bool, now: float) -> CollectionChoice:
-        """`uncollected`: objects, at most. `is_idle`: whether nobody waits."""
-        if uncollected < (_WHEN_IDLE if is_idle else _UNDER_LOAD):
+    def decide(self, uncollected: int, *, is_idle: bool, in_flight: int, now: float) -> CollectionChoice:
+        """`uncollected`: objects, at most. `is_idle`: whether nobody waits. `in_flight`: inquiries."""
+        if uncollected < (_WHEN_IDLE if is_idle else _UNDER_LOAD + _PER_INQUIRY * in_flight):
             return CollectionChoice.NOTHING
         if not is_idle or now - self._collected_at < _LOOK_AGAIN:
             return CollectionChoice.COLLECT
@@ -55,27 +52,22 @@ class CollectionSchedule:
         return CollectionChoice.COLLECT_EVERYTHING
 
 
-def uncollected(counts: Sequence[int]) -> int:
-    """How many objects have survived since all were collected, at most. `counts`: what `gc.get_count` says."""
-    objects, of_youngest, of_young = counts
-    return objects + _YOUNGEST * (of_youngest + (_YOUNG + 1) * of_young)
-
-
 def begin() -> None:
     """To be called when a worker is about to be ready: what there is by now is not garbage."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_YOUNGEST, _YOUNG, _NEVER)
+    gc.disable()
 
 
-async def collect_forever(is_idle: Callable[[], bool]) -> None:
-    """Collects all objects when it is time, until cancelled."""
+async def collect_forever(is_idle: Callable[[], bool], in_flight: Callable[[], int]) -> None:
+    """Collects all objects when it is time, until cancelled. The arguments are those of `CollectionSchedule.decide`."""
     clock = asyncio.get_running_loop().time
     schedule = CollectionSchedule(clock())
     while True:
         await asyncio.sleep(_CHECK_INTERVAL)
         idle = is_idle()
-        decision = schedule.decide(uncollected(gc.get_count()), is_idle=idle, now=clock())
+        uncollected, _, _ = gc.get_count()
+        decision = schedule.decide(uncollected, is_idle=idle, in_flight=in_flight(), now=clock())
         if decision is CollectionChoice.COLLECT_EVERYTHING:
             gc.unfreeze()
         if decision is not CollectionChoice.NOTHING:

@@ -84,6 +84,10 @@ class Worker:
         """Whether no request is in flight."""
         return not self.admission.statistics().requests_in_flight
 
+    def in_flight(self) -> int:
+        """How many inquiries are in flight."""
+        return self.admission.statistics().inquiries_in_flight
+
     async def open(self) -> Addresses:
         """Opens all ports. Raises `ConfigError` if one cannot be had."""
         address = self.server.bind()

@@ -28,6 +28,9 @@ _ABSENT = -1
 _FEW = 3  # subjects up to which answers are packed one by one; for more of them, column by column takes less time
 _LATEST = 2**32 - 1  # the last second a record can name; longer TTLs are cut to it
 
+_CACHED = bytes((Source.CACHE,))
+"""The last byte of a segment, which is the source (`encoding`)."""
+
 _Numbers = NDArray[np.intp]
 
 
@@ -97,7 +100,7 @@ class _InstitutionColumns:
     def entry(self, institution: bytes, key: bytes) -> Entry:
         """One answer, as it is kept: from the cache."""
         row = self.rows[key]
-        (segment,) = encoding.with_source([self.segments[row]], Source.CACHE)
+        segment = self.segments[row][:-1] + _CACHED
         return Entry(institution, self.outcomes[row], self.observed[row], min(self.expires[row], _LATEST), segment)
 
     def find(self, keys: Sequence[bytes]) -> _Numbers:

@@ -116,5 +116,5 @@ def _choice(institutions: Sequence[InstitutionSpec], keys: Sequence[bytes], kind
         institutions=chosen,
         fingerprint=record.fingerprint(chosen),
         body_at=record.body_at(len(columns)),
-        blank=tuple(None if column in columns else b"" for column in range(len(institutions))),
+        blank=tuple(None if spec.kind in kinds else b"" for spec in institutions),
     )
