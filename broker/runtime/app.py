@@ -39,6 +39,7 @@ from broker.loops.step_budget import StepBudget
 from broker.metrics.audit import AuditCollector
 from broker.metrics.certificates import CertificateCollector
 from broker.metrics.components import ComponentCollector
+from broker.metrics.reloads import ReloadCollector
 from broker.metrics.requests import RequestMetrics
 from broker.model import Question, Reply
 from broker.peers.client import open_peers, socket_of
@@ -77,9 +78,7 @@ async def serve(
     """
     supervisor = supervisor or NoSupervisor()
     async with AsyncExitStack() as stack:
-        opening = partial(supervisor.progress, "opening the store", _OPENING_SILENCE)
-        opening()
-        worker, lanes_ended = await _build(_divided(config, slot.ownership), slot, stack, opening)
+        worker, lanes_ended = await _build(_divided(config, slot.ownership), slot, stack, supervisor)
         addresses = await worker.open()
         garbage_collection.begin()
         ready(addresses)
@@ -109,9 +108,11 @@ def _divided(config: Config, ownership: Ownership) -> Config:
 
 
 async def _build(
-    config: Config, slot: WorkerSlot, stack: AsyncExitStack, opening: ProgressCallback
+    config: Config, slot: WorkerSlot, stack: AsyncExitStack, supervisor: Supervisor
 ) -> tuple[Worker, "asyncio.Future[None]"]:
-    """The worker, and what tells when its lanes have ended by themselves. `opening` is called while the store opens."""
+    """The worker, and what tells when its lanes have ended by themselves."""
+    opening = partial(supervisor.progress, "opening the store", _OPENING_SILENCE)
+    opening()
     ring = load_key_ring(config.store.key_file)
     store = open_store(config.store, ring.secrets, opening)
     stack.callback(store.close)
@@ -128,6 +129,7 @@ async def _build(
         max_request_bytes=config.server.max_request_bytes_in_flight,
     )
     meter = RequestMetrics(registry)
+    registry.register(ReloadCollector(lambda: supervisor.reloads_refused))
     registry.register(ComponentCollector(fanout.lanes, admission, bridge, store))
     peers = await stack.enter_async_context(open_peers(slot.ownership, slot.folder))
     selector = Selector(config.institutions)

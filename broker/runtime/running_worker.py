@@ -47,6 +47,10 @@ class RunningWorker:
         self._watchdog.told_to_stop(trio.current_time())
         self._process.terminate()
 
+    def tell(self, message: bytes) -> None:
+        """See `WorkerProcess`."""
+        self._process.tell(message)
+
     async def _listen(self) -> None:
         async for line in self._process.lines():
             message = decode(line)

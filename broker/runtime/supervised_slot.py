@@ -55,6 +55,11 @@ class SupervisedSlot:
         self._stopping.set()
         self._stop_worker()
 
+    def tell(self, message: bytes) -> None:
+        """Tells the worker something, if one runs."""
+        if self._running is not None:
+            self._running.tell(message)
+
     async def replace(self) -> None:
         """Stops the worker, and waits until the next one is ready."""
         self.ready = trio.Event()

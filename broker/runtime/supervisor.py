@@ -17,7 +17,7 @@ import trio
 
 from broker.runtime.held_signals import release_reloads
 from broker.runtime.supervised_slot import WorkerFailedError
-from broker.runtime.worker_messages import Ready
+from broker.runtime.worker_messages import RELOAD_REFUSED, Ready
 from broker.runtime.worker_pool import WorkerPool
 
 log = logging.getLogger(__name__)
@@ -73,6 +73,8 @@ async def _obey(
                 await pool.replace()
                 seconds = trio.current_time() - begun
                 log.info("reloaded: workers: %d; address: %s; it took %.1f s", pool.size, address, seconds)
+            else:
+                pool.tell(RELOAD_REFUSED)
 
     # Beside it: while a worker is waited for, the supervisor can still be told to stop.
     async with trio.open_nursery() as nursery:

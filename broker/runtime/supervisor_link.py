@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from broker.runtime.watchdog import ALIVE_INTERVAL, ENDING
-from broker.runtime.worker_messages import Alive, Message, Progress, Ready, encode
+from broker.runtime.worker_messages import RELOAD_REFUSED, Alive, Message, Progress, Ready, encode
 
 _REACTION = 5.0  # s; as long as a supervisor would wait
 
@@ -25,12 +25,14 @@ _REACTION = 5.0  # s; as long as a supervisor would wait
 class SupervisorLink:
     """A `Supervisor`.
 
-    State: whether the supervisor is gone; how to tell the event loop, and whether it has reacted; what shows life.
+    State: whether the supervisor is gone, and what it has refused; how to tell the event loop, and whether it has
+    reacted; what shows life.
     """
 
     def __init__(self, *, stdin: int = 0, stdout: int = 1) -> None:
         """`stdin`, `stdout`: file descriptors; `stdout` is made non-blocking."""
         self.gone = asyncio.Event()
+        self.reloads_refused = 0
         self._is_gone = False
         self._stop_within = 0.0
         self._stdin = stdin
@@ -82,8 +84,8 @@ class SupervisorLink:
             os.write(self._stdout, encode(message))
 
     def _watch(self) -> None:
-        while os.read(self._stdin, 4096):
-            pass  # the supervisor sends nothing
+        while told := os.read(self._stdin, 4096):
+            self.reloads_refused += told.count(RELOAD_REFUSED)
         self._is_gone = True
         if self._tell_loop is None:
             _end("the supervisor is gone, and this worker is not ready")

@@ -50,6 +50,8 @@ class Supervisor(Protocol):
 
     gone: asyncio.Event
     """Set when it has ended; its workers follow it."""
+    reloads_refused: int
+    """While this worker has run."""
 
     def progress(self, step: str, silence: float) -> None:
         """Is told that a step of starting or stopping begins or goes on, which may take `silence` seconds.
@@ -63,6 +65,7 @@ class NoSupervisor:
 
     def __init__(self) -> None:
         self.gone = asyncio.Event()
+        self.reloads_refused = 0
 
     def progress(self, step: str, silence: float) -> None:
         """See `Supervisor`."""

@@ -1,9 +1,12 @@
 """What a worker tells its supervisor on its standard output: one JSON object a line.
 
-The supervisor sends nothing: that a worker's standard input is open tells it that the supervisor lives.
+That a worker's standard input is open tells it that the supervisor lives. The supervisor sends one byte,
+`RELOAD_REFUSED`, whenever it refuses a reload, for the worker's metrics.
 """
 
 import msgspec
+
+RELOAD_REFUSED = b"r"
 
 
 class Progress(msgspec.Struct, tag="progress", frozen=True):

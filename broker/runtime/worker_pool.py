@@ -41,6 +41,11 @@ class WorkerPool:
         for slot in self._slots:
             await slot.replace()
 
+    def tell(self, message: bytes) -> None:
+        """Tells all workers something."""
+        for slot in self._slots:
+            slot.tell(message)
+
     def stop(self) -> None:
         """Tells all workers to stop."""
         for slot in self._slots:

@@ -4,9 +4,11 @@ It is in a process group of its own: what a terminal sends (Ctrl-C, hang-up) rea
 supervisor dies, the kernel continues a worker that somebody has stopped, so that it can notice and end.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import trio
@@ -30,6 +32,9 @@ class WorkerProcess(Protocol):
 
     def kill(self) -> None:
         """Ends it (SIGKILL)."""
+
+    def tell(self, message: bytes) -> None:
+        """Writes to its standard input, unless the pipe is full or closed: then it is about to end."""
 
     async def wait(self) -> int:
         """Waits until it has ended. Returns the exit code; negative: the signal that ended it."""
@@ -69,6 +74,12 @@ class _SpawnedProcess:
 
     def kill(self) -> None:
         self._process.kill()
+
+    def tell(self, message: bytes) -> None:
+        pipe = self._process.stdin
+        if isinstance(pipe, trio.lowlevel.FdStream):
+            with suppress(OSError):
+                os.write(pipe.fileno(), message)  # trio has made it non-blocking
 
     async def wait(self) -> int:
         return await self._process.wait()

@@ -236,17 +236,19 @@ def start_under_another_key(pool: WorkerPool) -> None:
 
 
 async def refuse_to_reload(pool: WorkerPool) -> None:
-    """Neither nonsense, nor more calls at a time than an institution takes, nor another store ends what is running."""
+    """Nothing that is not valid ends what is running: nonsense, more calls than an institution takes, a bad policy."""
     valid, before = pool.file.read_text(encoding="utf-8"), pool.pids()
     one_at_a_time = re.sub("^concurrency = .*", "concurrency = 1", valid, flags=re.MULTILINE)
     other_store = valid.replace('/cache"', '/another-cache"')
-    for times, wrong in enumerate((valid + "nonsense", one_at_a_time, other_store), start=1):
+    bad_policy = re.sub('^policy = ""', f'policy = "{pool.file}"', valid, flags=re.MULTILINE)
+    for times, wrong in enumerate((valid + "nonsense", one_at_a_time, other_store, bad_policy), start=1):
         pool.file.write_text(wrong, encoding="utf-8")
         pool.tell(signal.SIGHUP)
         while pool.program.log.count("not reloaded") < times:
             await others_go_on()
     assert pool.pids() == before
     assert "store.path: " in pool.program.log
+    assert f"access.policy: {pool.file}: rule: at least one [[rule]] block is needed" in pool.program.log
     pool.file.write_text(valid, encoding="utf-8")
 
 

@@ -61,6 +61,9 @@ class FakeWorker:
     def kill(self) -> None:
         self.end(SIGKILL)
 
+    def tell(self, message: bytes) -> None:
+        self._note(f"told {self.slot}: {message.decode()}")
+
     async def wait(self) -> int:
         await self.ended.wait()
         return self.code

@@ -36,7 +36,8 @@ journal = os.open(journal, os.O_WRONLY)
 def note(what):
     os.write(journal, f"{os.getpid()} {what} {slot}\\n".encode())
 def wait_for_orphaning():
-    sys.stdin.read()
+    while sys.stdin.read(1):
+        note("hears")
     note("is-orphaned")
     os._exit(1)
 def beat():
@@ -265,7 +266,7 @@ async def test_start_reload_and_stop_are_logged_in_a_line_each(
     assert re.fullmatch(r"stopped: workers: 2; it took \d+\.\d s", lines[2])
 
 
-async def test_a_configuration_that_is_not_valid_leaves_all_workers_alone(harness: Harness) -> None:
+async def test_a_configuration_that_is_not_valid_leaves_all_workers_alone_and_they_are_told(harness: Harness) -> None:
     asked = trio.Event()
 
     def may_reload() -> bool:
@@ -278,6 +279,7 @@ async def test_a_configuration_that_is_not_valid_leaves_all_workers_alone(harnes
         await harness.ready.wait()
         signal.raise_signal(signal.SIGHUP)
         await asked.wait()
+        await harness.journal.until("hears 0")
         await trio.testing.wait_all_tasks_blocked()
         assert not is_gone(harness.pid(0))
         signal.raise_signal(signal.SIGTERM)

@@ -10,7 +10,7 @@ from typing import IO
 
 import pytest
 
-from broker.runtime.worker_messages import Alive, Message, Progress, Ready, decode
+from broker.runtime.worker_messages import RELOAD_REFUSED, Alive, Message, Progress, Ready, decode
 
 WORKER = """
 import asyncio, signal, sys, time
@@ -31,6 +31,8 @@ async def main():
     if behaviour == "spins in serving":
         while True: pass
     await stop.wait()
+    if link.reloads_refused:
+        print("refused:", link.reloads_refused, file=sys.stderr, flush=True)
     print("stops, supervisor gone:", link.gone.is_set(), file=sys.stderr, flush=True)
     if behaviour == "does not stop":
         while True: await asyncio.sleep(0.1)
@@ -76,6 +78,18 @@ def test_when_the_supervisor_ends_it_stops_in_an_orderly_way() -> None:
         pipe(process.stdin).close()
         assert process.wait() == 0
         assert pipe(process.stderr).read() == b"stops, supervisor gone: True\n"
+
+
+def test_it_counts_the_reloads_that_its_supervisor_refuses() -> None:
+    with worker("steady") as process:
+        assert next_message(process) == Progress("opening the store", 60.0)
+        assert isinstance(next_message(process), Ready)
+        for _ in range(2):
+            pipe(process.stdin).write(RELOAD_REFUSED)
+            pipe(process.stdin).flush()
+        pipe(process.stdin).close()
+        assert process.wait() == 0
+        assert pipe(process.stderr).read().startswith(b"refused: 2\n")
 
 
 @pytest.mark.parametrize(
