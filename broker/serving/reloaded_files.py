@@ -1,7 +1,8 @@
 """A value that is made from files, and made anew when they change.
 
 Whoever replaces files does it one after the other, so they are read when they have been at rest between two looks. If
-they cannot be used then, the old value stays in force, which is logged and counted once.
+they cannot be used then, the old value stays in force, which is logged and counted once. They are tried again at each
+look: a certificate that is not valid yet will be.
 """
 
 import logging
@@ -9,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from broker.errors import ConfigError
+from broker.errors import ConfigError, origin
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ _Mark = tuple[int, int, int] | None  # of a file: inode, moment of change, size
 
 
 class ReloadedFiles(Generic[T]):
-    """State: the value in force, what the files looked like when they were read, and how often that failed."""
+    """State: the value in force, what the files looked like when they were read and when that failed, and how often."""
 
     def __init__(self, what: str, files: Sequence[str], load: Callable[[], T]) -> None:
         """Loads at once. `what`: for the log. `load` reads the files, and raises `ConfigError`, as this does."""
@@ -27,6 +28,7 @@ class ReloadedFiles(Generic[T]):
         self._what = what
         self._files = files
         self._load = load
+        self._failed_at: list[_Mark] | None = None
         self._read_at = self._seen = self._marks()
         self.value = load()
 
@@ -36,18 +38,26 @@ class ReloadedFiles(Generic[T]):
         at_rest, self._seen = marks == self._seen, marks
         if marks == self._read_at or not at_rest:
             return False
-        self._read_at = marks
         try:
             value = self._load()
         except ConfigError as error:
-            self.failures += 1
-            log.error("%s: the new files are not used, the old ones stay in force: %s", self._what, _line(error))
+            self._fail(marks, "; ".join(error.faults))
             return False
+        except Exception as error:  # noqa: BLE001 - whatever a new file holds, the next one has to be noticed
+            self._fail(marks, origin(error))
+            return False
+        self._read_at = marks
         if value == self.value:
             return False
         self.value = value
         log.info("%s: the files have changed, and are in force", self._what)
         return True
+
+    def _fail(self, marks: list[_Mark], reason: str) -> None:
+        if marks != self._failed_at:
+            self._failed_at = marks
+            self.failures += 1
+            log.error("%s: the new files are not used, the old ones stay in force: %s", self._what, reason)
 
     def _marks(self) -> list[_Mark]:
         return [_mark(file) for file in self._files]
@@ -59,7 +69,3 @@ def _mark(file: str) -> _Mark:
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def _line(error: ConfigError) -> str:
-    return "; ".join(error.faults)

@@ -17,6 +17,8 @@ class Word:
         self.path = folder / "word"
         self.path.write_text("first")
         self.reads = 0
+        self.refuses = False
+        self.error: Exception | None = None
         self.file = ReloadedFiles("the word", [str(self.path)], self.read)
 
     def read(self) -> str:
@@ -25,7 +27,9 @@ class Word:
             text = self.path.read_text()
         except OSError:
             text = ""
-        if not text:
+        if self.error:
+            raise self.error
+        if not text or self.refuses:
             raise ConfigError("word: is empty")
         return text
 
@@ -90,3 +94,23 @@ def test_what_cannot_be_read_at_first_is_refused(word: Word) -> None:
     word.write("")
     with pytest.raises(ConfigError):
         ReloadedFiles("the word", [str(word.path)], word.read)
+
+
+def test_what_cannot_be_used_yet_is_used_when_it_can(word: Word, caplog: pytest.LogCaptureFixture) -> None:
+    word.write("second")
+    word.refuses = True
+    assert [word.file.look() for _ in range(4)] == [False] * 4
+    word.refuses = False
+    assert word.file.look()
+    assert word.file.value == "second"
+    assert len([each for each in caplog.records if each.levelno == logging.ERROR]) == 1
+
+
+def test_an_unforeseen_error_leaves_the_old_one_in_force(word: Word, caplog: pytest.LogCaptureFixture) -> None:
+    word.path.unlink()
+    word.path.mkdir()
+    word.error = KeyError("secret")
+    assert [word.file.look() for _ in range(3)] == [False] * 3
+    assert (word.file.value, word.file.failures) == ("first", 1)
+    assert "KeyError at" in caplog.text
+    assert "secret" not in caplog.text
