@@ -12,13 +12,15 @@ from broker.audit.tlog.hashing import EMPTY_ROOT, node_hash
 class RightEdge:
     """The right edge. State: the nodes of each level, from the lowest one, and the index of the first of them."""
 
-    __slots__ = ("_firsts", "_nodes", "size")
+    __slots__ = ("_firsts", "_nodes", "_remainders", "size")
 
     def __init__(self) -> None:
         self.size = 0
         """Leaves of the tree."""
         self._nodes: list[list[bytes]] = []
         self._firsts: list[int] = []
+        self._remainders: list[bytes | None] = [None]
+        """For each level, the root of what follows its last whole subtree, and at last that of the whole tree."""
 
     @classmethod
     def of(cls, size: int, roots: Sequence[bytes]) -> "RightEdge":
@@ -29,6 +31,7 @@ class RightEdge:
             count = size >> level
             edge._nodes.append([next(left)] if count & 1 else [])
             edge._firsts.append(count & ~1)
+        edge._join()
         return edge
 
     def extend(self, leaves: list[bytes]) -> list[list[bytes]]:
@@ -47,6 +50,7 @@ class RightEdge:
             added.append(fresh)
             # Only the first of the nodes may have been there before; so it is a left sibling, and all pairs are new.
             fresh = [node_hash(nodes[at], nodes[at + 1]) for at in range(0, len(nodes) - 1, 2)]
+        self._join()
         return added
 
     def _forget(self) -> None:
@@ -58,33 +62,24 @@ class RightEdge:
 
     def root(self) -> bytes:
         """The root of the tree."""
-        return self._remainders()[-1] or EMPTY_ROOT
+        return self._remainders[-1] or EMPTY_ROOT
 
-    def _remainders(self) -> list[bytes | None]:
-        """For each level, the root of what follows its last whole subtree, and at last that of the whole tree."""
+    def _join(self) -> None:
+        """Joins the whole subtrees, from the right to the left."""
         remainder: bytes | None = None
-        remainders = [remainder]
+        self._remainders = [remainder]
         for level, nodes in enumerate(self._nodes):
             if self.size >> level & 1:
                 remainder = nodes[-1] if remainder is None else node_hash(nodes[-1], remainder)
-            remainders.append(remainder)
-        return remainders
-
-    def proofs(self, first: int) -> list[list[bytes]]:
-        """The inclusion proof (RFC 6962, 2.1.1) of each leaf from index `first` on, all of them of the last batch."""
-        remainders = self._remainders()
-        return [self._proof(index, remainders) for index in range(first, self.size)]
+            self._remainders.append(remainder)
 
     def proof(self, index: int) -> list[bytes]:
-        """The inclusion proof of one leaf of the last batch."""
-        return self._proof(index, self._remainders())
-
-    def _proof(self, index: int, remainders: list[bytes | None]) -> list[bytes]:
+        """The inclusion proof (RFC 6962, 2.1.1) of a leaf of the last batch."""
         proof = []
         for level, (nodes, first) in enumerate(zip(self._nodes, self._firsts, strict=True)):
             whole, sibling = self.size >> level, (index >> level) ^ 1
             if sibling < whole:
                 proof.append(nodes[sibling - first])
-            elif sibling == whole and (remainder := remainders[level]) is not None:
+            elif sibling == whole and (remainder := self._remainders[level]) is not None:
                 proof.append(remainder)
         return proof
