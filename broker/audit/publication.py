@@ -61,7 +61,8 @@ class Publisher:
         with self._wake:
             self._whole += unpublished.whole
             self._newest = unpublished
-            self._wake.notify_all()
+            if unpublished.whole:  # otherwise it waits for the next look, so that commits wake nobody
+                self._wake.notify_all()
 
     def close(self) -> None:
         """Publishes what is left, and ends."""
@@ -81,7 +82,8 @@ class Publisher:
         """Waits for something to publish, and for the time to do so. None at the end."""
         due = time.monotonic() + self._interval
         with self._wake:
-            self._wake.wait_for(lambda: self._newest or self._closing)
+            while not (self._newest or self._closing):
+                self._wake.wait(self._interval)
             self._wake.wait_for(lambda: self._whole or self._closing, timeout=max(0.0, due - time.monotonic()))
             taken, self._newest = self._newest, None
             whole, self._whole = self._whole, []

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from broker.core.planning.selection import Selection
+from broker.core.planning.tally import Tally
 from broker.core.planning.transcript import NO_TRANSCRIPT, Transcript
 from broker.lanes.fan_out import FanOut
 from broker.loops.bridge import Bridge
@@ -21,6 +22,10 @@ async def _clear() -> None:
     """Nothing has to happen."""
 
 
+async def _answered(_reports: bytes, _tally: Tally, _count: int) -> None:
+    """Nothing has to happen."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recording:
     """How one request is recorded."""
@@ -29,6 +34,8 @@ class Recording:
     """Takes note of the answers."""
     clear: Callable[[], Awaitable[None]] = _clear
     """Is awaited before anybody is asked."""
+    answered: Callable[[bytes, Tally, int], Awaitable[None]] = _answered
+    """Is awaited before anything is sent, if all reports are known by then: these, their answers, and how many."""
 
 
 NOT_RECORDED = Recording()

@@ -44,7 +44,7 @@ class Execution:
         """`heads` by position (`LookupColumns.heads`). `ownership`: what need not be forwarded."""
         columns = {spec.id: column for column, spec in enumerate(order.selection.institutions)}
         self.account = Account(columns, recording.transcript)
-        self._clear = recording.clear
+        self._recording = recording
         self._context = context
         self._order = order
         self._lookups = len(heads)
@@ -76,6 +76,9 @@ class Execution:
             self._forwarding.forward(groups.rest())
             self._local.seal()
             planning.close()
+            if (whole := self._sender.whole(reports)) is not None:
+                reports = [whole]
+                await self._recording.answered(whole, self.account.tally, self.account.reported)
             last = await self._sender.finish(reports)
             if self.account.reported != self._lookups:
                 raise LostReportsError
@@ -114,7 +117,7 @@ class Execution:
         first_row = len(self._rows)
         planned = self._plan(chunk, records)
         if planned.misses or planned.repeats or planned.elsewhere:
-            await self._clear()
+            await self._recording.clear()
         if planned.misses or planned.repeats:
             self._local.ask(planned, chunk, first_row=first_row)
         self._forwarding.forward(groups.add(chunk, planned.elsewhere))

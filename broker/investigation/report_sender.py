@@ -28,11 +28,19 @@ class ReportSender:
         self._patience = _PATIENCE if gathers else 0.0
         self._unsent: Sequence[bytes] = ()
         self._sent = 0  # bytes of `_unsent`
+        self._began = False
+
+    def whole(self, reports: Sequence[bytes]) -> bytes | None:
+        """All reports of the stream, joined, if these are all; None if there may be others, or these are large."""
+        if self._began or not self.queue.has_ended or sum(map(len, reports)) > _MESSAGE:
+            return None
+        return b"".join(reports)
 
     async def send(self, reports: Sequence[bytes]) -> None:
         """Sends encoded reports."""
         self._unsent, self._sent = reports, 0
         for message in encoding.messages(reports, _MESSAGE):
+            self._began = True
             self._sent += len(message)  # before: what gRPC was given may arrive, even if waiting for it is cancelled
             await self._write(message)
         self._unsent = ()

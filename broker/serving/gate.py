@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
@@ -28,7 +28,7 @@ from broker.core.planning.chunk import Chunk
 from broker.core.planning.selection import Selection
 from broker.core.planning.tally import Tally
 from broker.core.planning.transcript import NO_TRANSCRIPT, Transcript
-from broker.core.subjects.key import Keyer
+from broker.core.subjects.key import SIZE, Keyer
 from broker.errors import (
     AuditError,
     CallerError,
@@ -134,6 +134,7 @@ class Passage:
         self._facts: dict[str, Any] = {"method": method}
         self._admission: Unrecorded | None = None
         self._admitted: asyncio.Future[Recorded] | None = None
+        self._receipt: Recorded | None = None
         self._reply = hashlib.sha256()
         self._began = gate.clock()
         self._sent: tuple[Tally | None, int] = None, 0
@@ -174,9 +175,9 @@ class Passage:
         types = {subject_type for chunk in chunks for subject_type in set(chunk.columns.types)}
         self._decide(request, selection, types=types)
         if gate.quotas is not None:
-            gate.charge(self._decision, request, b"".join(_valid(chunks)))
+            gate.charge(self._decision, request, b"".join(map(_valid, chunks)))
         if gate.log is not None:
-            commitments = b"".join([one for chunk in chunks for one in chunk.columns.commitments])
+            commitments = b"".join([chunk.columns.commitments for chunk in chunks])
             inquired = Inquired(tuple(spec.id for spec in selection.institutions), commitments)
             self._add_digest()
             self._admission = Unrecorded(Admitted(**self._facts), inquired.encode(), proof=False)
@@ -199,20 +200,28 @@ class Passage:
         update = self._reply.update
 
         async def hashing(message: bytes) -> None:
-            await self.clear()
-            update(message)
+            if self._receipt is None:
+                await self.clear()
+                update(message)
             await write(message)
 
         return hashing
 
-    async def end(self, last: bytes, tally: Tally, reports: int) -> Recorded | None:
-        """Records that the request has been answered; `last`: the reports that are sent with the summary.
+    async def answered(self, reports: bytes, tally: Tally, count: int) -> None:
+        """Records that the request was admitted and has been answered, if nobody was asked: both in one commit.
 
-        A request that was answered from the cache at once, so that nothing is recorded of it yet, takes one commit:
-        neither its reports nor its summary have been sent. Raises `UnrecordedError` if it cannot be recorded.
+        `reports`: all of them, none of which has been sent; so many. Raises `UnrecordedError` if it cannot be recorded.
         """
-        if self._gate.log is None:
-            return None
+        if self._admission is not None:
+            self._receipt = await self.end(reports, tally, count)
+
+    async def end(self, last: bytes, tally: Tally, reports: int) -> Recorded | None:
+        """Records that the request has been answered, unless `answered` has; `last`: the reports not sent yet.
+
+        Raises `UnrecordedError` if it cannot be recorded.
+        """
+        if self._gate.log is None or self._receipt is not None:
+            return self._receipt
         self._reply.update(last)
         entries, admitted = [], BEFORE
         if self._admission is not None:
@@ -302,14 +311,14 @@ async def _recorded(log_: AuditLog, entries: Sequence[Unrecorded]) -> Recorded:
         raise UnrecordedError from None
 
 
-def _valid(chunks: Sequence[Chunk]) -> Iterator[bytes]:
-    """What stands for the subjects of valid lookups: nobody is asked about the others."""
-    for columns, _ in chunks:
-        subjects = columns.commitments or columns.keys
-        if columns.problems:
-            yield from (subject for index, subject in enumerate(subjects) if index not in columns.problems)
-        else:
-            yield from subjects
+def _valid(chunk: Chunk) -> bytes:
+    """What stands for the subjects of valid lookups, 16 bytes for each: nobody is asked about the others."""
+    columns = chunk.columns
+    subjects = columns.commitments or b"".join(columns.keys)
+    if not columns.problems:
+        return subjects
+    valid = [index for index in range(len(columns.keys)) if index not in columns.problems]
+    return b"".join([subjects[SIZE * index : SIZE * (index + 1)] for index in valid])
 
 
 def _quota_error(exceeded: Exceeded, rule: str, now: float) -> QuotaExceededError:

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 
 from broker.core.planning.chunk import LookupColumns
 from broker.core.subjects.fault import Fault
-from broker.core.subjects.key import Keyer
+from broker.core.subjects.key import SIZE, Keyer
 from broker.core.subjects.names import read_names
 from broker.core.subjects.numbers import normalise_numbers
 from broker.core.subjects.plain_lookups import FORMS, find_plain
@@ -60,7 +60,10 @@ _FEW = 16
 def read_lookups(
     lookups: Sequence[bytes], keyer: Keyer, *, today: date, committer: Keyer | None = None
 ) -> LookupColumns:
-    """The lookups, normalised, checked one by one, and keyed. With a `committer`, they are also committed to."""
+    """The lookups, normalised, checked one by one, and keyed.
+
+    With a `committer`, there are commitments to them, too, of which the keys are made.
+    """
     if len(lookups) <= _FEW:
         return look_closely(lookups, keyer, today, committer)
     first, *others = _parts(lookups, keyer, today, committer)
@@ -80,7 +83,7 @@ class _Part(NamedTuple):
     heads: Sequence[bytes]
     types: Sequence[int]
     keys: Sequence[bytes]
-    commitments: Sequence[bytes]
+    commitments: bytes
     problems: dict[int, Problem]
     """By index into the columns."""
     warnings: dict[int, Problem]
@@ -98,8 +101,8 @@ def _parts(lookups: Sequence[bytes], keyer: Keyer, today: date, committer: Keyer
         is_all = len(plain.indices) == len(left)
         places = rest if is_all else [rest[index] for index in plain.indices]
         types = [int(plain.type)] * len(places)
-        keys = keyer.keys_of(plain.material)
-        commitments = committer.keys_of(plain.material) if committer else ()
+        commitments = committer.joined_keys_of(plain.material) if committer else b""
+        keys = keyer.of_commitments(commitments) if committer else keyer.keys_of(plain.material)
         yield _Part(places, plain.heads, types, keys, commitments, {}, {}, plain.subjects)
         if is_all:
             return
@@ -132,8 +135,13 @@ def _merged(parts: Sequence[_Part]) -> LookupColumns:
         subjects=_Subjects(parts, order),
         problems={part.places[index]: problem for part in parts for index, problem in part.problems.items()},
         warnings={part.places[index]: warning for part in parts for index, warning in part.warnings.items()},
-        commitments=ordered(part.commitments for part in parts) if any(part.commitments for part in parts) else (),
+        commitments=_ordered_commitments(parts, order),
     )
+
+
+def _ordered_commitments(parts: Sequence[_Part], order: Sequence[int]) -> bytes:
+    joined = np.frombuffer(b"".join([part.commitments for part in parts]), np.uint8).reshape(-1, SIZE)
+    return joined[order].tobytes() if len(joined) else b""
 
 
 class _Subjects(Sequence[Subject]):
@@ -170,14 +178,15 @@ def look_closely(encoded: Sequence[bytes], keyer: Keyer, today: date, committer:
     refs = [lookup.ref for lookup in lookups]
     _check_refs(refs, problems)
     problems |= undecodable
+    commitments = b"".join(committer.keys(types, numbers, names)) if committer else b""
     return LookupColumns(
         heads=[encoding.text_field(1, ref) for ref in refs],
         types=types,
-        keys=keyer.keys(types, numbers, names),
+        keys=keyer.of_commitments(commitments) if committer else keyer.keys(types, numbers, names),
         subjects=[Subject(SubjectType(one), *rest) for one, *rest in zip(types, numbers, names, strict=True)],
         problems=problems,
         warnings={place: _about_number(types[place], doubt) for place, doubt in doubts.items()},
-        commitments=committer.keys(types, numbers, names) if committer else (),
+        commitments=commitments,
     )
 
 

@@ -65,7 +65,7 @@ class Pipeline:
             heads,
             passage.writing(write),
             ownership=self.context.peers.ownership,
-            recording=Recording(passage.transcript, passage.clear),
+            recording=Recording(passage.transcript, passage.clear, passage.answered),
         )
         account = execution.account
         try:

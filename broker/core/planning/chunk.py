@@ -39,8 +39,11 @@ class LookupColumns:
     """What is wrong with a lookup, by its index in the columns."""
     warnings: dict[int, Problem] = field(default_factory=dict)
     """What was found in a lookup and does not prevent the inquiries, by its index. Not yet in `heads`."""
-    commitments: Sequence[bytes] = ()
-    """What the audit log says instead of each subject: a hash under a key of its own. Empty if none is kept."""
+    commitments: bytes = b""
+    """What the audit log says instead of each subject, 16 bytes for each: a hash under a key of its own.
+
+    Empty if there is no log.
+    """
 
     def with_warnings(self) -> "LookupColumns":
         """The same lookups with their warnings in `heads`, which whoever reports on them begins with.

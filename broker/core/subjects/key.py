@@ -51,7 +51,7 @@ def _messages(types: Iterable[int], numbers: Iterable[str], names: Iterable[str]
 class Keyer:
     """Computes the keys of subjects from one secret."""
 
-    __slots__ = ("_cmac", "_encrypt", "_masks")
+    __slots__ = ("_cmac", "_encrypt", "_encrypt_commitments", "_masks")
 
     def __init__(self, secret: bytes) -> None:
         key = blake2b(secret, digest_size=32).digest()
@@ -59,6 +59,8 @@ class Keyer:
         # ECB encrypts each block independently: the chaining of CMAC is done here, for all messages at once.
         self._encrypt = Cipher(algorithms.AES(key), modes.ECB()).encryptor().update  # noqa: S305
         whole = _doubled(self._encrypt(bytes(SIZE)))
+        commitments = blake2b(secret, digest_size=32, person=b"of commitments").digest()
+        self._encrypt_commitments = Cipher(algorithms.AES(commitments), modes.ECB()).encryptor().update  # noqa: S305
         self._masks = np.frombuffer(whole + _doubled(whole), np.uint8).reshape(2, SIZE)
 
     def keys(self, types: Iterable[int], numbers: Iterable[str], names: Iterable[str]) -> list[bytes]:
@@ -73,6 +75,17 @@ class Keyer:
 
     def keys_of(self, material: Material) -> list[bytes]:
         """The key of each message."""
+        return _cut(self.joined_keys_of(material))
+
+    def of_commitments(self, commitments: bytes) -> list[bytes]:
+        """The keys of subjects of which only commitments are given: keys that another keyer has made, joined.
+
+        They take one block of AES each, not one for every 16 bytes of number and name.
+        """
+        return _cut(self._encrypt_commitments(commitments))
+
+    def joined_keys_of(self, material: Material) -> bytes:
+        """The keys of all messages, joined."""
         count = len(material.lengths)
         blocks, last = self._blocks(material)
         state = np.zeros((count, SIZE), np.uint8)
@@ -80,8 +93,7 @@ class Keyer:
             chained = self._encrypt((state ^ blocks[:, number]).tobytes())
             done = (last < number)[:, None]
             state = np.where(done, state, np.frombuffer(chained, np.uint8).reshape(count, SIZE))
-        joined = state.tobytes()
-        return [joined[at : at + SIZE] for at in range(0, SIZE * count, SIZE)]
+        return state.tobytes()
 
     def _blocks(self, material: Material) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """The padded and masked blocks, shape (messages, blocks, 16), and the index of each message's last block."""
@@ -97,6 +109,10 @@ class Keyer:
         blocks = padded.reshape(count, most, SIZE)
         blocks[every, last] ^= self._masks[unfilled.astype(np.intp)]
         return blocks, last
+
+
+def _cut(joined: bytes) -> list[bytes]:
+    return [joined[at : at + SIZE] for at in range(0, len(joined), SIZE)]
 
 
 def _doubled(block: bytes) -> bytes:
