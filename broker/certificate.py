@@ -8,7 +8,13 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 
-_MALFORMED = (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, UnsupportedAlgorithm)
+_MALFORMED = (
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    UnsupportedAlgorithm,
+    TypeError,  # of a name
+)
 """What `cryptography` raises of a malformed certificate, besides `ValueError`."""
 
 
@@ -54,14 +60,14 @@ def read_certificate(parsed: x509.Certificate) -> Certificate:
     """Raises `ValueError` if it is malformed."""
     with malformed_as_value_error():
         names = _alternative_names(parsed)
-    issuer = parsed.issuer.public_bytes()
+        issuer, subject = parsed.issuer.public_bytes(), parsed.subject.public_bytes()
     return Certificate(
         fingerprint=parsed.fingerprint(hashes.SHA256()).hex(),
         not_before=parsed.not_valid_before_utc.timestamp(),
         not_after=parsed.not_valid_after_utc.timestamp(),
         issuer=issuer,
         serial=parsed.serial_number,
-        is_self_issued=issuer == parsed.subject.public_bytes(),
+        is_self_issued=issuer == subject,
         uris=tuple(names.get_values_for_type(x509.UniformResourceIdentifier)),
         dns_names=tuple(names.get_values_for_type(x509.DNSName)),
     )

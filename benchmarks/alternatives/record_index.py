@@ -166,9 +166,7 @@ class _TreeStore:
     """Records in LMDB under the subjects' keys, with the store's settings and encryption."""
 
     def __init__(self, folder: Path) -> None:
-        self._env = lmdb.open(
-            str(folder), map_size=_MAP_SIZE, metasync=False, readahead=False, meminit=False, lib_version=ENGINE
-        )
+        self._env = lmdb.open(str(folder), map_size=_MAP_SIZE, metasync=False, readahead=False, lib_version=ENGINE)
         self._cipher = Cipher(bytes(32))
 
     def commit(self, memtable: FrozenMemtable) -> None:

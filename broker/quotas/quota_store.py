@@ -202,8 +202,7 @@ def _opened(path: Path, boot: str) -> lmdb.Environment:
                 map_size=_MAP_SIZE,
                 mode=0o600,
                 lib_version=ENGINE,
-                sync=False,
-                meminit=False,
+                sync=False,  # and with `meminit`: else pages would hold what was in memory before
             )
     except (lmdb.Error, OSError) as error:
         raise _unusable(path, error) from error

@@ -63,8 +63,9 @@ def read_revocations(
     for file, content in crls.items():
         try:
             for crl in _parse(content):
-                issuer, until = _check(crl, trusted)
-                serials.update((issuer, each.serial_number) for each in crl)
+                with malformed_as_value_error():
+                    issuer, until = _check(crl, trusted)
+                    serials.update([(issuer, each.serial_number) for each in crl])
                 next_updates[issuer] = max(until, next_updates.get(issuer, 0.0))
                 by_file[file] = min(until, by_file.get(file, until))
         except ValueError as error:

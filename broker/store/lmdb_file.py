@@ -130,6 +130,7 @@ class StoreFile:
                 read_metas(self.path / "data.mdb")
             except DamageError as error:
                 raise _UnusableError(error) from error
+        # `meminit` stays on: LMDB would write pages with whatever was in this process's memory before.
         self.env = lmdb.open(
             str(self.path),
             map_size=self._map_size,
@@ -139,7 +140,6 @@ class StoreFile:
             lib_version=ENGINE,
             metasync=False,  # after a power failure the last commit may be missing; the one before is whole
             readahead=False,  # access is random: reading ahead would only displace other pages
-            meminit=False,
         )
         try:
             self.env.reader_check()

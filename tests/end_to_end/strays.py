@@ -23,17 +23,19 @@ _WINDOW = 9
 _MARK = f"{NUMBER} {NAME}".encode()
 
 
-def traces(text: str) -> set[str]:
-    """In what forms the debtor's data is in a text; empty if it is not."""
-    return {form for form in _FORMS if form in text}
+def traces(text: str, among: frozenset[str] | None = None) -> set[str]:
+    """In what forms the debtor's data is in a text; empty if it is not. `among`: the forms of others' data."""
+    return {form for form in (_FORMS if among is None else among) if form in text}
 
 
-def _forms() -> Iterator[str]:
-    for start in range(len(NUMBER) - _WINDOW + 1):
-        window = NUMBER[start : start + _WINDOW]
+def forms_of(number: str, name: str) -> Iterator[str]:
+    """How somebody's data may appear in a text: in part, and in many encodings."""
+    for start in range(len(number) - _WINDOW + 1):
+        window = number[start : start + _WINDOW]
         yield from (window, window.encode().hex())
-    name = NAME.encode()
-    for part in (name[:6], name[6:]):  # two characters each
+    encoded_name = name.encode()
+    halves = (encoded_name[:6], encoded_name[6:]) if len(name) == 4 else (encoded_name,)  # two characters each
+    for part in halves:
         yield from (
             part.decode(),
             part.hex(),
@@ -43,13 +45,14 @@ def _forms() -> Iterator[str]:
             quote(part).lower(),
         )
         yield from (ascii(part.decode())[1:-1], ascii(part.decode("ascii", "surrogateescape"))[1:-1])
-    for data in (NUMBER.encode(), name):
+    for data in (number.encode(), encoded_name):
         for shift in range(3):  # what comes before decides how the bits fall
             encoded = base64.b64encode(bytes(shift) + data).decode()
-            yield encoded[4:][:_WINDOW]
+            if len(window := encoded[4:][:_WINDOW]) == _WINDOW:
+                yield window
 
 
-_FORMS = frozenset(_forms())
+_FORMS = frozenset(forms_of(NUMBER, NAME))
 
 
 class Stray(NamedTuple):

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from broker.core.subjects.court import reaches
+from broker.core.subjects.request_id import WITHHELD, loggable
 from broker.core.wire import record
 from broker.errors import InvalidRequestError, Violation
 from broker.model import KINDS_ASKED, Court, InstitutionSpec, Kind, SubjectType
@@ -91,7 +92,9 @@ def select(
 
 def _complaint(spec: InstitutionSpec | None, wanted: str, court: Court, kinds: Collection[Kind]) -> str | None:
     if spec is None:
-        return f"no institution is called {wanted[:64]!r}; ListInstitutions shows their ids"
+        shown = loggable(wanted)  # a gateway may log what it is told
+        called = "so" if shown == WITHHELD else repr(shown[:64])
+        return f"no institution is called {called}; ListInstitutions shows their ids"
     if not reaches(court, spec.region):
         return f"{wanted} answers only courts of region {spec.region}; leave it out"
     if kinds and spec.kind not in kinds:
