@@ -128,7 +128,15 @@ def _time_charges(timer: CallTimer, store: QuotaStore, code: str) -> None:
     store.charge(full, subjects, now)
     known = subjects[: 16 * _BATCH]
     timer.time("charge: 1,000 known subjects, full", lambda: store.charge(full, known, now), tail=True)
+    timer.costs["charge: the slowest of 300, after a million subjects"] = _slowest(store, subjects, now)
     timer.time("charge: refused, full", lambda: store.charge(full, same, now), tail=True)
+
+
+def _slowest(store: QuotaStore, subjects: bytes, now: float) -> float:
+    """In microseconds. Once in 256 charges all parts of a scope become one."""
+    growing = [Scope("case", b"growing".ljust(16), 1 << 30, None)]
+    store.charge(growing, subjects, now)
+    return max(_timed(lambda: store.charge(growing, os.urandom(16 * _BATCH), now)) for _ in range(300))
 
 
 if __name__ == "__main__":

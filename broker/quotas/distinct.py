@@ -41,7 +41,7 @@ class Count(NamedTuple):
 
 def subjects_of(commitments: bytes) -> Subjects:
     """The different subjects of a request, sorted. `commitments`: 16 bytes for each lookup."""
-    return np.unique(np.frombuffer(commitments, _DTYPE)[:: COMMITMENT // _DTYPE.itemsize])
+    return _distinct(np.frombuffer(commitments, _DTYPE)[:: COMMITMENT // _DTYPE.itemsize])
 
 
 def read(part: Buffer) -> Subjects:
@@ -56,7 +56,7 @@ def write(subjects: Subjects) -> bytes:
 
 def merged(parts: Sequence[Subjects]) -> Subjects:
     """The different subjects of several parts, sorted."""
-    return np.unique(np.concatenate(parts)) if parts else np.empty(0, _DTYPE)
+    return _distinct(np.concatenate(parts)) if parts else np.empty(0, _DTYPE)
 
 
 def without(subjects: Subjects, known: Subjects) -> Subjects:
@@ -66,3 +66,15 @@ def without(subjects: Subjects, known: Subjects) -> Subjects:
     places = np.minimum(np.searchsorted(known, subjects), len(known) - 1)
     new: Subjects = subjects[known[places] != subjects]
     return new
+
+
+def _distinct(subjects: Subjects) -> Subjects:
+    """Each of them once, sorted.
+
+    A stable sort merges what is sorted already: a million subjects and some hundred short parts take 5 ms. `np.unique`
+    takes a second, since it looks each of them up in a hash table (NumPy 2.4).
+    """
+    ordered = np.sort(subjects, kind="stable")
+    first = np.ones(len(ordered), bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return ordered[first]
