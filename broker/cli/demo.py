@@ -1,6 +1,8 @@
 """`broker demo`: what `make demo` and `make serve` run."""
 
 import asyncio
+import fcntl
+import os
 import shutil
 import signal
 import tempfile
@@ -115,14 +117,27 @@ async def _serve(seed: int, *, plain_text: bool, free_ports: bool) -> None:
 
 @contextmanager
 def _serve_folder() -> Iterator[Path]:
-    """The folder of the certificates, which is removed at the end: a profile without its broker would mislead."""
+    """The folder of the certificates, which is removed at the end: a profile without its broker would mislead.
+
+    Raises `DemoFailedError` if another one uses it.
+    """
     folder = LOCAL_PROFILE.parent
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder.parent, os.O_RDONLY)
     try:
-        yield folder
-    finally:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            msg = "`make serve` already runs in this folder"
+            raise DemoFailedError(msg) from None
         shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(descriptor)
 
 
 def _announce(urls: dict[str, str], broker: Program) -> None:

@@ -9,6 +9,7 @@ from broker.access.identity import identity_of
 from broker.access.policy import INVESTIGATE, Asked
 from broker.access.policy_file import read_policy
 from broker.certificate import read_chain
+from broker.cli import demo as module
 from broker.cli.demo import demo
 from broker.cli.profile import read_profile
 from broker.client import Credentials
@@ -47,3 +48,13 @@ def test_the_gateway_may_ask_for_every_court(folder: Path, court: str) -> None:
     policy = read_policy((folder / "policy.toml").read_text(encoding="utf-8"))
     asked = Asked(method=INVESTIGATE, court=parse_court(court), officer="王法官", persons=True, properties=True)
     assert policy.decide(identity_of(certificate.uris, certificate.fingerprint), asked).allowed
+
+
+def test_a_second_make_serve_leaves_the_files_of_the_first(tmp_path: Path) -> None:
+    with module._serve_folder() as folder:
+        (folder / "ca.pem").touch()
+        refused = CliRunner().invoke(demo, ["--serve"])
+        assert refused.exit_code == 1
+        assert "already runs in this folder" in refused.output
+        assert (tmp_path / folder / "ca.pem").exists()
+    assert not folder.exists()

@@ -18,6 +18,7 @@ from broker.access.identity import uri_of
 from broker.certificate import read_chain
 from broker.certs.authority import Authority, Issued, now_utc
 from broker.errors import UnauthenticatedError
+from broker.serving import tls
 from broker.serving.tls import ServerTls
 from broker.tls_section import TlsConfig
 
@@ -108,8 +109,8 @@ async def said_by(who: Any) -> str:
 
 def serve(files: Files, scenario: Callable[[Server], Awaitable[None]]) -> None:
     async def main() -> None:
-        tls = ServerTls(files.config, clock=lambda: now_utc().timestamp())
-        identifier = tls.identifier()
+        opened = ServerTls(files.config, clock=lambda: now_utc().timestamp())
+        identifier = opened.identifier()
 
         async def who(_: bytes, context: Any) -> bytes:
             try:
@@ -121,11 +122,11 @@ def serve(files: Files, scenario: Callable[[Server], Awaitable[None]]) -> None:
         server = grpc.aio.server()
         handlers = {"Who": grpc.unary_unary_rpc_method_handler(who)}
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test", handlers),))
-        port = server.add_secure_port("127.0.0.1:0", tls.credentials())
+        port = server.add_secure_port("127.0.0.1:0", opened.credentials())
         await server.start()
         try:
             async with asyncio.timeout(PATIENCE):
-                await scenario(Server(port, tls))
+                await scenario(Server(port, opened))
         finally:
             await server.stop(0)
 
@@ -165,6 +166,22 @@ def test_a_certificate_that_is_revoked_loses_its_open_connection(files: Files) -
             server.look()
             assert await said_by(who) == "UNAUTHENTICATED", "the old list stays in force"
             assert server.tls.statistics().failures == {"certificate": 0, "crl": 1}
+
+    serve(files, scenario)
+
+
+def test_the_files_are_watched(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tls, "_LOOK", 0.001)
+
+    async def scenario(server: Server) -> None:
+        watching = asyncio.ensure_future(server.tls.watch())
+        (certificate,) = read_chain(GATEWAY.certificate)
+        async with server.channel(GATEWAY) as who:
+            assert await said_by(who) == " ".join(sorted(COURTS))
+            files.write("crl", AUTHORITY.revocation_list({certificate.serial: NOW}, NOW, DAY))
+            while await said_by(who) != "UNAUTHENTICATED":
+                assert not watching.done()
+        watching.cancel()
 
     serve(files, scenario)
 
