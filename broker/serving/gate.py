@@ -20,7 +20,8 @@ from typing import Any, Protocol
 from broker.access.identity import ANONYMOUS, Identity
 from broker.access.policy import INVESTIGATE, Asked, Decision, Policy
 from broker.access.quota import Exceeded, Scope, scopes
-from broker.audit.entry import BEFORE, Admitted, Ended, Refused
+from broker.access.signature import missing_signature, verify
+from broker.audit.entry import BEFORE, Admitted, Ended, Refused, Signature
 from broker.audit.log import AuditLog
 from broker.audit.material import Inquired
 from broker.audit.sequencer import Recorded, Unrecorded
@@ -128,10 +129,10 @@ class Passage:
         self.transcript = gate.new_transcript()
         self._gate = gate
         self._context = context
-        self._body = body
+        self._digest = hashlib.sha256(body).digest() if gate.policy or gate.log else b""
         self._identity = ANONYMOUS
         self._decision = _OPEN
-        self._facts: dict[str, Any] = {"method": method}
+        self._facts: dict[str, Any] = {"method": method, "request_sha256": self._digest.hex()}
         self._admission: Unrecorded | None = None
         self._admitted: asyncio.Future[Recorded] | None = None
         self._receipt: Recorded | None = None
@@ -165,6 +166,7 @@ class Passage:
             "institutions": len(selection.institutions),
         }
         self._decide(request, selection)
+        self._check_signature(request)
 
     def admit(self, request: Request, selection: Selection, chunks: Sequence[Chunk]) -> None:
         """Whether these subjects may be asked about. That they may is recorded by `clear`.
@@ -179,7 +181,6 @@ class Passage:
         if gate.log is not None:
             commitments = b"".join([chunk.columns.commitments for chunk in chunks])
             inquired = Inquired(tuple(spec.id for spec in selection.institutions), commitments)
-            self._add_digest()
             self._admission = Unrecorded(Admitted(**self._facts), inquired.encode(), proof=False)
 
     async def clear(self) -> None:
@@ -262,7 +263,6 @@ class Passage:
         """
         if self._gate.log is None or not isinstance(error, RefusedError):
             return error
-        self._add_digest()
         status = status_of(error)[0].name
         try:
             entry = Refused(**self._facts, status=status, reason=error.reason, rule=error.rule)
@@ -283,8 +283,16 @@ class Passage:
         )
         self._decision = self._gate.check(self._identity, asked)
 
-    def _add_digest(self) -> None:
-        self._facts["request_sha256"] = hashlib.sha256(self._body).hexdigest()
+    def _check_signature(self, request: Request) -> None:
+        policy = self._gate.policy
+        if policy is None:
+            return
+        metadata = self._context.invocation_metadata() or ()
+        signature = verify(metadata, policy.keys, request.mandate, self._digest, self._gate.clock())
+        if signature is not None:
+            self._facts["signature"] = Signature.of(signature.key, signature.value)
+        elif self._decision.signature_required:
+            raise missing_signature(self._decision.rule)
 
     def _ended(self, admitted: int, status: str, tally: Tally | None, reports: int) -> Ended:
         outcomes = tally.by_outcome() if tally else {}

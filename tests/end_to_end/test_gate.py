@@ -1,5 +1,7 @@
 """Who gets in: every refusal over real connections, and that each is told, recorded, and asks nobody."""
 
+import struct
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -8,9 +10,18 @@ from typing import Any
 
 import grpc
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.rpc import error_details_pb2
 
 from broker.access.identity import uri_of
+from broker.access.signed_request import (
+    INVESTIGATE_PATH,
+    KEY_METADATA,
+    SIGNATURE_METADATA,
+    digest_of,
+    encoded_key,
+    statement,
+)
 from broker.access_section import AccessConfig
 from broker.audit.entry import Admitted, Refused
 from broker.certs.authority import Authority, Issued, now_utc
@@ -183,3 +194,68 @@ def test_a_refusal_shows_no_subject(tmp_path: Path) -> None:
         assert not any(lookup.number in shown or lookup.name in shown for lookup in lookups)
 
     with_gate(tmp_path, scenario)
+
+
+# --- signed requests --------------------------------------------------------------------------------------------------
+
+OFFICERS_KEY = Ed25519PrivateKey.generate()
+OTHER_KEY = Ed25519PrivateKey.generate()
+SIGNED = f"""
+[[rule]]
+name = "signed"
+courts = ["沪0101"]
+signature = "required"
+
+[[key]]
+name = "officer"
+public_key = "{encoded_key(OFFICERS_KEY.public_key().public_bytes_raw())}"
+courts = ["沪0101"]
+officers = ["王法官"]
+"""
+
+
+def signed(body: bytes, key: Ed25519PrivateKey, *, age: int = 0) -> tuple[tuple[str, str | bytes], ...]:
+    """The metadata of a signed request."""
+    public, at = key.public_key().public_bytes_raw(), int(time.time()) - age
+    value = struct.pack(">Q", at) + key.sign(statement(INVESTIGATE_PATH, public, at, digest_of(body)))
+    return (KEY_METADATA, encoded_key(public)), (SIGNATURE_METADATA, value)
+
+
+async def answer_to(opened: Testbed, request: pb.InvestigateRequest, metadata: Any) -> str:
+    """OK, or status and reason of the refusal."""
+    try:
+        async for _ in opened.service.Investigate(request, metadata=metadata):
+            pass
+    except grpc.aio.AioRpcError as error:
+        return f"{error.code().name} {info(error).reason}"
+    return "OK"
+
+
+def test_a_signature_is_of_these_bytes_this_officer_and_this_moment_and_is_recorded(tmp_path: Path) -> None:
+    request, altered, other = asking(sample(2)), asking(sample(3)), asking(sample(2))
+    other.mandate.officer = "李法官"
+    body = request.SerializeToString()
+
+    async def scenario(opened: Testbed) -> None:
+        assert await answer_to(opened, request, signed(body, OFFICERS_KEY)) == "OK"
+        assert await answer_to(opened, request, ()) == "UNAUTHENTICATED NO_SIGNATURE"
+        assert await answer_to(opened, altered, signed(body, OFFICERS_KEY)) == "UNAUTHENTICATED BAD_SIGNATURE"
+        assert await answer_to(opened, request, signed(body, OFFICERS_KEY)[:1]) == "UNAUTHENTICATED INCOMPLETE"
+        assert await answer_to(opened, request, signed(body, OTHER_KEY)) == "UNAUTHENTICATED UNKNOWN_KEY"
+        assert await answer_to(opened, request, signed(body, OFFICERS_KEY, age=1_000)) == "UNAUTHENTICATED WRONG_TIME"
+        signed_other = signed(other.SerializeToString(), OFFICERS_KEY)
+        assert await answer_to(opened, other, signed_other) == "UNAUTHENTICATED WRONG_OFFICER"
+
+    with_gate(tmp_path, scenario, SIGNED)
+    _, admitted, _, *refused = [record.entry for record in records(tmp_path)]
+    assert isinstance(admitted, Admitted)
+    assert admitted.signature is not None
+    assert admitted.signature.key == encoded_key(OFFICERS_KEY.public_key().public_bytes_raw())
+    assert [entry.reason for entry in refused if isinstance(entry, Refused)] == [
+        "NO_SIGNATURE",
+        "BAD_SIGNATURE",
+        "INCOMPLETE",
+        "UNKNOWN_KEY",
+        "WRONG_TIME",
+        "WRONG_OFFICER",
+    ]
