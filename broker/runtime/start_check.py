@@ -6,8 +6,8 @@ the store is no fault of the configuration: it may be this very broker. `broker 
 
 import errno
 import ipaddress
-import os
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +20,7 @@ from broker.errors import AuditError, ConfigError
 from broker.institutions.encryption import encryption
 from broker.model import InstitutionSpec
 from broker.runtime.access_files import read_access_files
+from broker.runtime.folder_check import find_data_folder_fault, find_folder_fault, find_socket_folder_fault
 from broker.runtime.key_source import find_key_fault, key_path
 from broker.runtime.open_files import find_limit_fault, open_files
 from broker.sections import ConfigFault
@@ -48,6 +49,8 @@ def _faults(draft: Draft, cores: int) -> Iterator[ConfigFault]:
         yield from _port_faults(draft.server, worker_count(draft.server, draft.institutions, cores))
         if reason := find_limit_fault(open_files(draft.server, draft.institutions)):
             yield ConfigFault("server.max_connections", reason)
+    if reason := find_socket_folder_fault(Path(tempfile.gettempdir())):
+        yield ConfigFault("TMPDIR", reason)
     if draft.tls and draft.tls.is_on:
         yield from _tls_faults(draft.tls)
     if draft.access:
@@ -107,15 +110,15 @@ def _overlap(one: str, other: str) -> bool:
 def _store_faults(store: StoreConfig) -> Iterator[ConfigFault]:
     if reason := find_key_fault(store.key_file):
         yield ConfigFault("store.key_file", f"{store.key_file}: {reason}")
-    elif (path := key_path(store.key_file)) and not path.exists() and (reason := _folder_fault(path.parent)):
+    elif (path := key_path(store.key_file)) and not path.exists() and (reason := find_folder_fault(path.parent)):
         yield ConfigFault("store.key_file", f"{path}: cannot be made: {reason}")
-    if store.path and (reason := _folder_fault(Path(store.path))):
+    if store.path and (reason := find_data_folder_fault(Path(store.path))):
         yield ConfigFault("store.path", f"{store.path}: {reason}")
 
 
 def _access_faults(access: AccessConfig) -> Iterator[ConfigFault]:
     yield from _raised("access", lambda: read_access_files(access))
-    if access.policy and (reason := _folder_fault(Path(access.quotas))):
+    if access.policy and (reason := find_data_folder_fault(Path(access.quotas))):
         yield ConfigFault("access.quotas", f"{access.quotas}: {reason}")
 
 
@@ -130,7 +133,7 @@ def _tls_faults(tls: TlsConfig) -> Iterator[ConfigFault]:
 def _audit_faults(audit: AuditConfig) -> Iterator[ConfigFault]:
     if not audit.path:
         return
-    if reason := _folder_fault(Path(audit.path)):
+    if reason := find_data_folder_fault(Path(audit.path), readable=True):
         yield ConfigFault("audit.path", f"{audit.path}: {reason}")
     key_file = Path(audit.key_file)
     if key_file.exists():
@@ -138,7 +141,7 @@ def _audit_faults(audit: AuditConfig) -> Iterator[ConfigFault]:
             load_keys(key_file).signing_key()
         except AuditError as error:
             yield ConfigFault("audit.key_file", str(error))
-    elif reason := _folder_fault(key_file.parent):
+    elif reason := find_folder_fault(key_file.parent):
         yield ConfigFault("audit.key_file", f"{key_file}: cannot be made: {reason}")
 
 
@@ -154,15 +157,3 @@ def _raised(section: str, check: Callable[[], object]) -> Iterator[ConfigFault]:
         for fault in error.faults:
             key, _, reason = fault.partition(": ")
             yield ConfigFault(f"{section}.{key}", reason)
-
-
-def _folder_fault(path: Path) -> str | None:
-    """Why a folder cannot be used, or made if it is missing; None if it can."""
-    nearest = path.absolute()
-    while not os.path.lexists(nearest):
-        nearest = nearest.parent
-    if not nearest.is_dir():
-        return f"{nearest} is no folder; move it, or choose another path"
-    if not os.access(nearest, os.R_OK | os.W_OK | os.X_OK):
-        return f"the broker may not write to {nearest}; make its user the owner, or choose another path"
-    return None
