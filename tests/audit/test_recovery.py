@@ -184,7 +184,8 @@ def test_what_no_crash_can_have_done_is_not_cut() -> None:
     files, ends = folder(1, 1, 1)
     for at in range(0, ends[1], 7):
         damaged = files.copy()
-        damaged.content[PATH] = files.content[PATH][:at] + b"\xff" + files.content[PATH][at + 1 :]
+        journal = files.content[PATH]
+        damaged.content[PATH] = journal[:at] + bytes([journal[at] ^ 0xFF]) + journal[at + 1 :]
         with pytest.raises(AuditError, match="not continued"):
             recover(damaged, SIGNER.key)
 

@@ -7,7 +7,7 @@ of its own for each width at which a checkpoint was published.
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from broker.audit.tlog.hashing import HASH_SIZE, root_of
+from broker.audit.tlog.hashing import HASH_SIZE, leaf_hash, root_of
 from broker.audit.tlog.right_edge import RightEdge
 
 WIDTH = 256
@@ -33,6 +33,8 @@ class TileEdge(NamedTuple):
         """The same as the edge of a tree. Raises `ValueError` if it is none."""
         if [len(hashes) for hashes in self.levels] != _widths(self.size) or len(self.entries) != self.size % WIDTH:
             raise ValueError("the widths of tiles do not belong to the size of the log")
+        if [leaf_hash(entry) for entry in self.entries] != list(self.levels[0] if self.levels else ()):
+            raise ValueError("the entries of the partial bundle do not have the hashes of the partial tile")
         roots = []
         for hashes in self.levels:
             end = len(hashes)

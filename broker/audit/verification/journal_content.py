@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from broker.audit.frames import FrameKind, JournalHead, read_commits, read_frame, read_head
 from broker.audit.tlog.checkpoint import parse_checkpoint
 from broker.audit.tlog.right_edge import RightEdge
+from broker.audit.verification.expectations import LogKeys
 from broker.audit.verification.faults import FaultKind
 
 _TAGS = tuple(kind.value for kind in FrameKind)
@@ -78,8 +79,11 @@ def _next_frame(journal: bytes, start: int) -> int:
     return at
 
 
-def first_false_commit(journal: bytes) -> tuple[FaultKind, int, str] | None:
-    """The first commit that its own checkpoint contradicts: kind, index of its first entry, and what is wrong."""
+def first_false_commit(journal: bytes, keys: LogKeys | None = None) -> tuple[FaultKind, int, str] | None:
+    """The first commit that its own checkpoint contradicts: kind, index of its first entry, and what is wrong.
+
+    With `keys`, also one that none of them has signed.
+    """
     found = read_head(journal)
     if found is None:
         return None
@@ -89,7 +93,7 @@ def first_false_commit(journal: bytes) -> tuple[FaultKind, int, str] | None:
         first = tree.size
         tree.extend([frame.hash for frame in commit.frames if frame.kind is FrameKind.ENTRY])
         try:
-            checkpoint, _ = parse_checkpoint(commit.checkpoint)
+            checkpoint, note = parse_checkpoint(commit.checkpoint)
         except ValueError as error:
             return FaultKind.CHANGED, first, f"its checkpoint {error}"
         if checkpoint.size != tree.size:
@@ -97,6 +101,8 @@ def first_false_commit(journal: bytes) -> tuple[FaultKind, int, str] | None:
             return kind, first, f"its commit has {tree.size - first} entries, and {checkpoint.size - first} were signed"
         if checkpoint.root != tree.root():
             return FaultKind.CHANGED, first, "the entries of its commit are not those that were signed"
+        if keys and not keys.verifies(checkpoint, note):
+            return FaultKind.UNSIGNED, first, "the checkpoint of its commit is not signed with the key of the log"
     return None
 
 

@@ -55,9 +55,11 @@ class LogCheck:
         keys: LogKeys,
         expected: Expectations,
         material: MaterialCheck,
+        *,
         advance: Callable[[int], None] = lambda _: None,
+        is_thorough: bool = False,
     ) -> None:
-        """`advance` is told how many bytes of the journal were read."""
+        """`advance` is told how many bytes of the journal were read. `is_thorough`: looks at every commit."""
         self._folder = folder
         self._keys = keys
         self._material = material
@@ -71,8 +73,10 @@ class LogCheck:
         self._sequence = SequenceCheck()
         self._tree = RightEdge()
         self._tiles = Tiles(TileEdge())
+        self._is_thorough = is_thorough
         self._next_first: int | None = None
         """Of the journal file after the present one."""
+        self._last_checkpoint = ""
 
     def run(self) -> LogReport:
         """Verifies the log."""
@@ -145,7 +149,11 @@ class LogCheck:
             self._break(FaultKind.REMOVED, self._tree.size, f"the entries up to {edge.size} are missing in the journal")
         if is_first and edge.size:
             self._take_up(edge)
-            self._check_checkpoint(content.head.checkpoint, edge.size)
+            self._last_checkpoint = content.head.checkpoint
+            if not self._check_checkpoint(content.head.checkpoint, edge.size):
+                self._break(FaultKind.CHANGED, edge.size, "the head of a journal file contradicts its checkpoint")
+        if content.head.checkpoint != self._last_checkpoint:
+            self._break(FaultKind.CHANGED, edge.size, "the head of a journal file has another checkpoint")
         if (tree.size, tree.root()) != (self._tree.size, self._tree.root()):
             self._break(FaultKind.CHANGED, edge.size, "the head of a journal file does not continue the log")
 
@@ -199,6 +207,14 @@ class LogCheck:
     def _check_signed(self, journal: bytes, content: JournalContent) -> None:
         if content.checkpoint and not self._check_checkpoint(content.checkpoint, self._tree.size):
             self._locate(journal, content)
+        self._last_checkpoint = content.checkpoint or self._last_checkpoint
+        if self._is_thorough:
+            self._check_commits(journal)
+
+    def _check_commits(self, journal: bytes) -> None:
+        """Notes the first commit whose checkpoint is not signed, or commits to something else."""
+        if false := first_false_commit(journal, self._keys):
+            self._note(*false)
 
     def _check_checkpoint(self, signed: str, size: int) -> bool:
         """Whether a checkpoint in the journal commits to the tree. Who signed it is noted."""

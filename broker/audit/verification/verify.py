@@ -85,11 +85,20 @@ def verify(
     keys: Sequence[VerifierKey],
     expected: Expectations,
     secrets: AuditKeys | None = None,
+    *,
     advance: Callable[[int], None] = lambda _: None,
+    is_thorough: bool = False,
 ) -> VerificationReport:
-    """Verifies logs. `secrets`: to look also into what is sealed. `advance`: is told the bytes that were read."""
+    """Verifies logs.
+
+    `secrets`: to look also into what is sealed. `advance` is told the bytes that were read. `is_thorough`: looks at the
+    checkpoint of every commit, and not only at the last ones, which cover all entries.
+    """
     ring, sealer = LogKeys(list(keys)), secrets.sealer() if secrets else None
-    reports = [LogCheck(log, ring, expected, MaterialCheck(sealer), advance).run() for log in logs]
+    reports = [
+        LogCheck(log, ring, expected, MaterialCheck(sealer), advance=advance, is_thorough=is_thorough).run()
+        for log in logs
+    ]
     forks = [fork for one, other in combinations(logs, 2) if (fork := _find_fork(one, other, is_older=False))]
     forks += [fork for one in logs for other in expected.copies if (fork := _find_fork(one, other, is_older=True))]
     return VerificationReport(tuple(reports), tuple(forks))

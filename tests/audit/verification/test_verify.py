@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from broker.audit.frames import FrameKind
+from broker.audit.frames import FrameKind, commit_frame, frame, head_frame, read_commits, read_head
 from broker.audit.keys import AuditKeys
 from broker.audit.material import decode_inquired
 from broker.audit.tlog.note import NoteSigner
@@ -164,6 +165,47 @@ def test_a_journal_that_was_rewritten_is_found(
     else:
         shutil.rmtree(log / "tile")
         assert check(log).faults
+
+
+def test_a_checkpoint_within_the_journal_that_was_exchanged_is_found_by_a_thorough_look(log: Path) -> None:
+    other = NoteSigner(ORIGIN, AuditKeys(bytes(32), bytes(32)).signing_key())
+
+    def sign_anew(commits: list[Frames]) -> None:
+        kind, content = commits[2][-1]
+        commits[2][-1] = kind, other.sign(content.decode().partition("\n\n")[0] + "\n").encode()
+
+    rewrite(journals(log)[1], sign_anew)
+    assert not check(log).faults
+    (fault,) = verify(logs_in([log]), [SIGNER.key], Expectations(), is_thorough=True).faults
+    assert fault.kind is FaultKind.UNSIGNED
+    assert fault.index is not None
+    assert fault.index > int(journals(log)[1].stem)
+
+
+def test_heads_of_journal_files_are_looked_at(log: Path) -> None:
+    path = journals(log)[1]
+    journal = path.read_bytes()
+    found = read_head(journal)
+    assert found is not None
+    head, end = found
+    edge = head.edge
+    for changed in (
+        replace(head, checkpoint=head.checkpoint.replace(ORIGIN, "other")),
+        replace(head, edge=edge._replace(entries=(b"{}", *edge.entries[1:]))),
+        replace(head, edge=edge._replace(levels=((bytes(32), *edge.levels[0][1:]), *edge.levels[1:]))),
+        replace(head, edge=edge._replace(size=edge.size - 1, entries=edge.entries[1:], levels=(edge.levels[0][1:],))),
+    ):
+        new = head_frame(changed)
+        path.write_bytes(new)
+        with path.open("ab") as file:
+            pieces: list[bytes] = []
+            for one in read_commits(journal, end):
+                start = len(new) + sum(map(len, pieces))
+                for each in one.frames:
+                    pieces += frame(each.kind, each.content, each.hash)
+                pieces += commit_frame(start, one.checkpoint)
+            file.writelines(pieces)
+        assert first(log)[0] in {FaultKind.CHANGED, FaultKind.REMOVED}
 
 
 def test_a_journal_file_that_is_missing_is_found(log: Path) -> None:
