@@ -118,7 +118,7 @@ class Demo:
         await self._failing(everybody[:_FAILED])
 
     async def _introduce(self) -> None:
-        self._heading("Five institutions and a broker, all on this machine")
+        self._heading("Five institutions and a broker, all on this machine, over mutual TLS")
         self._screen.print(institutions_table(await self._client.institutions()))
 
     async def _one_by_one(self, lookups: Sequence[Lookup]) -> None:

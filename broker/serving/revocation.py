@@ -3,7 +3,8 @@
 Rules
 
 1. A certificate is refused if its fingerprint is in the list, or its serial number in the CRL of its issuer. The same
-   goes for the certificates between it and the authority.
+   goes for the certificates between it and the authority, and for all that an authority in `tls.client_ca` has issued
+   which is revoked itself: callers need not send the certificates that the broker has.
 2. Once a CRL is given, every issuer needs one that is not past its next update. If an issuer has none, it is not known
    whether its certificates are revoked, and they are refused, unless the operator accepts that. To refuse is what
    OpenSSL, nginx and HAProxy do: otherwise whoever holds a stolen certificate would only have to prevent that the
@@ -13,13 +14,13 @@ Rules
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from cryptography import x509
 
 from broker.access.registry import plain_fingerprint
-from broker.certificate import Certificate, malformed_as_value_error
+from broker.certificate import Certificate, malformed_as_value_error, read_certificate
 from broker.errors import ConfigError
 
 _FINGERPRINT = re.compile("[0-9a-f]{64}")
@@ -38,14 +39,20 @@ class Revocations:
     accept_unknown: bool = False
     next_update_by_file: Mapping[str, float] = field(default_factory=dict)
     """The earliest in each file."""
+    issuers: frozenset[bytes] = frozenset()
+    """Names, in DER, of authorities that are revoked themselves."""
 
     def reason(self, certificate: Certificate, now: float) -> str | None:
         """Why a certificate is refused: REVOKED or REVOCATION_UNKNOWN. None if it is not."""
-        if certificate.fingerprint in self.fingerprints or (certificate.issuer, certificate.serial) in self.serials:
+        if self.names(certificate) or certificate.issuer in self.issuers:
             return "REVOKED"
         if self.next_updates and not self.accept_unknown and not certificate.is_self_issued:
             return None if now < self.next_updates.get(certificate.issuer, 0.0) else "REVOCATION_UNKNOWN"
         return None
+
+    def names(self, certificate: Certificate) -> bool:
+        """Whether the list or a CRL names the certificate itself."""
+        return certificate.fingerprint in self.fingerprints or (certificate.issuer, certificate.serial) in self.serials
 
 
 def read_revocations(
@@ -73,7 +80,9 @@ def read_revocations(
     fingerprints = _read_list(listed, faults)
     if faults:
         raise ConfigError(*faults)
-    return Revocations(fingerprints, frozenset(serials), next_updates, accept_unknown, by_file)
+    found = Revocations(fingerprints, frozenset(serials), next_updates, accept_unknown, by_file)
+    issuers = [each.subject.public_bytes() for each in trusted if found.names(read_certificate(each))]
+    return replace(found, issuers=frozenset(issuers))
 
 
 def _parse(content: bytes) -> Sequence[x509.CertificateRevocationList]:

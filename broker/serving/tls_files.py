@@ -57,11 +57,10 @@ def read_revoked_files(config: TlsConfig) -> Revocations:
         raise ConfigError(*faults)
     try:
         trusted = load_certificates(authorities)
-        text = listed.decode()
+        return read_revocations(crls, listed.decode(), trusted, accept_unknown=config.unknown_revocation == "accept")
     except ValueError:
         msg = "revoked or client_ca: cannot be read; they must be UTF-8 and PEM"
         raise ConfigError(msg) from None
-    return read_revocations(crls, text, trusted, accept_unknown=config.unknown_revocation == "accept")
 
 
 def revocation_files(config: TlsConfig) -> list[str]:

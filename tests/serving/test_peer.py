@@ -151,6 +151,19 @@ def test_a_certificate_between_the_callers_and_the_authority_may_be_revoked() ->
     assert setting.refusal(call) == "REVOKED"
 
 
+def test_whatever_a_revoked_authority_has_issued_is_refused() -> None:
+    """Also if the caller does not send the authority's certificate, since the broker has it."""
+    setting, call = Setting(), Call(GATEWAY.certificate)
+    (authority,) = x509.load_pem_x509_certificates(AUTHORITY.certificate)
+    setting.revocations = read_revocations({}, authority.fingerprint(hashes.SHA256()).hex(), AUTHORITIES)
+    assert setting.refusal(call) == "REVOKED"
+    setting.revocations = read_revocations({"a": revoked_by(AUTHORITY, authority.serial_number)}, "", AUTHORITIES)
+    assert setting.refusal(call) == "REVOKED"
+    stranger = OTHER.issue_client("x", ["broker:court:%E4%BA%AC"], NOW, DAY).certificate
+    setting.revocations = read_revocations({}, authority.fingerprint(hashes.SHA256()).hex(), AUTHORITIES)
+    assert setting.peers.identify(Call(stranger)).courts == {"京"}
+
+
 @pytest.mark.parametrize("crl", [revoked_by(AUTHORITY, until=timedelta(hours=1)), revoked_by(OTHER)])
 def test_what_no_current_list_tells_of_is_refused_unless_that_is_accepted(crl: bytes) -> None:
     setting, call = Setting(), Call(GATEWAY.certificate)

@@ -117,3 +117,10 @@ def test_revoked_certificates_are_read_from_both_files(config: TlsConfig, tmp_pa
     with pytest.raises(ConfigError) as caught:
         read_revoked_files(msgspec.structs.replace(config, crl=["no-crl"], revoked="no-list"))
     assert [fault.partition(": ")[0] for fault in caught.value.faults] == ["crl", "revoked"]
+
+
+@pytest.mark.parametrize(("name", "content"), [("revoked", b"\xff"), ("client_ca", b"text")])
+def test_lists_that_cannot_be_read_are_a_fault(config: TlsConfig, tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConfigError, match="must be UTF-8 and PEM"):
+        read_revoked_files(msgspec.structs.replace(config, **{name: str(tmp_path / name)}))
