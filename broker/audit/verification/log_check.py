@@ -6,7 +6,6 @@ be those that are published. A failed check ends the reading of the journal: wha
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import NoReturn
 
@@ -15,39 +14,18 @@ from broker.audit.frames import count_commits
 from broker.audit.journal import FOLDER, first_index, journal_path
 from broker.audit.tlog.checkpoint import Checkpoint, parse_checkpoint
 from broker.audit.tlog.hashing import root_of
-from broker.audit.tlog.right_edge import RightEdge
-from broker.audit.tlog.tiles import TileEdge, Tiles
 from broker.audit.verification.content_check import MaterialCheck
 from broker.audit.verification.expectations import Expectations, LogKeys, read_checkpoint
-from broker.audit.verification.faults import AuditFault, FaultKind, difference
+from broker.audit.verification.faults import FaultKind, difference
 from broker.audit.verification.folder import LogFolder
+from broker.audit.verification.growth import GrowingTree
 from broker.audit.verification.journal_content import JournalContent, first_false_commit, read_content, readable_leaves
-from broker.audit.verification.sequence import Counts, SequenceCheck
-from broker.audit.verification.tile_check import find_old_tile_fault, find_partial_fault, find_tile_fault
-
-_MOST_FAULTS = 100  # of a log; what is wrong in a thousand places is not understood better than in a hundred
-
-
-@dataclass(slots=True)
-class LogReport:
-    """What was found out about a log."""
-
-    log: str
-    """Its origin, or its folder if that is not known."""
-    size: int = 0
-    """Entries that the journal ends with."""
-    counts: Counts = field(default_factory=Counts)
-    faults: list[AuditFault] = field(default_factory=list)
-    unfinished: int = 0
-    """Bytes after the last whole commit: written just now, or left by a crash. They are no fault."""
-
-
-class _BrokenLogError(Exception):
-    """The journal cannot be read on. The fault was noted."""
+from broker.audit.verification.report import BrokenLogError, LogReport
+from broker.audit.verification.sequence import SequenceCheck
 
 
 class LogCheck:
-    """State: the tree grown so far, and what was found out."""
+    """State: the tree grown so far, the present place in the journal, and what was found out."""
 
     def __init__(
         self,
@@ -66,13 +44,8 @@ class LogCheck:
         self._advance = advance
         self._report = LogReport(str(folder.path))
         self._published = self._read_published()
-        self._roots = sorted(
-            [each for each in expected.roots if each.origin == self._report.log], key=lambda each: each.size
-        )
-        self._entries = [each for each in expected.entries if each.origin == self._report.log]
+        self._tree = GrowingTree(folder, self._published, expected, self._report)
         self._sequence = SequenceCheck()
-        self._tree = RightEdge()
-        self._tiles = Tiles(TileEdge())
         self._is_thorough = is_thorough
         self._next_first: int | None = None
         """Of the journal file after the present one."""
@@ -86,7 +59,7 @@ class LogCheck:
                 self._next_first = following
                 self._read_file(first, is_first=first == firsts[0])
             self._check_end(firsts[0] if firsts else 0)
-        except _BrokenLogError:
+        except BrokenLogError:
             pass
         self._report.size = self._tree.size
         self._report.counts = self._sequence.end()
@@ -98,15 +71,17 @@ class LogCheck:
         try:
             found = read_checkpoint(self._folder)
         except ValueError as error:
-            self._note(FaultKind.CHANGED, None, f"the published checkpoint {error}")
+            self._report.note(FaultKind.CHANGED, None, f"the published checkpoint {error}")
             return None
         if found is None:
-            self._note(FaultKind.REMOVED, None, "there is no published checkpoint")
+            self._report.note(FaultKind.REMOVED, None, "there is no published checkpoint")
             return None
         checkpoint, note = found
         self._report.log = checkpoint.origin
         if not self._keys.verifies(checkpoint, note):
-            self._note(FaultKind.UNSIGNED, None, "the published checkpoint is not signed with the key of the log")
+            self._report.note(
+                FaultKind.UNSIGNED, None, "the published checkpoint is not signed with the key of the log"
+            )
         return checkpoint
 
     # The journal.
@@ -118,11 +93,12 @@ class LogCheck:
         if content is None:
             if not self._may_be_torn(journal, 0):
                 kind = FaultKind.CHANGED if self._next_first or count_commits(journal, 0) else FaultKind.TRUNCATED
-                self._break(kind, first, f"{path} has no head")
+                self._report.stop(kind, first, f"{path} has no head")
             self._report.unfinished = len(journal)
             return
         self._check_head(content, is_first=is_first)
-        self._grow(journal, content)
+        if not self._tree.extend(content.leaves, content.entries):
+            self._locate(journal, content)
         self._check_signed(journal, content)
         if content.end < len(journal):
             if not self._may_be_torn(journal, content.end):
@@ -144,65 +120,26 @@ class LogCheck:
         try:
             tree = edge.right_edge()
         except ValueError as error:
-            self._break(FaultKind.CHANGED, edge.size, f"the head of a journal file: {error}")
+            self._report.stop(FaultKind.CHANGED, edge.size, f"the head of a journal file: {error}")
         if edge.size > self._tree.size and not is_first:
-            self._break(FaultKind.REMOVED, self._tree.size, f"the entries up to {edge.size} are missing in the journal")
+            self._report.stop(
+                FaultKind.REMOVED, self._tree.size, f"the entries up to {edge.size} are missing in the journal"
+            )
         if is_first and edge.size:
-            self._take_up(edge)
-            self._last_checkpoint = content.head.checkpoint
-            if not self._check_checkpoint(content.head.checkpoint, edge.size):
-                self._break(FaultKind.CHANGED, edge.size, "the head of a journal file contradicts its checkpoint")
+            self._take_up(content)
         if content.head.checkpoint != self._last_checkpoint:
-            self._break(FaultKind.CHANGED, edge.size, "the head of a journal file has another checkpoint")
-        if (tree.size, tree.root()) != (self._tree.size, self._tree.root()):
-            self._break(FaultKind.CHANGED, edge.size, "the head of a journal file does not continue the log")
+            self._report.stop(FaultKind.CHANGED, edge.size, "the head of a journal file has another checkpoint")
+        if (tree.size, tree.root()) != self._tree.checkpoint()[1:]:
+            self._report.stop(FaultKind.CHANGED, edge.size, "the head of a journal file does not continue the log")
 
-    def _take_up(self, edge: TileEdge) -> None:
-        """Begins after entries that were deleted, of which there are tiles of hashes alone."""
-        leaves = self._folder.leaves(edge.size)
-        if len(leaves) < edge.size:
-            self._break(FaultKind.REMOVED, len(leaves), "its tile of hashes is missing")
-        for index, detail in find_old_tile_fault(self._folder, leaves):
-            self._note(FaultKind.CHANGED, index, detail)
-        self._tiles = Tiles(edge)
+    def _take_up(self, content: JournalContent) -> None:
+        """Begins after entries that were deleted."""
+        edge = content.head.edge
+        self._tree.take_up(edge)
         self._sequence.kept_from = edge.size
-        self._extend(leaves, None)
-
-    def _grow(self, journal: bytes, content: JournalContent) -> None:
-        if not self._extend(content.leaves, content.entries):
-            self._locate(journal, content)
-
-    def _extend(self, leaves: list[bytes], entries: list[bytes] | None) -> bool:
-        """Grows the tree. `entries`: None if they were deleted. Returns whether it has all roots it is to have."""
-        begin, end = self._tree.size, self._tree.size + len(leaves)
-        sizes = {each.size for each in self._roots if begin < each.size < end} | {end}
-        if self._published and begin < self._published.size < end:
-            sizes.add(self._published.size)
-        for each in self._entries:
-            if begin <= each.index < end and leaves[each.index - begin] != each.leaf:
-                self._note(FaultKind.FORKED, each.index, f"{each.known_from} has another entry")
-        for size in sorted(sizes):
-            start = self._tree.size
-            added = self._tree.extend(leaves[start - begin : size - begin])
-            if entries is not None:
-                whole = self._tiles.extend(added, entries[start - begin : size - begin])
-                if self._published is None or size <= self._published.size:
-                    for index, kind, detail in find_tile_fault(self._folder, whole):
-                        self._note(kind, index, detail)
-            if not self._has_expected_roots():
-                return False
-        return True
-
-    def _has_expected_roots(self) -> bool:
-        root = self._tree.root()
-        for each in self._roots:
-            if each.size == self._tree.size and each.root != root:
-                self._note(each.kind, None, f"{each.known_from} has another root for {each.size} entries")
-        if self._published is None or self._published.size != self._tree.size:
-            return True
-        for index, kind, detail in find_partial_fault(self._folder, self._tiles.edge()):
-            self._note(kind, index, detail)
-        return self._published.root == root
+        self._last_checkpoint = content.head.checkpoint
+        if not self._check_checkpoint(content.head.checkpoint, edge.size):
+            self._report.stop(FaultKind.CHANGED, edge.size, "the head of a journal file contradicts its checkpoint")
 
     def _check_signed(self, journal: bytes, content: JournalContent) -> None:
         if content.checkpoint and not self._check_checkpoint(content.checkpoint, self._tree.size):
@@ -214,20 +151,20 @@ class LogCheck:
     def _check_commits(self, journal: bytes) -> None:
         """Notes the first commit whose checkpoint is not signed, or commits to something else."""
         if false := first_false_commit(journal, self._keys):
-            self._note(*false)
+            self._report.note(*false)
 
     def _check_checkpoint(self, signed: str, size: int) -> bool:
         """Whether a checkpoint in the journal commits to the tree. Who signed it is noted."""
         try:
             checkpoint, note = parse_checkpoint(signed)
         except ValueError as error:
-            self._note(FaultKind.CHANGED, size, f"a checkpoint in the journal {error}")
+            self._report.note(FaultKind.CHANGED, size, f"a checkpoint in the journal {error}")
             return False
         if not self._keys.verifies(checkpoint, note):
-            self._note(
+            self._report.note(
                 FaultKind.UNSIGNED, size - 1, "a checkpoint in the journal is not signed with the key of the log"
             )
-        return checkpoint == Checkpoint(self._report.log, self._tree.size, self._tree.root())
+        return checkpoint == self._tree.checkpoint()
 
     def _locate(self, journal: bytes, content: JournalContent) -> NoReturn:
         """Notes which entry is the first that is not as it was signed, and ends the reading."""
@@ -235,11 +172,11 @@ class LogCheck:
         signed = self._signed_leaves()[first : self._next_first]
         if found := difference(signed, readable_leaves(journal)):
             kind, at = found
-            self._break(kind, first + at, "the journal is not what was signed")
+            self._report.stop(kind, first + at, "the journal is not what was signed")
         if false := first_false_commit(journal):
-            self._break(*false)
+            self._report.stop(*false)
         kind = FaultKind.CHANGED if count_commits(journal, content.end) else FaultKind.TRUNCATED
-        self._break(kind, first + len(content.leaves), f"the journal is not whole after byte {content.end}")
+        self._report.stop(kind, first + len(content.leaves), f"the journal is not whole after byte {content.end}")
 
     def _signed_leaves(self) -> list[bytes]:
         """The hashes of entries according to the tiles, if these are what is signed."""
@@ -254,34 +191,15 @@ class LogCheck:
             try:
                 entry = read_entry(encoded)
             except ValueError as error:
-                self._note(FaultKind.SEQUENCE, index, str(error))
+                self._report.note(FaultKind.SEQUENCE, index, str(error))
                 continue
             if fault := self._sequence.take(index, entry):
-                self._note(fault[0], index, fault[1])
+                self._report.note(fault[0], index, fault[1])
             if detail := self._material.find_fault(index, entry, blob):
-                self._note(FaultKind.MATERIAL, index, detail)
-
-    # The end.
+                self._report.note(FaultKind.MATERIAL, index, detail)
 
     def _check_end(self, first: int) -> None:
-        size = self._tree.size
-        if self._published and size < self._published.size:
-            kind = FaultKind.TRUNCATED if size else FaultKind.REMOVED
-            self._note(kind, size, f"{self._published.size} entries were published")
+        self._tree.end()
         if self._sequence.deleted_before < first:
             detail = f"no entry tells of the deletion of those before {first}"
-            self._note(FaultKind.REMOVED, self._sequence.deleted_before, detail)
-        for each in self._roots:
-            if each.size > size:
-                self._note(FaultKind.TRUNCATED, size, f"{each.known_from} knows {each.size} entries")
-        for one in self._entries:
-            if one.index >= size:
-                self._note(FaultKind.TRUNCATED, size, f"{one.known_from} knows entry {one.index}")
-
-    def _note(self, kind: FaultKind, index: int | None, detail: str) -> None:
-        if len(self._report.faults) < _MOST_FAULTS:
-            self._report.faults.append(AuditFault(self._report.log, index, kind, detail))
-
-    def _break(self, kind: FaultKind, index: int | None, detail: str) -> NoReturn:
-        self._note(kind, index, detail)
-        raise _BrokenLogError
+            self._report.note(FaultKind.REMOVED, self._sequence.deleted_before, detail)

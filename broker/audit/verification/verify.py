@@ -13,7 +13,8 @@ from broker.audit.verification.content_check import MaterialCheck
 from broker.audit.verification.expectations import Expectations, LogKeys, read_checkpoint
 from broker.audit.verification.faults import AuditFault, FaultKind, difference
 from broker.audit.verification.folder import LogFolder, find_logs
-from broker.audit.verification.log_check import LogCheck, LogReport
+from broker.audit.verification.log_check import LogCheck
+from broker.audit.verification.report import LogReport
 from broker.errors import AuditError
 
 
