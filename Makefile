@@ -69,6 +69,14 @@ $(FUZZING): locks/fuzz.txt | $(READY)
 fuzz: $(FUZZING) ## fuzz whatever reads foreign bytes, for FUZZ_SECONDS (30) each; TARGETS="request policy" for some
 	$(BIN)/python -m tests.fuzzing --seconds $(or $(FUZZ_SECONDS),30) $(TARGETS)
 
+AUDITING := $(VENV)/.auditing
+$(AUDITING): locks/audit.txt | $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/audit.txt
+	@touch $(AUDITING)
+
+audit-dependencies: $(AUDITING) ## look up known vulnerabilities of what is locked; fails without access to pypi.org
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r locks/runtime.txt
+
 bench: $(READY) ## the short benchmarks, under ten minutes
 	$(BIN)/python -m benchmarks.hits
 	$(BIN)/python -m benchmarks.misses
@@ -111,6 +119,8 @@ lock: $(READY) ## update locks/ from pyproject.toml
 		--generate-hashes --allow-unsafe --extra server -c locks/dev.txt -o locks/runtime.txt pyproject.toml
 	$(BIN)/pip-compile -q --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras \
 		--generate-hashes --allow-unsafe --no-annotate --constraint locks/dev.txt --extra fuzz -o locks/fuzz.txt pyproject.toml
+	$(BIN)/pip-compile -q --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras \
+		--generate-hashes --allow-unsafe --no-annotate --constraint locks/dev.txt --extra audit -o locks/audit.txt pyproject.toml
 
 format: $(READY) ## format the code
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .

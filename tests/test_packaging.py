@@ -56,7 +56,7 @@ def test_locks_hold_every_dependency_at_one_version_with_hashes_and_no_host() ->
     direct = {re.split(r"[<>=]", one)[0].lower() for one in wanted}
     assert direct <= set(runtime)
     assert set(runtime.items()) <= set(development.items())
-    for name in ("runtime", "dev", "oracle"):
+    for name in ("runtime", "dev", "oracle", "fuzz", "audit"):
         text = (ROOT / "locks" / f"{name}.txt").read_text(encoding="utf-8")
         assert "://" not in text
         assert "--index" not in text

@@ -71,7 +71,16 @@ PATHS = re.compile(r"`((?:benchmarks|broker|deploy|docs|loadtest|mock_institutio
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "CONTRIBUTING.md", "docs/api.md", "docs/client.md", "docs/institutions.md"]
+    "document",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "docs/api.md",
+        "docs/client.md",
+        "docs/institutions.md",
+        "docs/security.md",
+    ],
 )
 def test_the_files_named_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
