@@ -15,7 +15,7 @@ from broker.config import DEFAULT, Config, Overrides, StoreConfig, draft, load
 from broker.core.planning.ownership import Ownership
 from broker.errors import AuditError, ConfigError, StoreError
 from broker.institutions.dialects import DIALECTS
-from broker.runtime.key_source import load_key_ring
+from broker.runtime.key_source import key_exists, load_key_ring
 from broker.runtime.listen_port import reserve
 from broker.runtime.logs import log_to_stderr
 from broker.runtime.port_holder import SUPERVISOR_OPTION
@@ -32,7 +32,7 @@ from broker.runtime.worker_messages import Ready
 from broker.runtime.worker_pool import WorkerPool
 from broker.runtime.worker_process import WorkerProcess, start_worker
 from broker.store.broker_lock import broker_lock
-from broker.store.key_mark import take_up
+from broker.store.key_mark import is_marked, refuse_other_keys, take_up
 
 log = logging.getLogger(__name__)
 
@@ -202,5 +202,9 @@ def _store_of(config: StoreConfig) -> Iterator[None]:
         return
     path = Path(config.path)
     with broker_lock(path):
-        take_up(path, load_key_ring(config.key_file).secrets)
+        if is_marked(path) and not key_exists(config.key_file):  # a new one would be made
+            refuse_other_keys(path, ())
+        keys = load_key_ring(config.key_file).secrets
+        if not take_up(path, keys):
+            refuse_other_keys(path, keys)
         yield

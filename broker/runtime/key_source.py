@@ -58,6 +58,12 @@ def find_key_fault(source: str) -> str | None:
     return None
 
 
+def key_exists(source: str) -> bool:
+    """Whether the keys come from elsewhere than a file that is still to be made."""
+    path = key_path(source)
+    return path is None or path.exists()
+
+
 def key_path(source: str) -> Path | None:
     """The file, if the source is one."""
     return None if source.startswith((_ENVIRONMENT, _COMMAND)) else Path(source)

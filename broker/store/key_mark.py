@@ -1,7 +1,8 @@
 """Which key a store was written under, as a file in its folder; and a store whose key is back, taken up again.
 
-A store under another key than the broker's is set aside (store.lmdb_file). If that key was a mistake, and the right one
-is back, its store takes its place again, and what was written in between is set aside. Only files that this module
+A broker whose keys are not those of its store is refused. Where there is no mark, the store is set aside
+(store.lmdb_file). If that key was a mistake, and the right one is back, its store takes its place again, and what was
+written in between is set aside. Only files that this module
 wrote are read for that: LMDB ends a process that opens some kinds of damaged file, and here it would be the supervisor.
 """
 
@@ -53,6 +54,21 @@ def take_up(path: Path, master_keys: Sequence[bytes]) -> bool:
             _exchange(path, candidate)
             return True
     return False
+
+
+def refuse_other_keys(path: Path, master_keys: Sequence[bytes]) -> None:
+    """Raises `StoreError` if the store in a folder was written under none of these keys, as far as its mark says."""
+    if _mark(path) not in {None, *map(_key_id, master_keys)}:
+        msg = (
+            f"store.key_file: the cache {path} was written under a key that is not there; restore it, or move the"
+            " folder away to begin a new cache"
+        )
+        raise StoreError(msg)
+
+
+def is_marked(path: Path) -> bool:
+    """Whether there is a store in a folder that is known to have been written under some key."""
+    return _mark(path) is not None
 
 
 def _exchange(path: Path, candidate: Path) -> None:

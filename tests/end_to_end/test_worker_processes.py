@@ -199,7 +199,7 @@ def test_workers_share_what_they_know_and_go_on_while_they_are_replaced(pool: Wo
     with blocking_clients(address, request), node_clients(tmp_path / "node", address, request):
         run(partial(reload_under_load, pool), seconds=PATIENCE)
     pool.stop()
-    start_under_another_key(pool)
+    refuse_another_key(pool)
     pool.start()
     run(partial(remember, pool), seconds=PATIENCE)
 
@@ -225,13 +225,21 @@ def refuse_a_second_broker(pool: WorkerPool) -> None:
     assert f"another broker uses it, process {pool.program.process.pid}; " in second.stderr
 
 
-def start_under_another_key(pool: WorkerPool) -> None:
-    """The cache of the right key is set aside, and found again once the key is back."""
+def refuse_another_key(pool: WorkerPool) -> None:
+    """Neither a wrong key nor a missing one takes the place of the one that the cache was written under."""
     key = pool.file.with_name("broker.key")
     right = key.read_text(encoding="ascii")
-    key.write_text("00" * 32, encoding="ascii")
-    pool.start()
-    pool.stop()
+    command = [sys.executable, "-m", "broker", "serve", "--config", str(pool.file)]
+    for wrong in ("00" * 32, None):
+        key.unlink()
+        if wrong is not None:
+            key.touch(0o600)
+            key.write_text(wrong, encoding="ascii")
+        refused = subprocess.run(command, check=False, capture_output=True, text=True, cwd=pool.file.parent)  # noqa: S603
+        assert refused.returncode == 2
+        assert "was written under a key that is not there; restore it" in refused.stderr
+        assert key.exists() == (wrong is not None)
+    key.touch(0o600)
     key.write_text(right, encoding="ascii")
 
 

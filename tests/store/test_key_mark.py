@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from broker.errors import StoreError
 from broker.store import key_mark
 from broker.store.broker_lock import LOCK_FILE, broker_lock
-from broker.store.key_mark import take_up
+from broker.store.key_mark import is_marked, refuse_other_keys, take_up
 from tests.store.test_lmdb_store import ALICE, BOB, MASTER, Clock, opened, set_aside, statements
 
 WRONG = bytes(32)
@@ -35,6 +36,18 @@ def test_after_a_wrong_key_and_back_the_old_cache_is_taken_up_again(tmp_path: Pa
     assert ".other-key-" in aside.name
     assert not start(path, WRONG)
     assert start(path, MASTER), "as often as one likes"
+
+
+def test_a_broker_that_has_none_of_the_keys_of_its_cache_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cache"
+    refuse_other_keys(path, (WRONG,))
+    assert not is_marked(path)
+    start(path, MASTER)
+    assert is_marked(path)
+    refuse_other_keys(path, (WRONG, MASTER))
+    for keys in ((WRONG,), ()):
+        with pytest.raises(StoreError, match=f"the cache {path} was written under a key that is not there; restore it"):
+            refuse_other_keys(path, keys)
 
 
 def test_a_cache_is_of_use_without_its_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
