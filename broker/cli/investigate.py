@@ -63,6 +63,11 @@ _ONLY = {
 @click.option(
     "--sign-key", type=click.Path(dir_okay=False, path_type=Path), envvar="BROKER_SIGN_KEY", help="Sign with this key."
 )
+@click.option(
+    "--receipts",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep the broker's receipts in this folder; broker audit prove --check checks them.",
+)
 @connection_options
 def investigate(file: Path | None, connection: Connection, **given: Any) -> None:
     """Ask what debtors own, or who holds a property.
@@ -157,7 +162,14 @@ def _prepare(file: Path | None, given: dict[str, Any]) -> Run:
         raise click.UsageError("--output is the FILE of lookups: choose another name")
     try:
         done = take_up(given["output"], count) if given["resume"] else Done(bytearray(), {})
-        return Run(count, source, done, _open_output(given, count, source), signer=_signer(given["sign_key"]))
+        return Run(
+            count,
+            source,
+            done,
+            _open_output(given, count, source),
+            signer=_signer(given["sign_key"]),
+            receipts=given["receipts"],
+        )
     except (OSError, ResumeError) as error:
         fail(f"--output: {error}", Exit.USAGE)
 

@@ -6,6 +6,7 @@ Lookups are read while reports are written, so that memory does not grow with th
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from broker.cli.connection import Connection
@@ -19,6 +20,7 @@ from broker.client import (
     Lookup,
     Mandate,
     Outcome,
+    Receipt,
     Report,
     RequestSigner,
     SubjectType,
@@ -69,6 +71,8 @@ class Run:
     """By their position in the investigation: their position in the file, and their line."""
     totals: Totals | None = None
     signer: RequestSigner | None = None
+    receipts: Path | None = None
+    """A folder for the broker's receipts."""
 
     async def investigate(self, connection: Connection, mandate: Mandate, terms: Terms) -> Totals:
         """Asks, and prints. Raises `ClientError` after the last report."""
@@ -83,9 +87,18 @@ class Run:
                             advance(self._print(reports))
             finally:
                 self.totals = investigation.totals
+                self._keep(investigation.receipts)
                 if investigation.totals.inquiries or not self.count - self.done.count:
                     self.output.finish(investigation.totals)
             return investigation.totals
+
+    def _keep(self, receipts: Sequence[Receipt]) -> None:
+        """Writes receipts into their folder. They are unique: by log and index."""
+        if self.receipts is not None:
+            self.receipts.mkdir(parents=True, exist_ok=True)
+            for receipt in receipts:
+                name = f"{receipt.log.replace('/', '_')}-{receipt.index}.tlog-proof"
+                (self.receipts / name).write_text(receipt.text, encoding="utf-8")
 
     def _open_lookups(self) -> Iterator[Lookup]:
         """The lookups to ask."""

@@ -32,6 +32,7 @@ from broker.client.lookups import (
     vehicle_plate,
     vehicle_vin,
 )
+from broker.client.receipts import Receipt
 from broker.client.totals import Totals
 from broker.errors import Violation
 from broker.model import Kind, Outcome, Source, SubjectType
@@ -54,6 +55,7 @@ __all__ = [
     "OutOfTimeError",
     "Outcome",
     "QuotaSpentError",
+    "Receipt",
     "Report",
     "RequestRefusedError",
     "RequestSigner",

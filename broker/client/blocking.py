@@ -19,6 +19,7 @@ from typing import Any, Self, TypeVar
 from broker.client.client import Client, RequestSigner
 from broker.client.credentials import Credentials
 from broker.client.investigation import Investigation, Terms
+from broker.client.receipts import Receipt
 from broker.client.totals import Totals
 from broker.v1 import inquiry_pb2
 from broker.v1 import investigation_pb2 as pb
@@ -96,6 +97,11 @@ class BlockingInvestigation:
     def totals(self) -> Totals:
         """See `Investigation.totals`."""
         return self._investigation.totals
+
+    @property
+    def receipts(self) -> list[Receipt]:
+        """See `Investigation.receipts`."""
+        return list(self._investigation.receipts)
 
     def __enter__(self) -> Self:
         return self

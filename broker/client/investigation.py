@@ -18,6 +18,7 @@ from typing import Self
 
 from broker.client.errors import BrokerUnavailableError, ClientError, OutOfTimeError
 from broker.client.open_lookups import OpenLookups
+from broker.client.receipts import Receipt
 from broker.client.retry import Attempts, Outage
 from broker.client.totals import Totals, TotalsCounter
 from broker.model import Kind
@@ -102,6 +103,8 @@ class Investigation:
         self._clock = clock
         self._progress = _Progress(terms)
         self._count = TotalsCounter()
+        self.receipts: list[Receipt] = []
+        """Those of the calls that have ended so far, if the broker keeps an audit log."""
         self._whole = False
         self._task: asyncio.Task[None] | None = None
         # At most one message per sender waits for the caller, so the queue itself needs no bound.
@@ -207,6 +210,8 @@ class Investigation:
         try:
             async with aclosing(self._ask(request, left)) as responses:
                 async for response in responses:
+                    if response.HasField("summary"):
+                        self._take_receipt(response.summary)
                     await self._deliver([batch.take(report) for report in response.reports])
         except ClientError as error:
             if not batch.open:  # only the summary is missing, which is not needed
@@ -217,6 +222,10 @@ class Investigation:
         if batch.open:
             return BrokerUnavailableError("the broker ended the stream before the last report", "DATA_LOSS")
         return None
+
+    def _take_receipt(self, summary: pb.Summary) -> None:
+        if summary.HasField("receipt"):
+            self.receipts.append(Receipt.of(summary.receipt))
 
     async def _deliver(self, reports: list[pb.Report]) -> None:
         if reports:

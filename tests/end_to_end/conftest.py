@@ -106,6 +106,8 @@ class Broker:
     """A running broker."""
 
     program: Program
+    folder: Path
+    """With all its files."""
 
     @property
     def address(self) -> str:
@@ -143,7 +145,7 @@ def _broker(folder: Path, mocks: Mocks, **settings: float) -> Iterator[Broker]:
     assert text.count(without) == 1
     (folder / "broker.toml").write_text(text.replace(without, signs), encoding="utf-8")
     with _running("broker", "serve", "--config", "broker.toml", folder=folder) as program:
-        yield Broker(program)
+        yield Broker(program, folder)
 
 
 @pytest.fixture(scope="session")

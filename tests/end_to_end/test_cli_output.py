@@ -207,3 +207,17 @@ def test_a_number_is_never_broken(width: int) -> None:
 def test_a_wide_terminal_shows_all_columns() -> None:
     assert columns_for(200) == COLUMNS
     assert set(columns_for(80)) == {"ref", "institution", "outcome", "what"}
+
+
+def test_receipts_are_kept_and_prove_what_was_recorded(broker: Broker, people: Lines, tmp_path: Path) -> None:
+    folder = tmp_path / "receipts"
+    result = investigate(broker.address, *MANDATE, "--receipts", str(folder), debtors(tmp_path, people))
+    assert result.exit_code == 0
+    (receipt,) = folder.iterdir()
+    worker = receipt.name.removesuffix(".tlog-proof").rpartition("-")[0].rpartition("_")[2]
+    key = broker.folder / "audit" / worker / "verifier-key"
+    checked = CliRunner().invoke(main, ["audit", "prove", "--check", str(receipt), "--key", str(key)])
+    assert checked.exit_code == 0, checked.output
+    text = receipt.read_text(encoding="utf-8")
+    receipt.write_text(text.replace("index ", "index 1"), encoding="utf-8")
+    assert CliRunner().invoke(main, ["audit", "prove", "--check", str(receipt), "--key", str(key)]).exit_code != 0
