@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from broker.client import Client, Lookup, Mandate, Outcome, Report, RequestRefusedError, Source, Terms, Totals
+from broker.client import Client, Lookup, Mandate, Outcome, Receipt, Report, RequestRefusedError, Source, Terms, Totals
 from broker.core.subjects.court import parse_court
+from broker.demo.record import show_record
 from broker.demo.testbed import DemoFailedError, Testbed, output
 from broker.demo.verification import verify
 from broker.formats.lookup_file import LookupFile
@@ -75,6 +76,7 @@ class CourtRun:
     totals: Totals
     first_after: float
     took: float
+    receipts: Sequence[Receipt]
 
     @property
     def institutions(self) -> set[str]:
@@ -115,7 +117,9 @@ class Demo:
         await self._regional_bank(debtors)
         await self._names(firms)
         await self._from_cache()
-        await self._failing(everybody[:_FAILED])
+        receipt = await self._failing(everybody[:_FAILED])
+        self._heading("What was recorded: an inspector verifies it, a debtor asks, a court proves")
+        await show_record(self._testbed.folder, self._screen, receipt, debtors[0])
 
     async def _introduce(self) -> None:
         self._heading("Five institutions and a broker, all on this machine, over mutual TLS")
@@ -212,7 +216,7 @@ class Demo:
         )
         self._screen.print("\nthe institutions received 0 inquiries")
 
-    async def _failing(self, lookups: Sequence[Lookup]) -> None:
+    async def _failing(self, lookups: Sequence[Lookup]) -> Receipt:
         self._heading(f"{_FAILING} is down, and a court accepts no cached answers; the other institutions answer")
         await self._testbed.set_faults(_FAILING, down=True)
         batch = await self._ask("京0101", lookups, Terms(max_age=0, timeout=10))
@@ -222,6 +226,8 @@ class Demo:
         _require(batch.totals.unavailable == {_FAILING}, "the wrong institutions were unavailable")
         _require(not batch.totals.complete, "an incomplete batch was reported as complete")
         _require(not batch.outcomes[_FAILING, Outcome.NOT_FOUND], "a failure was reported as NOT_FOUND")
+        _require(batch.receipts, "the broker gave no receipt")
+        return batch.receipts[0]
 
     async def _ask_all(self) -> dict[str, CourtRun]:
         """Every court asks about its lookups, one court after the other."""
@@ -252,7 +258,7 @@ class Demo:
             "there is not exactly one report for each lookup",
         )
         self._count(investigation.totals, len(lookups))
-        return CourtRun(reports, investigation.totals, first_after, took)
+        return CourtRun(reports, investigation.totals, first_after, took, investigation.receipts)
 
     def _count(self, totals: Totals, lookups: int) -> None:
         _require(totals.lookups == lookups, "some lookups have no final report")

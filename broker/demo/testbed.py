@@ -102,6 +102,8 @@ class Testbed:
     session: aiohttp.ClientSession
     credentials: Credentials
     """Of a gateway for the courts of the demo."""
+    folder: Path
+    """With all files of the broker."""
 
     @property
     def address(self) -> str:
@@ -139,7 +141,7 @@ async def testbed(folder: Path, seed: int) -> AsyncIterator[Testbed]:
             running("broker", "serve", "--config", str(path), log=folder / "broker.log") as broker,
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=certificates.towards_institutions())) as session,
         ):
-            yield Testbed(mocks, broker, session, certificates.gateway())
+            yield Testbed(mocks, broker, session, certificates.gateway(), folder)
 
 
 def configuration(folder: Path, urls: dict[str, str], certificates: Certificates | None = None) -> str:

@@ -47,7 +47,7 @@ class Expectations:
     copies: tuple[LogFolder, ...] = ()
 
 
-class Receipt(msgspec.Struct, frozen=True):
+class _ReceiptJson(msgspec.Struct, frozen=True):
     """A receipt as a court keeps it, in JSON."""
 
     entry: str
@@ -65,7 +65,7 @@ def read_receipt(text: str) -> tuple[LoggedProof, bytes | None]:
     if not text.startswith("{"):
         proof = parse_proof(text)
         return proof, proof.extra
-    receipt = msgspec.json.decode(text, type=Receipt)
+    receipt = msgspec.json.decode(text, type=_ReceiptJson)
     entry = receipt.entry.encode() if receipt.entry.startswith("{") else decode_base64(receipt.entry)
     return parse_proof(receipt.proof), entry
 
