@@ -6,7 +6,7 @@ from pathlib import Path
 from broker.audit.journal import FOLDER
 from broker.audit.publication import CHECKPOINT
 from broker.audit.tlog.hashing import HASH_SIZE
-from broker.audit.tlog.tiles import WIDTH, bundle_path, decode_bundle, split_hashes, tile_path
+from broker.audit.tlog.tiles import WIDTH, bundle_path, decode_bundle, partial_folder, split_hashes, tile_path
 
 
 class LogFolder:
@@ -28,18 +28,22 @@ class LogFolder:
         return None
 
     def hashes(self, level: int, index: int, width: int) -> list[bytes] | None:
-        """The first hashes of a tile, from the partial one of this width or from a whole one; None if it is missing."""
-        tile = self._whole_or_partial(tile_path(level, index), tile_path(level, index, width % WIDTH))
+        """The first hashes of a tile, from the partial one of this width or from a wider one; None if it is missing."""
+        tile = self._at_least(tile_path(level, index), width)
         return split_hashes(tile[: width * HASH_SIZE]) if tile is not None else None
 
     def entries(self, index: int, width: int) -> list[bytes] | None:
         """The first entries of a bundle; None if it is missing. Raises `ValueError` if it is damaged."""
-        bundle = self._whole_or_partial(bundle_path(index), bundle_path(index, width % WIDTH))
+        bundle = self._at_least(bundle_path(index), width)
         return decode_bundle(bundle)[:width] if bundle is not None else None
 
-    def _whole_or_partial(self, whole: str, partial: str) -> bytes | None:
-        found = self.read(partial)
-        return self.read(whole) if found is None else found
+    def _at_least(self, whole: str, width: int) -> bytes | None:
+        """A tile of at least this width: not every width is published, and those of whole tiles are deleted."""
+        partial = partial_folder(whole)
+        wide = sorted(int(name) for name in self.names(partial) if name.isdecimal() and int(name) >= width)
+        found = [f"{partial}/{each}" for each in wide]
+        paths = [*found[:1], whole] if wide[:1] == [width] else [whole, *found[:1]]
+        return next((content for path in paths if (content := self.read(path)) is not None), None)
 
     def leaves(self, size: int) -> list[bytes]:
         """The hashes of the first entries, as far as tiles have them."""

@@ -13,7 +13,7 @@ from broker.audit.journal import Journal
 from broker.audit.keys import AuditKeys
 from broker.audit.log import VERIFIER_KEY, commit
 from broker.audit.material import AnswersBlock, Inquired, encode_blocks
-from broker.audit.publication import publish
+from broker.audit.publication import Unpublished, publish
 from broker.audit.recovery import recover
 from broker.audit.sequencer import Recorded, Sequencer, Unrecorded
 from broker.audit.tlog.note import NoteSigner
@@ -52,10 +52,12 @@ class Writer:
         journal = Journal(files, path=recovered.path, size=recovered.end, max_file=self.max_file)
         files.replace([(VERIFIER_KEY, f"{signer.key}\n".encode())])
         started = Started(version="1.0", sealed_under=self.keys.sealer().commitment())
+        offered: list[Unpublished] = []
         for batch in [[(started, ())], *batches]:
             unrecorded = [Unrecorded(entry, material, proof=True) for entry, material in batch]
-            recorded, _ = commit(sequencer, journal, lambda each: publish(files, each), unrecorded)
+            recorded, _ = commit(sequencer, journal, offered.append, unrecorded)
             self.recorded += recorded
+        publish(files, offered[-1]._replace(whole=[tile for each in offered for tile in each.whole]))
         journal.close()
         files.close()
 
