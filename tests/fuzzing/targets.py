@@ -11,12 +11,16 @@ from typing import NamedTuple
 
 import msgspec
 
+from broker.access.court_set import parse_court_set
 from broker.access.identity import identity_of
 from broker.access.policy_file import read_policy
 from broker.access.registry import read_registry
+from broker.access.signature import RegisteredKey, verify
+from broker.access.signed_request import KEY_METADATA, SIGNATURE_METADATA
 from broker.audit import material
 from broker.audit.entry import decode_entry, encode_entry
 from broker.audit.frames import FrameKind, frame, hash_of
+from broker.audit.keys import parse_keys
 from broker.audit.replay import JournalError, Replay
 from broker.audit.tlog.checkpoint import parse_checkpoint
 from broker.audit.tlog.note import parse_verifier_key
@@ -50,6 +54,7 @@ _SUBJECTS = [
     Subject(SubjectType.ORGANIZATION_CODE, "91350100M000100Y43", "某某有限公司"),
     Subject(SubjectType.VEHICLE_PLATE, "京A12345", ""),
 ]
+_SIGNER = RegisteredKey(name="one", public=SIGNER.key.public, courts=parse_court_set(["京*"]))
 _QUESTION = Question("request-1", "mock-bank", 2, [_MANDATE], [0, 0, 0], _SUBJECTS)
 
 
@@ -101,6 +106,16 @@ def _identity(uris: str) -> None:
 
 def _revocations(data: bytes) -> None:
     read_revocations({"revoked.crl": data}, data.decode("utf-8", "replace"), [])
+
+
+def _signature(data: bytes) -> None:
+    """A key's text up to the first line break, and what follows it as the signature."""
+    key, _, value = data.partition(b"\n")
+    metadata: list[tuple[str, str | bytes]] = [
+        (KEY_METADATA, key.decode("utf-8", "replace")),
+        (SIGNATURE_METADATA, value),
+    ]
+    verify(metadata, {_SIGNER.public: _SIGNER}, _MANDATE, bytes(32), 0.0)
 
 
 def _reply(dialect: str) -> Read:
@@ -162,6 +177,7 @@ TARGETS = {
     "identity": _of_text(CallerError, _identity),
     "certificates": _of(ValueError, read_chain),
     "revocations": _of(ConfigError, _revocations),
+    "signature": _of(CallerError, _signature),
     "registry": _of_text(ConfigError, read_registry),
     "policy": _of_text(ConfigError, read_policy),
     "json_reply": _of(BadReplyError, _reply("json")),
@@ -177,6 +193,7 @@ TARGETS = {
     "audit_blob": _of(ValueError, KEYS.sealer().open),
     "audit_bundle": _of(ValueError, _audit_bundle),
     "audit_notes": _of_text(ValueError, parse_checkpoint, parse_proof, parse_verifier_key),
+    "audit_keys": _of_text(ValueError, parse_keys),
     "key_ring": _of_text(KeyRingError, KeyRing.parse),
 }
 """By name, which is also that of a folder below corpus/."""
