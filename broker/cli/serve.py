@@ -10,11 +10,13 @@ from pathlib import Path
 
 import click
 
+from broker.access_section import AccessConfig
 from broker.cli.exits import Exit, fail, without_traceback
 from broker.config import DEFAULT, Config, Overrides, StoreConfig, draft, load
 from broker.core.planning.ownership import Ownership
 from broker.errors import AuditError, ConfigError, StoreError
 from broker.institutions.dialects import DIALECTS
+from broker.runtime.access_files import keep_accepted
 from broker.runtime.key_source import key_exists, load_key_ring
 from broker.runtime.listen_port import reserve
 from broker.runtime.logs import log_to_stderr
@@ -38,6 +40,8 @@ log = logging.getLogger(__name__)
 
 _DIALECTS = frozenset(DIALECTS)
 _path = click.Path(path_type=Path, dir_okay=False)
+_ELSEWHERE = {"store": ("store", "path"), "policy": ("access", "policy"), "registry": ("access", "registry")}
+"""Options whose keys are not in [server], or not of the same name."""
 
 
 @click.command()
@@ -91,6 +95,8 @@ def serve(path: Path | None, **overrides: str | int | None) -> None:
 @click.option("--listen")
 @click.option("--metrics")
 @click.option("--store")
+@click.option("--policy")
+@click.option("--registry")
 def worker(
     *,
     slot: int,
@@ -144,13 +150,15 @@ def _run_pool(config: Config, workers: int, path: Path | None, overrides: Mappin
     arguments = [part for name, value in own.items() if value is not None for part in (f"--{name}", str(value))]
 
     ring = load_key_ring(config.store.key_file)
+    access = keep_accepted(config.access)
 
     def may_reload() -> bool:
-        nonlocal ring
+        nonlocal ring, access
         try:
             new, _ = _check(path, overrides)
             new_ring = load_key_ring(new.store.key_file)
             check_reload(config, new, workers=workers, rings=(ring, new_ring))
+            access = keep_accepted(new.access)
             ring = new_ring
             pool.set_limits(Limits(draining=new.server.drain_period))
         except (ConfigError, StoreError) as error:
@@ -169,10 +177,17 @@ def _run_pool(config: Config, workers: int, path: Path | None, overrides: Mappin
         ]
 
         async def launch(slot: int, start: NextStart) -> WorkerProcess:
-            return await start_worker(["--slot", str(slot), *(["--after-crash"] if start.after_crash else []), *shared])
+            how = ["--after-crash"] if start.after_crash else []
+            return await start_worker(["--slot", str(slot), *how, *_accepted(access), *shared])
 
         pool = WorkerPool(workers, launch=launch, limits=Limits(draining=config.server.drain_period))
         supervise(pool, on_ready=_print_ready, may_reload=may_reload)
+
+
+def _accepted(access: AccessConfig) -> Sequence[str]:
+    """The options that name what was accepted."""
+    given = {"--policy": access.policy, "--registry": access.registry}
+    return [part for option, path in given.items() if path for part in (option, path)]
 
 
 def _print_ready(workers: Sequence[Ready]) -> None:
@@ -189,9 +204,12 @@ def _check(path: Path | None, overrides: Mapping[str, str | int | None]) -> tupl
 
 def _sections(options: Mapping[str, str | int | None]) -> Overrides:
     """What options of the command line say, by section and key."""
-    given = {name: value for name, value in options.items() if value is not None}
-    store = {"path": given.pop("store")} if "store" in given else {}
-    return {"server": given, "store": store}
+    sections: dict[str, dict[str, object]] = {"server": {}, "store": {}, "access": {}}
+    for name, value in options.items():
+        if value is not None:
+            section, key = _ELSEWHERE.get(name, ("server", name))
+            sections[section][key] = value
+    return sections
 
 
 @contextmanager
