@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from broker.audit.publication import CHECKPOINT
+from broker.audit.tlog.checkpoint import parse_checkpoint
 from broker.audit.tlog.hashing import leaf_hash
 from broker.audit.tlog.note import VerifierKey
 from broker.audit.tlog.proof import format_proof
 from broker.audit.tlog.tile_proof import TileTree
 from broker.audit.tlog.tiles import WIDTH
-from broker.audit.verification.expectations import LogKeys, read_checkpoint, read_receipt
+from broker.audit.verification.expectations import LogKeys, read_receipt
 from broker.audit.verification.folder import LogFolder
 from broker.errors import AuditError
 
@@ -32,16 +33,16 @@ def prove(folder: LogFolder, index: int) -> str:
 
 
 def _proof(folder: LogFolder, index: int) -> tuple[bytes, str]:
-    found = read_checkpoint(folder)
-    if found is None:
+    content = folder.read(CHECKPOINT)
+    if content is None:
         raise ValueError("there is no published checkpoint")
-    size = found[0].size
+    signed = content.decode()
+    size = parse_checkpoint(signed)[0].size
     hashes = TileTree(size, folder.hashes).proof(index)
     bundle, at = divmod(index, WIDTH)
     entries = folder.entries(bundle, min(WIDTH, size - bundle * WIDTH))
     if entries is None or at >= len(entries):
         raise ValueError("the entry itself is not published any more")
-    signed = (folder.read(CHECKPOINT) or b"").decode()
     return entries[at], format_proof(index, hashes, signed, entries[at])
 
 

@@ -23,8 +23,10 @@ from broker.audit.verification.verify import (
     verify,
 )
 from broker.audit.who_asked import Asking, who_asked
+from broker.audit.witness import cosigned
 from broker.cli.audit_output import asking_table, exported
 from broker.cli.audit_subject import read_commitments
+from broker.cli.audit_witness import poster
 from broker.cli.exits import Exit, fail
 from broker.cli.progress import progress
 from broker.errors import AuditError
@@ -285,6 +287,47 @@ def _check_receipt(receipt: Path, key_path: Path, entry_path: Path | None) -> No
         fail(str(error), Exit.AUDIT_UNPROVEN)
     click.echo(f"proven: entry {proven.entry_index} of {proven.log}, when it had {proven.size:,} entries", err=True)
     click.echo(proven.entry)
+
+
+@audit.command("witness")
+@_paths
+@click.option("--url", required=True, help="Submission prefix of the witness (C2SP tlog-witness), https:// or http://.")
+@click.option("--witness-key", "witness_path", type=_file, required=True, help="File with the witness's public key.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder for the cosigned checkpoints, one file for each log. They can be given to verify --against.",
+)
+def witness_command(*, paths: tuple[Path, ...], url: str, witness_path: Path, output: Path) -> None:
+    """Ask a witness to confirm that the logs have only grown since it saw them last.
+
+    To be run now and then, by a timer, wherever the published files can be read: the broker does not wait for it.
+
+    \b
+    broker audit witness var/audit --url https://witness.example --witness-key witness-key --output cosigned
+
+    Exit code 30: the witness cannot be reached, or does not cosign one of the logs. The others are cosigned.
+    """  # noqa: D301 - click reads the backspaces
+    try:
+        (key,) = read_verifier_keys(witness_path)
+        post = poster(url)
+        logs = logs_in(paths)
+        output.mkdir(parents=True, exist_ok=True)
+    except (AuditError, ValueError) as error:
+        fail(str(error), Exit.USAGE)
+    failed = False
+    for log in logs:
+        try:
+            text = cosigned(log, key, post)
+        except AuditError as error:
+            click.echo(f"error: {error}", err=True)
+            failed = True
+            continue
+        name = origin_of(log).replace("/", "_")
+        (output / f"{name}.checkpoint").write_text(text, encoding="utf-8")
+    if failed:
+        sys.exit(Exit.AUDIT_UNWITNESSED)
 
 
 @audit.command("export")

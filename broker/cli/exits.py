@@ -40,6 +40,8 @@ class Exit(IntEnum):
     AUDIT_SEQUENCE = 28
     AUDIT_UNPROVEN = 29
     """A receipt proves nothing, or an entry cannot be proven."""
+    AUDIT_UNWITNESSED = 30
+    """A witness did not cosign a log."""
     INTERRUPTED = 130
     """Ctrl-C, as shells count it: 128 + SIGINT."""
     BROKEN_PIPE = 141

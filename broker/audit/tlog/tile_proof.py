@@ -1,4 +1,4 @@
-"""Inclusion proofs for entries anywhere in a log, from its tiles (RFC 6962, 2.1.1)."""
+"""Proofs about a log from its tiles: that it has an entry, and that it continues an earlier one (RFC 6962, 2.1)."""
 
 from collections.abc import Callable
 
@@ -37,6 +37,26 @@ class TileTree:
             else:
                 proof.append(self._range(start, middle))
                 start = middle
+        return proof[::-1]
+
+    def consistency(self, old: int) -> list[bytes]:
+        """The proof that the tree continues the one of its first entries. Raises `ValueError` if a tile is missing."""
+        if not 0 <= old <= self._size:
+            msg = f"a log of {self._size} entries continues none of {old}"
+            raise ValueError(msg)
+        if old in (0, self._size):
+            return []
+        proof, start, end, is_known = [], 0, self._size, True
+        while old != end:
+            middle = start + _split(end - start)
+            if old <= middle:
+                proof.append(self._range(middle, end))
+                end = middle
+            else:
+                proof.append(self._range(start, middle))
+                start, is_known = middle, False
+        if not is_known:  # else it is the root of the earlier tree itself
+            proof.append(self._range(start, end))
         return proof[::-1]
 
     def _range(self, start: int, end: int) -> bytes:
