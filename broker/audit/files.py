@@ -144,7 +144,8 @@ class _AppendedFile:
 
     def __init__(self, path: Path) -> None:
         is_new = not path.exists()
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _OWNER_FILE)
+        # O_DSYNC: what is written is durable when the call returns, as after fdatasync.
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_DSYNC, _OWNER_FILE)
         if is_new:
             _sync_folder(path.parent)
 
@@ -152,7 +153,6 @@ class _AppendedFile:
         left = memoryview(b"".join(pieces))
         while left:
             left = left[os.write(self._descriptor, left) :]
-        os.fdatasync(self._descriptor)
 
     def close(self) -> None:
         os.close(self._descriptor)

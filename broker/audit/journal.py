@@ -1,6 +1,6 @@
 """The journal: what the log really is. Everything else is made from it.
 
-A commit is one write and one fdatasync, and what follows it is begun only afterwards. A file that has grown large is
+A commit is one synchronous write, and what follows it is begun only afterwards. A file that has grown large is
 followed by a new one, whose name is the index of its first entry.
 """
 

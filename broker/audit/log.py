@@ -17,7 +17,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from broker.audit.entry import AuditEntry, Started, encode_entry, withhold
+from broker.audit.entry import AuditEntry, Started, encode_entry
 from broker.audit.files import DiskFiles, Files
 from broker.audit.journal import MAX_FILE, Journal
 from broker.audit.keys import AuditKeys
@@ -25,7 +25,7 @@ from broker.audit.publication import INTERVAL, Publisher, Unpublished, publish
 from broker.audit.recovery import recover
 from broker.audit.retention import Retention
 from broker.audit.sealing import Sealer
-from broker.audit.sequencer import Recorded, Sequencer, Unrecorded
+from broker.audit.sequencer import Recorded, SealedEntry, Sequencer, Unrecorded
 from broker.audit.tlog.note import NoteSigner
 from broker.errors import AuditError, origin
 
@@ -42,7 +42,7 @@ class AuditStatistics:
     entries: int = 0
     commits: int = 0
     commit_seconds: float = 0.0
-    """Of writing and fdatasync."""
+    """Of writing durably."""
     healthy: bool = True
     """Whether entries can be recorded."""
 
@@ -50,7 +50,7 @@ class AuditStatistics:
 class _Waiting(NamedTuple):
     """Somebody who waits for entries to be durable."""
 
-    entries: Sequence[Unrecorded]
+    entries: Sequence[SealedEntry]
     """Which are recorded in one commit, one after the other."""
     loop: asyncio.AbstractEventLoop | None
     """None: a thread waits."""
@@ -131,11 +131,14 @@ class AuditLog:
         """Records entries in one commit, one just after the other; returns the last. See `append`."""
         if self._failure:
             raise AuditError(self._failure)
-        for each in entries:
-            encode_entry(withhold(each.entry)[0])
+        # Here and not on the writer's thread: each long step of a cipher or a hash releases Python's lock, and that
+        # thread would wait for a busy event loop to give it back, up to five milliseconds each time.
+        sealed = list(map(self._sequencer.seal, entries))
+        for each in sealed:
+            encode_entry(each.entry)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Recorded] = loop.create_future()
-        self._queue.put(_Waiting(entries, loop, future))
+        self._queue.put(_Waiting(sealed, loop, future))
         return await future
 
     def record(self, entry: AuditEntry) -> Recorded:
@@ -143,7 +146,7 @@ class AuditLog:
         if self._failure:
             raise AuditError(self._failure)
         future: Future[Recorded] = Future()
-        self._queue.put(_Waiting([Unrecorded(entry, (), proof=False)], None, future))
+        self._queue.put(_Waiting([self._sequencer.seal(Unrecorded(entry, (), proof=False))], None, future))
         return future.result()
 
     def keep_for(self, days: int, clock: Callable[[], float] = time.time) -> None:
@@ -233,9 +236,8 @@ def open_log(
     started = Started(version=version, cut_bytes=recovered.cut, sealed_under=sealer.commitment())
     try:
         files.replace([(VERIFIER_KEY, f"{signer.key}\n".encode())])
-        commit(
-            sequencer, journal, lambda unpublished: publish(files, unpublished), [Unrecorded(started, (), proof=False)]
-        )
+        sealed = sequencer.seal(Unrecorded(started, (), proof=False))
+        commit(sequencer, journal, lambda unpublished: publish(files, unpublished), [sealed])
     except OSError:
         journal.close()
         raise
@@ -243,7 +245,7 @@ def open_log(
 
 
 def commit(
-    sequencer: Sequencer, journal: Journal, offer: Callable[[Unpublished], None], batch: Sequence[Unrecorded]
+    sequencer: Sequencer, journal: Journal, offer: Callable[[Unpublished], None], batch: Sequence[SealedEntry]
 ) -> tuple[list[Recorded], float]:
     """Records a batch in one commit. `offer` takes what is to be published. Returns the seconds of writing, too."""
     head = sequencer.head() if journal.is_full() else None

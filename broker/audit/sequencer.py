@@ -41,6 +41,18 @@ class Unrecorded(NamedTuple):
     proof: bool
 
 
+class SealedEntry(NamedTuple):
+    """The same, ready to be given its place."""
+
+    entry: AuditEntry
+    """As it may stand in the clear."""
+    sealed: bytes
+    """Empty if nothing is sealed."""
+    digest: bytes
+    """SHA-256 of what is sealed."""
+    proof: bool
+
+
 class Sequenced(NamedTuple):
     """What a batch of entries became."""
 
@@ -74,7 +86,13 @@ class Sequencer:
         """What the partial tiles hold."""
         return self._tiles.edge()
 
-    def add(self, batch: Sequence[Unrecorded]) -> Sequenced:
+    def seal(self, unrecorded: Unrecorded) -> SealedEntry:
+        """Seals what must not stand in the clear. Changes nothing, so that it may be called on any thread."""
+        entry, texts = withhold(unrecorded.entry)
+        sealed = self._sealer.seal(texts, unrecorded.material) if texts or unrecorded.material else b""
+        return SealedEntry(entry, sealed, sha256(sealed).digest(), unrecorded.proof)
+
+    def add(self, batch: Sequence[SealedEntry]) -> Sequenced:
         """Adds entries to the log."""
         now = int(self._clock() * 1000)
         first = self._tree.size
@@ -89,17 +107,14 @@ class Sequencer:
         ]
         return Sequenced(pieces, recorded, self._checkpoint, whole)
 
-    def _encode(self, each: Unrecorded, index: int, now: int, pieces: list[bytes]) -> bytes:
+    def _encode(self, each: SealedEntry, index: int, now: int, pieces: list[bytes]) -> bytes:
         """The bytes of an entry. Adds its frame to the pieces, after that of its material."""
-        entry, texts = withhold(each.entry)
+        entry, digest = each.entry, None
         if isinstance(entry, Ended) and entry.admitted == BEFORE:
             entry = msgspec.structs.replace(entry, admitted=index - 1)
-        digest = None
-        if texts or each.material:
-            sealed = self._sealer.seal(texts, each.material)
-            raw = sha256(sealed).digest()
-            pieces += frame(FrameKind.MATERIAL, sealed, raw)
-            digest = MaterialDigest(sha256=raw.hex(), size=len(sealed))
+        if each.sealed:
+            pieces += frame(FrameKind.MATERIAL, each.sealed, each.digest)
+            digest = MaterialDigest(sha256=each.digest.hex(), size=len(each.sealed))
         encoded = encode_entry(msgspec.structs.replace(entry, time=now, material=digest))
         pieces += frame(FrameKind.ENTRY, encoded, leaf_hash(encoded))
         return encoded

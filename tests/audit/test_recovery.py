@@ -72,7 +72,8 @@ def session(files: MemoryFiles, max_file: int, commits: Sequence[int] = COMMITS)
     journal = Journal(files, path=recovered.path, size=recovered.end, max_file=max_file)
     for count in commits:
         batch = [Unrecorded(Deleted(before=number, days=1), (b"m",), proof=False) for number in range(count)]
-        commit(sequencer, journal, lambda unpublished: publish(files, unpublished), batch)
+        sealed = list(map(sequencer.seal, batch))
+        commit(sequencer, journal, lambda unpublished: publish(files, unpublished), sealed)
         yield sequencer.edge().size
 
 

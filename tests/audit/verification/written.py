@@ -55,7 +55,7 @@ class Writer:
         offered: list[Unpublished] = []
         for batch in [[(started, ())], *batches]:
             unrecorded = [Unrecorded(entry, material, proof=True) for entry, material in batch]
-            recorded, _ = commit(sequencer, journal, offered.append, unrecorded)
+            recorded, _ = commit(sequencer, journal, offered.append, list(map(sequencer.seal, unrecorded)))
             self.recorded += recorded
         publish(files, offered[-1]._replace(whole=[tile for each in offered for tile in each.whole]))
         journal.close()
