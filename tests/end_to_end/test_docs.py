@@ -78,6 +78,7 @@ PATHS = re.compile(r"`((?:benchmarks|broker|deploy|docs|loadtest|mock_institutio
         "SECURITY.md",
         "docs/api.md",
         "docs/client.md",
+        "docs/tls.md",
         "docs/institutions.md",
         "docs/security.md",
     ],
