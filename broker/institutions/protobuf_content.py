@@ -12,7 +12,7 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from broker.institutions.content_rules import MAX_NANOS, are_amounts, has_controls, is_date
@@ -24,7 +24,10 @@ _FIELD = descriptor_pb2.FieldDescriptorProto
 
 def are_plain(items: Sequence[bytes]) -> bool:
     """Whether encoded items contain nothing wrong, no negative amounts, and no unknown fields. False if they may."""
-    return _is_plain(_Gathered.FromString(b"".join(items)))
+    try:
+        return _is_plain(_Gathered.FromString(b"".join(items)))
+    except DecodeError:  # an unknown field that the library lets through, but not in the other class
+        return False
 
 
 def is_right(message: Message) -> bool:

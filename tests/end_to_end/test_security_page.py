@@ -6,7 +6,7 @@ from pathlib import Path
 import grpc
 
 from broker.v1.investigation_pb2_grpc import InvestigationServiceStub
-from tests.end_to_end.conftest import StartBroker, needs_root
+from tests.end_to_end.conftest import Broker, needs_root
 from tests.end_to_end.documents import block_with
 from tests.end_to_end.testbed import asking, person
 
@@ -14,10 +14,7 @@ NUMBER, NAME = "110101199003074514", "欧阳疏影"
 
 
 @needs_root
-def test_an_inspector_finds_no_cores_no_open_folders_and_nobody_in_clear(
-    start_broker: StartBroker, tmp_path: Path
-) -> None:
-    broker = start_broker()
+def test_an_inspector_finds_no_cores_no_open_folders_and_nobody_in_clear(broker: Broker, tmp_path: Path) -> None:
     with grpc.insecure_channel(broker.address) as channel:
         service = InvestigationServiceStub(channel)  # type: ignore[no-untyped-call]
         responses = list(service.Investigate(asking([person("one", NAME, NUMBER)])))
