@@ -151,10 +151,12 @@ def test_a_store_that_cannot_be_a_folder_is_refused(path: str, reason: str) -> N
 
 def test_a_folder_that_cannot_be_written_to_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert [fault.partition(": ")[0] for fault in faults(BANK)] == ["store.key_file", "store.path"]
+    named = ["audit.path", "audit.key_file", "store.key_file", "store.path"]
+    assert [fault.partition(": ")[0] for fault in faults(BANK)] == named
     assert "the broker may not write to" in faults(BANK)[0]
     load_key_ring("key")
-    assert check(f'[store]\npath = ""\nkey_file = "key"\n{BANK}') == 1, "a key that is there need not be made"
+    unrecorded = '[audit]\npath = ""\n[store]\npath = ""\nkey_file = "key"\n'
+    assert check(f"{unrecorded}{BANK}") == 1, "a key that is there need not be made"
 
 
 @pytest.mark.parametrize(("content", "mode"), [("00", 0o600), ("00" * 32, 0o644), (None, 0o700)])
@@ -173,7 +175,7 @@ def test_the_audit_logs_folder_and_keys_are_looked_at() -> None:
     Path("file").touch()
     found = faults(f'[audit]\npath = "file/audit"\nkey_file = "file/key"\n{BANK}')
     assert [fault.partition(": ")[0] for fault in found] == ["audit.path", "audit.key_file"]
-    assert check(f'[audit]\nkey_file = "file/key"\n{BANK}') == 1, "nothing is recorded"
+    assert check(f'[audit]\npath = ""\nkey_file = "file/key"\n{BANK}') == 1, "nothing is recorded"
 
 
 @pytest.mark.parametrize(("content", "mode"), [("no key", 0o600), (f"sealing {'00' * 32}\n", 0o600), ("", 0o644)])
@@ -208,11 +210,13 @@ def test_certificates_are_looked_at() -> None:
     for name, content in {"ca": authority.certificate, "cert": server.certificate, "key": server.key}.items():
         Path(name).write_bytes(content)
         Path(name).chmod(0o600)
+    Path("policy").write_text('[[rule]]\nname = "all"\ncourts = ["*"]\n')
+    access = '[access]\npolicy = "policy"\n'
     tls = '[tls]\ncertificate = "cert"\nkey = "key"\nclient_ca = "ca"\n'
-    assert check(tls + BANK) == 1
+    assert check(access + tls + BANK) == 1
     Path("ca").unlink()
     Path("key").write_bytes(authority.issued.key)
-    assert faults(f'{tls}crl = ["crl"]\n{BANK}') == [
+    assert faults(f'{access}{tls}crl = ["crl"]\n{BANK}') == [
         "tls.client_ca: ca: cannot be read (No such file or directory)",
         "tls.key: key: does not belong to the certificate in cert",
         "tls.crl: crl: cannot be read (No such file or directory)",
