@@ -151,7 +151,7 @@ def test_a_store_that_cannot_be_a_folder_is_refused(path: str, reason: str) -> N
 
 def test_a_folder_that_cannot_be_written_to_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
-    named = ["audit.path", "audit.key_file", "store.key_file", "store.path"]
+    named = ["store.key_file", "store.path", "audit.path", "audit.key_file"]
     assert [fault.partition(": ")[0] for fault in faults(BANK)] == named
     assert "the broker may not write to" in faults(BANK)[0]
     load_key_ring("key")
