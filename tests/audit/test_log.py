@@ -125,7 +125,7 @@ def test_tiles_that_cannot_be_published_end_the_recording_too() -> None:
             await log.append(admitted())
         await log.append(admitted())
 
-    with opened(files, LogLimits(publish_interval=0)) as log, pytest.raises(AuditError, match="Input/output error"):
+    with opened(files, LogLimits(publish_interval=0.001)) as log, pytest.raises(AuditError, match="Input/output error"):
         run(record)
 
 
