@@ -11,6 +11,7 @@ import pytest
 
 from broker.runtime import metrics_endpoint
 from broker.serving import connection_limits
+from tests.end_to_end.test_gate import with_gate
 from tests.end_to_end.testbed import Testbed, with_testbed
 from tests.hardening.attacker import address_of, connect
 from tests.http2 import ACK, END_HEADERS, FrameReader, Kind, call_headers, frame, message, opening
@@ -59,6 +60,18 @@ def test_a_connection_without_a_beginning_is_closed(
 ) -> None:
     monkeypatch.setattr(connection_limits, "_HANDSHAKE", SOON)
     assert with_testbed(tmp_path, partial(_sends, sent, is_ignored_until_closed), server=LONG)
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["nothing", "the beginning of a hello"])
+def test_a_tls_handshake_that_does_not_end_is_closed(
+    sent: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_limits, "_HANDSHAKE", SOON)
+
+    async def scenario(testbed: Testbed) -> None:
+        assert await _sends(sent, is_ignored_until_closed, testbed)
+
+    with_gate(tmp_path, scenario)
 
 
 def test_a_caller_that_acknowledges_no_settings_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
