@@ -136,9 +136,9 @@ async def _build(
     tls = _open_tls(config, stack)
     failed = asyncio.Event()
     gate = open_gate(config, tls, stack, slot=slot.ownership.slot, on_failure=_setting(failed))
-    if gate.log is not None:
-        registry.register(AuditCollector(gate.log.statistics))
-    context = ExecutionContext(store, fanout, bridge, peers, scheduler, new_transcript=gate.new_transcript)
+    if gate.recorder.log is not None:
+        registry.register(AuditCollector(gate.recorder.log.statistics))
+    context = ExecutionContext(store, fanout, bridge, peers, scheduler, new_transcript=gate.recorder.transcript)
     pipeline = Pipeline(
         selector=selector,
         keyer=Keyer(ring.index),

@@ -13,6 +13,7 @@ from broker.errors import ConfigError
 from broker.quotas.quota_store import QuotaStore
 from broker.runtime.access_files import read_access_files
 from broker.serving.gate import Gate
+from broker.serving.request_record import Recorder
 from broker.serving.tls import ServerTls, peer_identifier
 
 _ORPHAN_PATIENCE = 15.0  # s; a worker whose supervisor was killed finishes what is in flight, and ends within ten
@@ -41,7 +42,11 @@ def open_gate(
         stack.callback(log.close)
         committer = load_keys(Path(config.audit.key_file)).keyer()
     return Gate(
-        peers=peer_identifier(tls, access.registry), policy=access.policy, quotas=quotas, log=log, committer=committer
+        peers=peer_identifier(tls, access.registry),
+        policy=access.policy,
+        quotas=quotas,
+        recorder=Recorder(log),
+        committer=committer,
     )
 
 

@@ -57,20 +57,21 @@ class Pipeline:
         chunks = await self._read(encoded, selection, passage.committer)
         holding.keep_inquiries(sum(_inquiries(chunk, selection) for chunk in chunks))
         passage.admit(request, selection, chunks)
+        record = passage.record
         heads = [head for chunk in chunks for head in chunk.columns.heads]
         order = Order(request, selection, deadline)
         execution = Execution(
             self.context,
             order,
             heads,
-            passage.writing(write),
+            record.writing(write),
             ownership=self.context.peers.ownership,
-            recording=Recording(passage.transcript, passage.clear, passage.answered),
+            recording=Recording(record.transcript, record.clear, record.answered),
         )
         account = execution.account
         try:
             last = await execution.run(chunks)
-            recorded = await passage.end(last, account.tally, account.reported)
+            recorded = await record.end(last, account.tally, account.reported)
             summary = contract.write_summary(
                 request,
                 selection,
@@ -85,7 +86,7 @@ class Pipeline:
             await write(last + summary)  # encoded messages are merged by putting one after the other
         finally:
             execution.settle_account()
-            passage.count(account.tally, account.reported)
+            record.count(account.tally, account.reported)
             self.meter.count(selection, account.tally, lookups=account.reported, invalid=account.invalid)
 
     def _select(self, request: Request) -> Selection:

@@ -86,7 +86,7 @@ class InvestigationService:
     async def wait_idle(self) -> None:
         """Waits until no stream is open, and the end of each is recorded."""
         await self._idle.wait()
-        await self._gate.wait_recorded()
+        await self._gate.recorder.wait_recorded()
 
     async def investigate(self, body: bytes, context: Any) -> None:
         """Streams the reports of one `InvestigateRequest`."""
@@ -98,7 +98,7 @@ class InvestigationService:
         try:
             status = await self._investigate(passage, body, context, began)
         finally:
-            passage.break_off(status)
+            passage.record.break_off(status)
             self._active -= 1
             if not self._active:
                 self._idle.set()

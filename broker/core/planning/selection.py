@@ -35,6 +35,10 @@ class Selection:
     institutions: tuple[InstitutionSpec, ...]
     choices: Mapping[int, Choice]
     """By SubjectType."""
+    kinds: frozenset[Kind]
+    """Of the institutions."""
+    regions: frozenset[str | None]
+    """Of the institutions; None for national ones."""
 
 
 _REMEMBERED = 1024  # selections; 33 regions with thirty favourite subsets each
@@ -108,6 +112,8 @@ def _selection(institutions: Sequence[InstitutionSpec]) -> Selection:
     return Selection(
         institutions=tuple(institutions),
         choices={int(subject_type): by_kinds[KINDS_ASKED[subject_type]] for subject_type in SubjectType},
+        kinds=frozenset(spec.kind for spec in institutions),
+        regions=frozenset(spec.region for spec in institutions),
     )
 
 
