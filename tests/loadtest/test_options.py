@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from locust.argument_parser import get_empty_argument_parser
+from configargparse import ArgumentParser  # that of Locust, whose import would patch the threads of this process
 
 from broker.client import Credentials
 from loadtest.options import add_options, credentials_of
@@ -12,7 +12,7 @@ FILES = {"ca": "ca.pem", "certificate": "gateway.pem", "key": "gateway-key.pem"}
 
 
 def parsed(*arguments: str) -> Any:
-    parser = get_empty_argument_parser()
+    parser = ArgumentParser()
     add_options(parser)
     return parser.parse_args(arguments)
 
