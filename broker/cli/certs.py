@@ -75,6 +75,7 @@ key = "{path / "broker-key.pem"}"
 client_ca = "{path / "ca.pem"}"
 crl = ["{path / "crl.pem"}"]
 
+with TLS a policy is needed, too: access.policy in the configuration (docs/policy.md)
 next, a certificate for a court: broker certs court 京0101 --in {path}""")
 
 

@@ -62,7 +62,8 @@ def serve(path: Path | None, **overrides: str | int | None) -> None:
     SIGTERM, Ctrl-C: the workers take no new connections, but serve those there are until callers have left them, after
     server.max_connection_age at most; finish the requests in flight within server.grace_period seconds; and end.
     SIGHUP: the configuration is read again, and the workers are replaced one by one. What cannot be changed without a
-    restart (listen, metrics, workers, store) is refused by name in the log, and the old configuration goes on.
+    restart (listen, metrics, workers, store, folder of quotas, audit log) is refused by name in the log, and the old
+    configuration goes on.
 
     \b
     broker serve --config broker.toml
