@@ -11,7 +11,10 @@ import grpc
 import pytest
 
 from broker.audit.entry import Admitted, Ended, decode_entry
+from broker.audit.keys import load_keys
 from broker.audit.material import Inquired, answer_columns, decode_blocks, decode_inquired
+from broker.audit.verification.expectations import Expectations
+from broker.audit.verification.verify import keys_beside, logs_in, verify
 from broker.v1 import investigation_pb2 as pb
 from tests.end_to_end.audit_records import Record, records
 from tests.end_to_end.testbed import TIMED_OUT, Reports, Testbed, as_message, asking, person, sample, with_testbed
@@ -72,6 +75,26 @@ def test_what_is_recorded_is_what_was_asked_and_told(tmp_path: Path) -> None:
         assert (ended.status, ended.reports) == ("OK", len(request.lookups))
         assert sum(ended.outcomes.values()) == sum(recorded(inquired, content).values())
     assert {source for *_, source in told(said[1])} == {pb.SOURCE_CACHE, pb.SOURCE_INSTITUTION}
+
+
+@pytest.mark.parametrize("delivery", [pb.DELIVERY_COMPLETE, pb.DELIVERY_INCREMENTAL])
+def test_what_was_told_of_a_subject_that_a_request_repeats_is_recorded_of_each_lookup(
+    tmp_path: Path, delivery: pb.Delivery
+) -> None:
+    lookups = [as_message(lookup) for lookup in sample(30, mix="all")]
+
+    async def scenario(opened: Testbed) -> list[Reports]:
+        await opened.ask(asking(lookups[:10], institution_ids=["mock-bank"]))
+        partly = asking([*lookups, *lookups[5:15], *lookups[12:]], delivery=delivery)
+        return [await opened.ask(partly), await opened.ask(partly)]
+
+    said = with_testbed(tmp_path, scenario)
+    _, *found = requests(records(tmp_path))
+    for reports, (_, inquired, ended, content) in zip(said, found, strict=True):
+        assert recorded(inquired, content) == told(reports)
+        assert sum(ended.outcomes.values()) == told(reports).total()
+    logs = logs_in([tmp_path / "audit"])
+    assert verify(logs, keys_beside(logs), Expectations(), load_keys(tmp_path / "audit.key")).faults == ()
 
 
 def test_the_same_subject_has_the_same_commitment_in_every_request(tmp_path: Path) -> None:

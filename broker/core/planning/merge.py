@@ -60,7 +60,8 @@ class AnswerTable:
         self._repeats.setdefault(row, []).append(position)
         for column, segment in enumerate(self._rows[row]):
             if segment:
-                self._tally.add(column, *_reading(segment))
+                outcomes, source = _reading(segment)
+                self._count(column, [position], segments=[segment], outcomes=outcomes, source=source)
         return not self._awaited[row]
 
     def take(
@@ -85,31 +86,23 @@ class AnswerTable:
             awaited[row] -= 1
             if not awaited[row]:
                 whole.append(row)
-        if self._transcript.wanted:
-            self._note(column, rows, late, segments=segments, outcomes=outcomes, source=source)
         if late or self._repeats:
-            counted = zip(rows, outcomes, strict=True)
-            outcomes = bytes([o for row, o in counted if row not in late for _ in self.positions(row)])
-        self._tally.add(column, outcomes, source)
+            told = [(at, each) for at, row in enumerate(rows) if row not in late for each in self.positions(row)]
+            positions = [position for _, position in told]
+            segments, outcomes = [segments[at] for at, _ in told], bytes([outcomes[at] for at, _ in told])
+        else:
+            positions = list(map(self._positions.__getitem__, rows)) if self._transcript.wanted else []
+        self._count(column, positions, segments=segments, outcomes=outcomes, source=source)
         self.open_rows -= len(whole)
         return whole
 
-    def _note(
-        self,
-        column: int,
-        rows: Sequence[int],
-        late: set[int],
-        *,
-        segments: Sequence[bytes],
-        outcomes: bytes,
-        source: Source,
+    def _count(
+        self, column: int, positions: Sequence[int], *, segments: Sequence[bytes], outcomes: bytes, source: Source
     ) -> None:
-        if late:
-            kept = [index for index, row in enumerate(rows) if row not in late]
-            rows, segments = [rows[index] for index in kept], [segments[index] for index in kept]
-            outcomes = bytes([outcomes[index] for index in kept])
-        positions = list(map(self._positions.__getitem__, rows))
-        self._transcript.answered(column, positions, segments=segments, outcomes=outcomes, source=source)
+        """Counts and notes the answers of one institution, one for each position."""
+        self._tally.add(column, outcomes, source)
+        if self._transcript.wanted:
+            self._transcript.answered(column, positions, segments=segments, outcomes=outcomes, source=source)
 
     def close(self, row: int, segments: Sequence[bytes], *, outcome: Outcome, source: Source) -> list[int]:
         """Puts the broker's own answer into whatever column a row still awaits. Returns these columns.
@@ -124,7 +117,8 @@ class AnswerTable:
             if outcome not in CONCLUSIVE:
                 self._inconclusive.add(row)
             self._tally.counts[columns, source, outcome] += len(self.positions(row))
-            self._transcript.closed(columns, self._positions[row], outcome=outcome, source=source)
+            for position in self.positions(row):
+                self._transcript.closed(columns, position, outcome=outcome, source=source)
             self._awaited[row] = 0
             self.open_rows -= 1
         return columns

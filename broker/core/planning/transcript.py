@@ -10,7 +10,7 @@ from broker.v1 import investigation_pb2 as pb
 class Transcript(Protocol):
     """Takes note of the answers to one request. Positions are the lookups' in the request.
 
-    A subject that a request looks up several times is noted once, at its first position.
+    A subject that a request looks up several times is noted at each of its positions, as each is answered.
     """
 
     @property

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from broker.core.planning.merge import AnswerTable
 from broker.core.planning.plan import Row
 from broker.core.planning.tally import Tally
+from broker.core.planning.transcript import NoTranscript
 from broker.core.wire import encoding
 from broker.model import CONCLUSIVE, Outcome, Source
 
@@ -26,6 +27,39 @@ def assembly_of(*rows: Row) -> tuple[AnswerTable, Tally]:
     table = AnswerTable(tally)
     table.add([list(row) for row in rows], range(len(rows)))
     return table, tally
+
+
+class Noted(NoTranscript):
+    """A transcript that keeps position and outcome of each answer."""
+
+    wanted = True
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[int, int, int]] = []
+
+    def answered(self, column: int, positions: Sequence[int], *, outcomes: bytes, **_: object) -> None:
+        self.answers += [(each, column, outcome) for each, outcome in zip(positions, outcomes, strict=True)]
+
+    def closed(self, columns: Sequence[int], position: int, *, outcome: Outcome, **_: object) -> None:
+        self.answers += [(position, column, outcome) for column in columns]
+
+
+def test_each_position_that_a_row_answers_is_noted_as_often_as_it_is_counted() -> None:
+    tally, transcript = Tally(COLUMNS), Noted()
+    table = AnswerTable(tally, transcript)
+    table.add([[None, b"", None], [None, None, None]], range(2))
+    table.repeat(1, position=7)
+    take(table, 0, [0, 1])
+    table.repeat(1, position=8)
+    take(table, 0, [1], Outcome.FOUND)  # too late
+    late = [segment(column, Outcome.TIMED_OUT, Source.BROKER) for column in range(COLUMNS)]
+    for row in range(2):
+        table.close(row, late, outcome=Outcome.TIMED_OUT, source=Source.BROKER)
+    told = [(position, 0, Outcome.NOT_FOUND) for position in (0, 1, 7, 8)]
+    told += [(0, 2, Outcome.TIMED_OUT)]
+    told += [(position, column, Outcome.TIMED_OUT) for position in (1, 7, 8) for column in (1, 2)]
+    assert sorted(transcript.answers) == sorted(told)
+    assert tally.by_outcome() == Counter(Outcome(outcome) for _, _, outcome in told)
 
 
 def take(table: AnswerTable, column: int, rows: Sequence[int], outcome: Outcome = Outcome.NOT_FOUND) -> list[int]:
