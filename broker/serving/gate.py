@@ -105,7 +105,10 @@ class Passage:
         }
 
     def authorize(self, request: Request, selection: Selection, lookups: int) -> None:
-        """Whether the caller may ask this of whom it wants. Raises `PermissionDeniedError`, `SignatureError`."""
+        """Whether the caller may ask this of whom it wants, and a signature, if there is one, counts.
+
+        Raises `PermissionDeniedError`, `SignatureError`.
+        """
         mandate = request.mandate
         self._facts |= {
             "court": mandate.court.code,
@@ -122,9 +125,12 @@ class Passage:
     def admit(self, request: Request, selection: Selection, chunks: Sequence[Chunk]) -> None:
         """Whether these subjects may be asked about. That they may is recorded before anything else happens.
 
-        Raises `PermissionDeniedError`, `QuotaExceededError`, or `UnrecordedError` if quotas cannot be charged.
+        Raises `PermissionDeniedError`, `SignatureError` if the rule that allows them requires a signature,
+        `QuotaExceededError`, or `UnrecordedError` if quotas cannot be charged.
         """
         self._decide(request, selection, {each for chunk in chunks for each in set(chunk.columns.types)})
+        if self._decision.signature_required and "signature" not in self._facts:
+            raise missing_signature(self._decision.rule)
         if self._gate.quotas is not None:
             self._gate.charge(self._decision, request, b"".join(map(_valid, chunks)))
         if self.record.is_kept:
@@ -167,8 +173,6 @@ class Passage:
         signature = verify(metadata, policy.keys, request.mandate, self._digest, self._gate.recorder.clock())
         if signature is not None:
             self._facts["signature"] = Signature.of(signature.key, signature.value)
-        elif self._decision.signature_required:
-            raise missing_signature(self._decision.rule)
 
 
 OPEN_GATE = Gate()

@@ -259,3 +259,20 @@ def test_a_signature_is_of_these_bytes_this_officer_and_this_moment_and_is_recor
         "WRONG_TIME",
         "WRONG_OFFICER",
     ]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_rule_that_allows_the_lookups_says_whether_they_must_be_signed(tmp_path: Path, order: int) -> None:
+    rules = [
+        '[[rule]]\nname = "things"\ncourts = ["沪0101"]\nlookups = ["property"]',
+        '[[rule]]\nname = "persons"\ncourts = ["沪0101"]\nlookups = ["person"]\nsignature = "required"',
+    ]
+    persons, things = asking(sample(2)), asking([pb.Lookup(ref="1", property=pb.Property(vehicle_plate="沪A12345"))])
+
+    async def scenario(opened: Testbed) -> None:
+        assert await answer_to(opened, persons, ()) == "UNAUTHENTICATED NO_SIGNATURE"
+        assert (await opened.stats())["inquiries"] == 0
+        assert await answer_to(opened, things, ()) == "OK"
+
+    key = SIGNED[SIGNED.index("[[key]]") :]
+    with_gate(tmp_path, scenario, "\n".join([*rules[::order], key]))
