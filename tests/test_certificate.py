@@ -60,7 +60,11 @@ def test_a_damaged_certificate_is_read_or_refused(place: int, change: int) -> No
         assert len(certificate.fingerprint) == 64
 
 
-@pytest.mark.parametrize("content", [b"", b"text", GATEWAY[:100], pem(b""), pem(b"\x30\x00")])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"text", GATEWAY[:100], pem(b""), pem(b"\x30\x00")],
+    ids=["nothing", "text", "a part of one", "an empty one", "one without content"],
+)
 def test_what_is_no_certificate_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         read_chain(content)
