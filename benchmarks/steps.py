@@ -92,7 +92,7 @@ def _time_hit(timer: StepTimer, body: bytes, specs: Sequence[InstitutionSpec], k
     )
     selection = select(specs, request.mandate.court)
     plain = timer.step("read and check the lookups", _BATCH, lambda: find_plain(lookups, FORMS[0], today=today))
-    timer.step("key", _BATCH, lambda: keyer.keys_of(plain.material))
+    timer.step("key", _BATCH, lambda: keyer.keys_of(plain.messages))
     columns = read_lookups(lookups, keyer, today=today)
     keys = columns.keys
     records = timer.step("read and open the records", _BATCH, lambda: store.get_many(keys))

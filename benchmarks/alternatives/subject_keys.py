@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.cmac import CMAC
 
 from benchmarks.alternatives.alternative import Alternative
 from benchmarks.alternatives.sample import Sample
-from broker.core.subjects.key import SIZE, Keyer, Material
+from broker.core.subjects.key import SIZE, Keyer, SubjectMessages
 from broker.core.subjects.plain_lookups import FORMS, find_plain
 
 _SECRET = b"k" * 32
@@ -19,7 +19,7 @@ _SECRET = b"k" * 32
 def alternatives(sample: Sample) -> list[Alternative]:
     """Keys of persons, a request at a time, from the rows in which `plain_lookups` leaves them."""
     today = date.today()  # noqa: DTZ011 - only birth dates are compared with it
-    materials = [find_plain(lookups, FORMS[0], today=today).material for lookups in sample.lookups]
+    batches = [find_plain(lookups, FORMS[0], today=today).messages for lookups in sample.lookups]
     cmac = CMAC(algorithms.AES(blake2b(_SECRET, digest_size=32).digest()))  # as the keyer derives its key
     keyed = blake2b(key=_SECRET, digest_size=SIZE)
 
@@ -34,13 +34,13 @@ def alternatives(sample: Sample) -> list[Alternative]:
         return state.digest()
 
     return [
-        _alternative(materials, "keyed BLAKE2b of hashlib, for each subject", blake2b_of, _equally_distinct),
-        _alternative(materials, "CMAC of cryptography, for each subject", cmac_of, eq),
+        _alternative(batches, "keyed BLAKE2b of hashlib, for each subject", blake2b_of, _equally_distinct),
+        _alternative(batches, "CMAC of cryptography, for each subject", cmac_of, eq),
     ]
 
 
 def _alternative(
-    materials: Sequence[Material],
+    batches: Sequence[SubjectMessages],
     library_way: str,
     key_of: Callable[[bytes], bytes],
     same: Callable[[Sequence[bytes], Sequence[bytes]], bool],
@@ -50,17 +50,17 @@ def _alternative(
         part="core.subjects.key",
         task="key of a subject",
         unit="subject",
-        count=sum(len(material.lengths) for material in materials),
+        count=sum(len(messages.lengths) for messages in batches),
         library_way=library_way,
-        prepare=lambda _: materials,
-        ours=lambda materials: [key for material in materials for key in keyer.keys_of(material)],
-        library=lambda materials: [key_of(message) for material in materials for message in _messages(material)],
+        prepare=lambda _: batches,
+        ours=lambda batches: [key for messages in batches for key in keyer.keys_of(messages)],
+        library=lambda batches: [key_of(message) for messages in batches for message in _messages(messages)],
         same=same,
     )
 
 
-def _messages(material: Material) -> list[bytes]:
-    rows, lengths = material
+def _messages(messages: SubjectMessages) -> list[bytes]:
+    rows, lengths = messages
     raw, width = rows.tobytes(), rows.shape[1]
     starts = range(0, len(raw), width)
     return [raw[start : start + length] for start, length in zip(starts, lengths.tolist(), strict=True)]

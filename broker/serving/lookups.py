@@ -101,8 +101,8 @@ def _parts(lookups: Sequence[bytes], keyer: Keyer, today: date, committer: Keyer
         is_all = len(plain.indices) == len(left)
         places = rest if is_all else [rest[index] for index in plain.indices]
         types = [int(plain.type)] * len(places)
-        commitments = committer.joined_keys_of(plain.material) if committer else b""
-        keys = keyer.of_commitments(commitments) if committer else keyer.keys_of(plain.material)
+        commitments = committer.joined_keys_of(plain.messages) if committer else b""
+        keys = keyer.of_commitments(commitments) if committer else keyer.keys_of(plain.messages)
         yield _Part(places, plain.heads, types, keys, commitments, {}, {}, plain.subjects)
         if is_all:
             return

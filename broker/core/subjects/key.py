@@ -23,7 +23,7 @@ _FEW = 16  # messages; up to here, hashing them one by one costs less than numpy
 _POLYNOMIAL = 0x87  # of the field with 2^128 elements (SP 800-38B, 5.3)
 
 
-class Material(NamedTuple):
+class SubjectMessages(NamedTuple):
     """The messages to hash: one per row, padded with zeros.
 
     A message consists of type (one byte), number, separator, name.
@@ -34,11 +34,11 @@ class Material(NamedTuple):
     lengths: NDArray[np.int64]
 
 
-def _fill(messages: Sequence[bytes]) -> Material:
+def _fill(messages: Sequence[bytes]) -> SubjectMessages:
     width = max(map(len, messages)) + 1
     joined = b"".join([message.ljust(width, b"\0") for message in messages])
     lengths = np.fromiter(map(len, messages), np.int64, len(messages))
-    return Material(np.frombuffer(joined, np.uint8).reshape(-1, width), lengths)
+    return SubjectMessages(np.frombuffer(joined, np.uint8).reshape(-1, width), lengths)
 
 
 def _messages(types: Iterable[int], numbers: Iterable[str], names: Iterable[str]) -> list[bytes]:
@@ -73,9 +73,9 @@ class Keyer:
         state.update(message)
         return state.finalize()
 
-    def keys_of(self, material: Material) -> list[bytes]:
+    def keys_of(self, messages: SubjectMessages) -> list[bytes]:
         """The key of each message."""
-        return _cut(self.joined_keys_of(material))
+        return _cut(self.joined_keys_of(messages))
 
     def of_commitments(self, commitments: bytes) -> list[bytes]:
         """The keys of subjects of which only commitments are given: keys that another keyer has made, joined.
@@ -84,10 +84,10 @@ class Keyer:
         """
         return _cut(self._encrypt_commitments(commitments))
 
-    def joined_keys_of(self, material: Material) -> bytes:
+    def joined_keys_of(self, messages: SubjectMessages) -> bytes:
         """The keys of all messages, joined."""
-        count = len(material.lengths)
-        blocks, last = self._blocks(material)
+        count = len(messages.lengths)
+        blocks, last = self._blocks(messages)
         state = np.zeros((count, SIZE), np.uint8)
         for number in range(blocks.shape[1]):
             chained = self._encrypt((state ^ blocks[:, number]).tobytes())
@@ -95,9 +95,9 @@ class Keyer:
             state = np.where(done, state, np.frombuffer(chained, np.uint8).reshape(count, SIZE))
         return state.tobytes()
 
-    def _blocks(self, material: Material) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    def _blocks(self, messages: SubjectMessages) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """The padded and masked blocks, shape (messages, blocks, 16), and the index of each message's last block."""
-        rows, lengths = material
+        rows, lengths = messages
         count, width = rows.shape
         every = np.arange(count)
         last = (lengths - 1) // SIZE

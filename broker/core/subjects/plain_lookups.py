@@ -24,14 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from broker.core.subjects import checkdigits as check
-from broker.core.subjects.key import SEPARATOR, Material
+from broker.core.subjects.key import SEPARATOR, SubjectMessages
 from broker.core.subjects.number_rules import check_residents, check_unified_codes
 from broker.model import Subject, SubjectType
 
 _NUMBER = 18
 _IDEOGRAPH = 3  # bytes of each character of a name
 _MAX_REF = 64  # characters for all lookups; bytes for plain ones
-_HEAD = 1 + _NUMBER + 1  # of a message to hash (`key.Material`): type, number, separator
+_HEAD = 1 + _NUMBER + 1  # of a message to hash (`key.SubjectMessages`): type, number, separator
 _PADDING = bytes(1024)  # after the last lookup: three lengths of one byte each can point 800 bytes beyond it
 
 # In UTF-8, U+4E00 to U+9FFF: ideographs.
@@ -72,12 +72,12 @@ class PlainLookups:
     """Where they are in the batch."""
     heads: list[bytes]
     """The encoded ref field of each lookup, with which its report begins."""
-    material: Material
+    messages: SubjectMessages
     """What their keys are computed from."""
 
     def subjects(self) -> list[Subject]:
         """Their subjects, as Python objects."""
-        rows, ends = self.material
+        rows, ends = self.messages
         numbers = rows[:, 1 : 1 + _NUMBER].tobytes().decode("ascii")
         lengths = ends - _HEAD
         texts = rows[:, _HEAD:]
@@ -147,7 +147,7 @@ def find_plain(lookups: Sequence[bytes], form: Form, *, today: date) -> PlainLoo
         ref_length, name_length = ref_length[chosen], name_length[chosen]
     found = indices.tolist()
     heads = [lookups[index][:end] for index, end in zip(found, (ref_length + 2).tolist(), strict=True)]
-    return PlainLookups(form.type, found, heads, _material(form.type, codes, names, name_length))
+    return PlainLookups(form.type, found, heads, _messages(form.type, codes, names, name_length))
 
 
 def _field(data: NDArray[np.uint8], at: Integers, tag: int) -> tuple[Integers, check.Mask]:
@@ -179,13 +179,13 @@ def _are_chinese(names: NDArray[np.uint8], lengths: Integers) -> check.Mask:
     return mask
 
 
-def _material(
+def _messages(
     subject_type: int, codes: NDArray[np.uint8], names: NDArray[np.uint8], name_lengths: Integers
-) -> Material:
+) -> SubjectMessages:
     count, width = names.shape
     rows = np.zeros((count, _HEAD + width + 1), np.uint8)
     rows[:, 0] = subject_type
     rows[:, 1 : 1 + _NUMBER] = codes
     rows[:, 1 + _NUMBER] = SEPARATOR
     rows[:, _HEAD : _HEAD + width] = names
-    return Material(rows, _HEAD + name_lengths)
+    return SubjectMessages(rows, _HEAD + name_lengths)

@@ -164,7 +164,7 @@ def test_what_is_plain_reads_the_same_looked_at_closely(form: Form, lookups: lis
     assert closely.problems == {}
     assert found.subjects() == closely.subjects
     assert found.heads == closely.heads
-    assert KEYER.keys_of(found.material) == closely.keys
+    assert KEYER.keys_of(found.messages) == closely.keys
 
 
 def test_a_mixed_batch_is_read_in_its_order() -> None:
