@@ -60,8 +60,8 @@ def audit() -> None:
     "--against",
     multiple=True,
     type=click.Path(path_type=Path, exists=True),
-    help="A checkpoint or receipt that was kept, or a copy of the folder from another time or place; can be repeated."
-    " Only these can show that a whole log was exchanged for another one.",
+    help="A checkpoint or receipt that was kept, a folder of receipts (.tlog-proof), or a copy of the logs from"
+    " another time or place; can be repeated. Only these can show that a whole log was exchanged for another one.",
 )
 @click.option("--key-file", type=_file, help="The broker's audit.key_file: looks also into what is sealed.")
 @click.option(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,9 @@ from broker.audit.tlog.proof import LoggedProof, parse_proof
 from broker.audit.verification.faults import FaultKind
 from broker.audit.verification.folder import LogFolder, find_logs
 from broker.errors import AuditError
+
+RECEIPT_SUFFIX = ".tlog-proof"
+"""Of files with receipts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +75,14 @@ def read_receipt(text: str) -> tuple[LoggedProof, bytes | None]:
 
 
 def read_expectations(paths: list[Path], keys: "LogKeys") -> Expectations:
-    """What files and folders of earlier times say: checkpoints, receipts, and copies of logs.
+    """What files and folders of earlier times say: checkpoints, receipts, folders of receipts, and copies of logs.
 
     Raises `AuditError` if one of them is nothing of that kind, or not signed by the owner of the log.
     """
     roots: list[ExpectedRoot] = []
     entries: list[ExpectedEntry] = []
-    copies: list[LogFolder] = []
-    for path in paths:
-        if path.is_dir():
-            found = find_logs(path)
-            if not found:
-                msg = f"{path}: there is no log in it"
-                raise AuditError(msg)
-            copies += found
-            continue
+    copies = [log for path in paths for log in find_logs(path)]
+    for path in chain.from_iterable(map(_kept_files, paths)):
         try:
             text = path.read_text(encoding="utf-8")
             if text.startswith(("{", "c2sp.org/tlog-proof")):
@@ -103,6 +100,17 @@ def read_expectations(paths: list[Path], keys: "LogKeys") -> Expectations:
             raise AuditError(msg)
         roots.append(ExpectedRoot(checkpoint.origin, checkpoint.size, checkpoint.root, FaultKind.FORKED, str(path)))
     return Expectations(tuple(roots), tuple(entries), tuple(copies))
+
+
+def _kept_files(path: Path) -> list[Path]:
+    """The files of checkpoints and receipts at a path: itself, or the receipts in a folder that is no copy of logs."""
+    if not path.is_dir():
+        return [path]
+    receipts = sorted(path.glob(f"*{RECEIPT_SUFFIX}"))
+    if not receipts and not find_logs(path):
+        msg = f"{path}: there is neither a log nor a receipt ({RECEIPT_SUFFIX}) in it"
+        raise AuditError(msg)
+    return receipts
 
 
 class LogKeys:

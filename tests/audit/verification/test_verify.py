@@ -290,6 +290,24 @@ def test_a_fork_is_found_with_a_receipt(tmp_path: Path) -> None:
     assert first(tmp_path / "other", receipt) == (FaultKind.FORKED, None)
 
 
+def test_a_fork_is_found_with_one_of_a_folder_of_receipts(tmp_path: Path) -> None:
+    writer = write_log(tmp_path / "one")
+    write_log(tmp_path / "other", now=1_800_000_000.0)
+    kept = tmp_path / "receipts"
+    kept.mkdir()
+    for recorded in writer.recorded[4:7]:
+        (kept / f"{recorded.index}.tlog-proof").write_text(recorded.proof)
+    assert not check(tmp_path / "one", kept).faults
+    assert len([fault for fault in check(tmp_path / "other", kept).faults if fault.kind is FaultKind.FORKED]) == 3
+
+
+def test_a_folder_without_logs_and_receipts_is_refused(log: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(AuditError, match=r"neither a log nor a receipt \(\.tlog-proof\)"):
+        check(log, empty)
+
+
 def test_an_older_copy_is_no_fork_and_a_newer_one_shows_what_is_missing(log: Path, tmp_path: Path) -> None:
     older = shutil.copytree(log, tmp_path / "older")
     Writer(log).write([refusal()])
