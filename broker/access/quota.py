@@ -1,12 +1,15 @@
 """Quotas of distinct subjects: which ones a request is charged to, and when they start anew. Pure.
 
 A subject that is asked for twice within a quota's scope counts once, whatever institutions were asked, whether the
-answer came from the cache, and whether there was one.
+answer came from the cache, and whether there was one. However a court writes its own code and the number of a case, it
+is the same case of the same court: 内01 is 蒙01, and 之一 is no other case.
 """
 
 import hashlib
 from dataclasses import dataclass, fields
 
+from broker.core.subjects.case_number import without_parts
+from broker.core.subjects.court import lineage
 from broker.model import Mandate
 
 _DAY = 86_400  # s
@@ -68,10 +71,11 @@ def scopes(quotas: Quotas, mandate: Mandate, now: float) -> tuple[Scope, ...]:
     """What a request is charged to. `now`: seconds since the epoch."""
     if quotas == NO_QUOTAS:
         return ()
-    court, day = mandate.court.code, day_of(now)
+    court, day = lineage(mandate.court)[0], day_of(now)
+    case = without_parts(mandate.case_number).replace(mandate.court.code, court)
     charged = (
-        ("case", quotas.case, None, (court, mandate.case_number)),
-        ("case_per_day", quotas.case_per_day, day, (court, mandate.case_number)),
+        ("case", quotas.case, None, (court, case)),
+        ("case_per_day", quotas.case_per_day, day, (court, case)),
         ("officer_per_day", quotas.officer_per_day, day, (court, mandate.officer)),
         ("court_per_day", quotas.court_per_day, day, (court,)),
     )

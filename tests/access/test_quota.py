@@ -46,6 +46,29 @@ def test_what_requests_share(other: Mandate, shared: set[str]) -> None:
     assert {quota for quota in QUOTAS if one[quota] == two[quota]} == shared
 
 
+def of_case(number: str, court: str = "京0101") -> Mandate:
+    return read_mandate(court, "王法官", number, "协助查询通知书1号")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (of_case("（2026）京0101执12号"), of_case("（2026）京0101执12号之一")),
+        (of_case("（2026）京0101执12号"), of_case("（2026）京0101执12-3号")),
+        (of_case("（2026）京0101执12号之二"), of_case("（2026）京0101执0012之1号-4")),
+        (of_case("（2003）京0101执字第00174号"), of_case("（2003）京0101执字174号之二")),
+        (of_case("（2026）内0101执12号", "内0101"), of_case("（2026）蒙0101执12号", "蒙0101")),
+    ],
+)
+def test_no_way_to_write_a_case_or_court_is_a_way_around_its_quotas(one: Mandate, other: Mandate) -> None:
+    assert keys(one) == keys(other)
+
+
+@pytest.mark.parametrize("number", ["（2026）京0101执恢12号", "（2025）京0101执12号", "（2026）京0101执121号"])
+def test_other_cases_have_quotas_of_their_own(number: str) -> None:
+    assert keys(of_case(number))["case"] != keys(of_case("（2026）京0101执12号"))["case"]
+
+
 def test_each_quota_counts_by_itself() -> None:
     assert len({*keys(mandate()).values()}) == len(QUOTAS)
     assert all(len(key) == 16 for key in keys(mandate()).values())

@@ -36,6 +36,8 @@ _since_2016 = re.compile(
 _until_2015 = re.compile(
     rf"{_YEAR}(?P<head>(?:{CODE})?[\u4e00-\u9fff]{{1,12}})字第?(?P<serial>[A-Z]?[0-9]{{1,9}}){_END}"
 ).fullmatch
+_end = re.compile(rf"{_PART}号{_PART}\Z")
+_zeros = re.compile("(?<=字第)([A-Z]?)0+")
 _court_and_type = re.compile(
     rf"(?P<court>{CODE})(?:(?<=[0-9])[\u4e00-\u9fff]*|(?:高法?|法)?[恢民行刑委]?)执[\u4e00-\u9fff]*"
 ).fullmatch
@@ -115,6 +117,14 @@ def parse_case_number(text: str, numbering: CaseNumbering = PUBLISHED) -> CaseNu
     if match := _since_2016(tidied):
         return _read_new(match, numbering)
     raise ValueError(_REMEDY)
+
+
+def without_parts(number: str) -> str:
+    """The number of the case itself, of any number in it: without 之一 and the like, and without leading zeros.
+
+    `number` is in the official spelling.
+    """
+    return _zeros.sub(r"\1", _end.sub("号", number))
 
 
 def _read_new(match: re.Match[str], numbering: CaseNumbering) -> CaseNumber:
