@@ -28,7 +28,7 @@ from broker.certs.authority import Authority, Issued, now_utc
 from broker.tls_section import TlsConfig
 from broker.v1 import investigation_pb2 as pb
 from tests.end_to_end.audit_records import records
-from tests.end_to_end.testbed import Testbed, asking, details, open_channel, open_testbed, person, run, sample
+from tests.end_to_end.testbed import INVALID, Testbed, asking, details, open_channel, open_testbed, person, run, sample
 
 NOW = now_utc()
 DAY = timedelta(days=1)
@@ -121,6 +121,14 @@ def test_what_the_policy_does_not_allow_is_refused_and_recorded_and_nobody_is_as
     assert isinstance(entry, Refused)
     assert (entry.status, entry.rule) == ("PERMISSION_DENIED", "the courts of Pudong")
     assert entry.court == request_.mandate.court_code
+
+
+def test_a_lookup_that_says_nothing_is_invalid_by_itself_whatever_the_policy_allows(tmp_path: Path) -> None:
+    async def scenario(opened: Testbed) -> None:
+        said = await opened.ask(allowed(lookups=[*sample(2), pb.Lookup(ref="of nothing")]))
+        assert said.outcomes()[INVALID] == 1
+
+    with_gate(tmp_path, scenario)
 
 
 def test_another_officer_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,19 @@ def test_what_can_be_nobodys_number_is_logged_as_it_is(harmless: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "risky", ["11010519491231002X", "x110105194912310021", "张三", "a b", "a\nERROR forged", "", "x" * 129]
+    "risky",
+    [
+        "11010519491231002X",
+        "x110105194912310021",
+        "110105-19491231-002X",
+        "E12345678",
+        "11010519491231002120260101120000",
+        "张三",
+        "a b",
+        "a\nERROR forged",
+        "",
+        "x" * 129,
+    ],
 )
 def test_everything_else_is_withheld(risky: str) -> None:
     assert loggable(risky) == WITHHELD
