@@ -1,6 +1,7 @@
 """Verifies all logs in folders, each by itself and copies of the same one against each other."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -23,13 +24,15 @@ class VerificationReport:
     """What was found out about all logs."""
 
     logs: tuple[LogReport, ...]
+    missing: tuple[AuditFault, ...]
+    """Logs of which something was kept, and which are not there."""
     forks: tuple[AuditFault, ...]
     """Copies of one log that differ."""
 
     @property
     def faults(self) -> tuple[AuditFault, ...]:
         """All of them; first those of the logs, in their order."""
-        return (*(fault for log in self.logs for fault in log.faults), *self.forks)
+        return (*(fault for log in self.logs for fault in log.faults), *self.missing, *self.forks)
 
     @property
     def entries(self) -> int:
@@ -102,7 +105,21 @@ def verify(
     ]
     forks = [fork for one, other in combinations(logs, 2) if (fork := _find_fork(one, other, is_older=False))]
     forks += [fork for one in logs for other in expected.copies if (fork := _find_fork(one, other, is_older=True))]
-    return VerificationReport(tuple(reports), tuple(forks))
+    return VerificationReport(tuple(reports), _find_missing({each.log for each in reports}, expected), tuple(forks))
+
+
+def _find_missing(verified: set[str], expected: Expectations) -> tuple[AuditFault, ...]:
+    """The logs of which something was kept, and none of which was verified: one fault for each."""
+    kept = {each.origin: each.known_from for each in expected.roots}
+    for copy in expected.copies:
+        with suppress(ValueError):
+            if found := read_checkpoint(copy):
+                kept[found[0].origin] = str(copy.path)
+    return tuple(
+        AuditFault(origin, None, FaultKind.REMOVED, f"{known_from} is of this log, which is not there")
+        for origin, known_from in kept.items()
+        if origin not in verified
+    )
 
 
 def _find_fork(one: LogFolder, other: LogFolder, *, is_older: bool) -> AuditFault | None:

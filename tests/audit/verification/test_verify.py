@@ -301,6 +301,15 @@ def test_a_fork_is_found_with_one_of_a_folder_of_receipts(tmp_path: Path) -> Non
     assert len([fault for fault in check(tmp_path / "other", kept).faults if fault.kind is FaultKind.FORKED]) == 3
 
 
+def test_a_whole_log_that_is_missing_is_found_with_whatever_was_kept_of_it(log: Path, tmp_path: Path) -> None:
+    other, receipt = tmp_path / "elsewhere" / "worker-1", tmp_path / "receipt.tlog-proof"
+    receipt.write_text(write_log(other, origin="broker.example/audit/worker-1").recorded[5].proof)
+    for kept in (receipt, other / "checkpoint", other):
+        (fault,) = check(log, kept).faults
+        assert (fault.log, fault.kind) == ("broker.example/audit/worker-1", FaultKind.REMOVED)
+        assert str(kept) in fault.detail
+
+
 def test_a_folder_without_logs_and_receipts_is_refused(log: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
