@@ -168,7 +168,7 @@ def _prepare(file: Path | None, given: dict[str, Any]) -> Run:
             done,
             _open_output(given, count, source),
             signer=_signer(given["sign_key"]),
-            receipts=given["receipts"],
+            receipts=_receipt_folder(given["receipts"]),
         )
     except (OSError, ResumeError) as error:
         fail(f"--output: {error}", Exit.USAGE)
@@ -183,6 +183,16 @@ def _signer(path: Path | None) -> RequestSigner | None:
         return Signer.read(path)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--sign-key") from None
+
+
+def _receipt_folder(path: Path | None) -> Path | None:
+    """The folder, which is made if it is missing: before anything is asked, since receipts come at the end."""
+    try:
+        if path is not None:
+            path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.BadParameter(f"cannot be made: {error.strerror}", param_hint="--receipts") from None
+    return path
 
 
 def _open_output(given: dict[str, Any], count: int, source: LookupSource) -> Output:

@@ -72,7 +72,7 @@ class Run:
     totals: Totals | None = None
     signer: RequestSigner | None = None
     receipts: Path | None = None
-    """A folder for the broker's receipts."""
+    """A folder for the broker's receipts, which exists."""
 
     async def investigate(self, connection: Connection, mandate: Mandate, terms: Terms) -> Totals:
         """Asks, and prints. Raises `ClientError` after the last report."""
@@ -87,15 +87,14 @@ class Run:
                             advance(self._print(reports))
             finally:
                 self.totals = investigation.totals
-                self._keep(investigation.receipts)
                 if investigation.totals.inquiries or not self.count - self.done.count:
                     self.output.finish(investigation.totals)
+                self._keep(investigation.receipts)  # last: if they cannot be kept, the answers are out
             return investigation.totals
 
     def _keep(self, receipts: Sequence[Receipt]) -> None:
         """Writes receipts into their folder. They are unique: by log and index."""
         if self.receipts is not None:
-            self.receipts.mkdir(parents=True, exist_ok=True)
             for receipt in receipts:
                 name = f"{receipt.log.replace('/', '_')}-{receipt.index}.tlog-proof"
                 (self.receipts / name).write_text(receipt.text, encoding="utf-8")

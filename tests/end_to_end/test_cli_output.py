@@ -209,6 +209,23 @@ def test_a_wide_terminal_shows_all_columns() -> None:
     assert set(columns_for(80)) == {"ref", "institution", "outcome", "what"}
 
 
+def test_a_folder_for_receipts_that_cannot_be_made_is_told_before_anything_is_asked(
+    people: Lines, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    result = investigate(
+        "127.0.0.1:1",
+        *MANDATE,
+        "--timeout",
+        "1",
+        "--receipts",
+        str(tmp_path / "file" / "receipts"),
+        debtors(tmp_path, people),
+    )
+    assert result.exit_code == 2
+    assert "--receipts: cannot be made" in result.output
+
+
 def test_receipts_are_kept_and_prove_what_was_recorded(broker: Broker, people: Lines, tmp_path: Path) -> None:
     folder = tmp_path / "receipts"
     result = investigate(broker.address, *MANDATE, "--receipts", str(folder), debtors(tmp_path, people))
