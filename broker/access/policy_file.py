@@ -1,6 +1,7 @@
 """Reads a policy: its blocks [[rule]] and [[key]]. Every fault is found at once, each with its key and a remedy."""
 
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -53,6 +54,5 @@ def _read(name: str, content: dict[str, Any], kind: type[S], faults: list[Config
 
 
 def _doubled(key: str, values: Iterable[str]) -> Iterator[ConfigFault]:
-    listed = list(values)
-    for value in sorted({one for one in listed if listed.count(one) > 1}):
+    for value in sorted(value for value, count in Counter(values).items() if count > 1):
         yield ConfigFault(key, f"{value!r} is given twice: the two could not be told apart")

@@ -132,5 +132,6 @@ def _check_use(key: RegisteredKey, mandate: Mandate, signed_at: int, now: float)
     if not key.valid_from <= now < key.valid_until:
         raise SignatureError("KEY_EXPIRED", f"key {key.name!r} is not valid at present: have its successor registered")
     if abs(now - signed_at) > WINDOW:
-        msg = f"it was signed {now - signed_at:+.0f} s ago, {WINDOW} s are allowed: sign anew, and correct the clock"
+        off = f"{abs(now - signed_at):.0f} s {'ago' if now > signed_at else 'ahead of the broker'}"
+        msg = f"it was signed {off}, {WINDOW} s are allowed: sign anew, and correct the clock"
         raise SignatureError("WRONG_TIME", msg)

@@ -147,6 +147,12 @@ def test_the_same_bytes_count_until_the_window_is_over() -> None:
     assert [outcome(replayed, now=NOW + later) for later in (0, WINDOW, WINDOW + 1)] == ["good", "good", "WRONG_TIME"]
 
 
+@pytest.mark.parametrize(("signed_at", "said"), [(NOW - 400, "400 s ago"), (NOW + 400, "400 s ahead of the broker")])
+def test_a_refusal_says_how_far_off_the_clock_is(signed_at: int, said: str) -> None:
+    with pytest.raises(SignatureError, match=said):
+        verify(signed(signed_at=signed_at), {PUBLIC: KEY}, MANDATE, digest_of(BODY), NOW)
+
+
 def test_a_missing_signature_names_the_rule() -> None:
     assert missing_signature("signed").reason == "NO_SIGNATURE"
     assert "rule 'signed'" in str(missing_signature("signed"))
