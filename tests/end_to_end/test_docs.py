@@ -46,6 +46,29 @@ def serving(folder: Path) -> Iterator[str]:
             assert served.wait(_PATIENCE) == 0
 
 
+def test_a_broker_of_your_own_is_configured_as_the_readme_says(tmp_path: Path) -> None:
+    broker = f"{Path(sys.executable).parent}/broker"
+    environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT)}
+
+    def run(line: str) -> str:
+        command = line.replace("broker", broker, 1)
+        ended = subprocess.run(  # noqa: S602 - the document's own line
+            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, (line, ended.stderr)
+        return ended.stdout
+
+    printed = "".join(map(run, block_with("README.md", "", "broker config").splitlines()))
+    (policy,) = blocks("README.md", "toml")
+    (tmp_path / "policy.toml").write_text(policy + (tmp_path / "key.toml").read_text())
+    config = (tmp_path / "broker.toml").read_text()
+    tls = printed[printed.index("[tls]") : printed.index('crl.pem"]') + len('crl.pem"]')]
+    config = re.sub(r"^\[tls\].*?(?=^# )", lambda _: f"{tls}\n\n", config, flags=re.DOTALL | re.MULTILINE)
+    (tmp_path / "broker.toml").write_text(re.sub(r'^policy = ""', 'policy = "policy.toml"', config, flags=re.MULTILINE))
+    assert "2 rules, 1 keys" in run("broker policy check policy.toml")
+    assert "valid" in run("broker config --check broker.toml")
+
+
 def test_the_first_call_needs_no_options(tmp_path: Path) -> None:
     """Over mutual TLS: command line and program find the certificates of `make serve`."""
     (program,) = blocks("README.md", "python")
