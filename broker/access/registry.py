@@ -12,21 +12,20 @@ A block gives whoever presents one of the names or fingerprints all of its court
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import reduce
 from typing import Annotated
 
 from broker.access.identity import COURT, INSTITUTION, OPERATOR, SCHEME, Identity, Registry, named
+from broker.access.text_checks import Check
 from broker.errors import ConfigError
 from broker.sections import ConfigFault, Section, read_section
 
 _BLOCK = "certificate"
 _FINGERPRINT = re.compile("[0-9a-f]{64}")
 
-_Check = Callable[[list[str]], str | None]
 
-
-def _names_of(role: str) -> _Check:
+def _names_of(role: str) -> Check:
     def rule(names: list[str]) -> str | None:
         return "; ".join(filter(None, (_refusal(role, name) for name in names))) or None
 
@@ -48,7 +47,8 @@ def _foreign(names: list[str]) -> str | None:
     return None if all(names) else "must not be empty"
 
 
-def _fingerprints(texts: list[str]) -> str | None:
+def fingerprint_fault(texts: list[str]) -> str | None:
+    """A rule for lists of fingerprints."""
     wrong = [text for text in texts if not _FINGERPRINT.fullmatch(plain_fingerprint(text))]
     if wrong:
         return f"{wrong[0]!r} is no SHA-256 in hexadecimal, such as `broker certs show` prints"
@@ -57,7 +57,7 @@ def _fingerprints(texts: list[str]) -> str | None:
 
 class _Block(Section, frozen=True, kw_only=True):
     names: Annotated[list[str], _foreign] = []  # noqa: RUF012 - msgspec copies it
-    fingerprints: Annotated[list[str], _fingerprints] = []  # noqa: RUF012
+    fingerprints: Annotated[list[str], fingerprint_fault] = []  # noqa: RUF012
     courts: Annotated[list[str], _names_of(COURT)] = []  # noqa: RUF012
     institutions: Annotated[list[str], _names_of(INSTITUTION)] = []  # noqa: RUF012
     operators: Annotated[list[str], _names_of(OPERATOR)] = []  # noqa: RUF012

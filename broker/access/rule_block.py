@@ -1,6 +1,5 @@
 """One [[rule]] block of a policy: its keys, their rules, and its meaning. `docs/policy.md` explains them."""
 
-import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Annotated, Literal
@@ -9,13 +8,12 @@ from broker.access.court_set import parse_court_set
 from broker.access.officer_set import parse_officer_set
 from broker.access.policy import METHODS, NATIONAL, Allowed, Callers, PolicyRule
 from broker.access.quota import QUOTAS, Quotas
-from broker.access.registry import plain_fingerprint
+from broker.access.registry import fingerprint_fault, plain_fingerprint
 from broker.access.text_checks import Check, name_fault, not_empty, parsed_by
 from broker.core.subjects.court import court_region
 from broker.model import Kind, Level
 from broker.sections import ConfigFault, Section
 
-_FINGERPRINT = re.compile("[0-9a-f]{64}")
 _KINDS = {kind.name.lower(): kind for kind in Kind}
 _LOOKUPS = ("person", "property")
 _MOST_SUBJECTS = 10_000_000  # of a quota: its commitments take 8 bytes each, and are sorted in one step
@@ -28,11 +26,6 @@ def _among(names: Iterable[str]) -> Check:
         return "; ".join(_unknown(text, known) for text in texts if text not in known) or None
 
     return rule
-
-
-def _fingerprints(texts: list[str]) -> str | None:
-    wrong = [text for text in texts if not _FINGERPRINT.fullmatch(plain_fingerprint(text))]
-    return f"{wrong[0]!r} is no SHA-256 in hexadecimal, such as `broker certs show` prints" if wrong else None
 
 
 def _regions(texts: list[str]) -> str | None:
@@ -61,7 +54,7 @@ class RuleBlock(Section, frozen=True, kw_only=True):
     name: Annotated[str, name_fault]
     courts: Annotated[list[str] | None, not_empty, parsed_by(parse_court_set)] = None
     operators: Annotated[list[str] | None, not_empty] = None
-    fingerprints: Annotated[list[str] | None, not_empty, _fingerprints] = None
+    fingerprints: Annotated[list[str] | None, not_empty, fingerprint_fault] = None
     delegation: bool = False
     on_behalf_of: Annotated[list[str], parsed_by(parse_court_set)] = []  # noqa: RUF012 - msgspec copies it
     methods: Annotated[list[str] | None, not_empty, _among(METHODS)] = None

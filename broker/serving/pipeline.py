@@ -20,6 +20,7 @@ from broker.metrics.requests import RequestMetrics
 from broker.model import Request
 from broker.serving import contract, lookups
 from broker.serving.gate import Passage
+from broker.serving.request_record import RequestRecord
 from broker.v1 import investigation_pb2 as pb
 
 
@@ -58,16 +59,7 @@ class Pipeline:
         holding.keep_inquiries(sum(_inquiries(chunk, selection) for chunk in chunks))
         passage.admit(request, selection, chunks)
         record = passage.record
-        heads = [head for chunk in chunks for head in chunk.columns.heads]
-        order = Order(request, selection, deadline)
-        execution = Execution(
-            self.context,
-            order,
-            heads,
-            record.writing(write),
-            ownership=self.context.peers.ownership,
-            recording=Recording(record.transcript, record.clear, record.answered),
-        )
+        execution = self._execution(Order(request, selection, deadline), chunks, record, write)
         account = execution.account
         try:
             last = await execution.run(chunks)
@@ -88,6 +80,17 @@ class Pipeline:
             execution.settle_account()
             record.count(account.tally, account.reported)
             self.meter.count(selection, account.tally, lookups=account.reported, invalid=account.invalid)
+
+    def _execution(self, order: Order, chunks: Sequence[Chunk], record: RequestRecord, write: Write) -> Execution:
+        """The execution of what was admitted, which begins with its record."""
+        return Execution(
+            self.context,
+            order,
+            [head for chunk in chunks for head in chunk.columns.heads],
+            record.writing(write),
+            ownership=self.context.peers.ownership,
+            recording=Recording(record.transcript, record.clear, record.answered),
+        )
 
     def _select(self, request: Request) -> Selection:
         return self.selector.select(request.mandate.court, ids=request.institution_ids, kinds=request.kinds)
