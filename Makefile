@@ -48,7 +48,7 @@ $(NODE): $(STUBS)/package-lock.json $(STUBS)/package.json $(STUBS)/.npmrc | $(RE
 
 node: $(NODE) ## install the packages for Node that tests need, in .venv
 
-demo: $(READY) ## mock institutions, a broker and courts of four levels; takes about ten seconds
+demo: $(READY) ## mock institutions, a broker and courts of four levels; takes less than half a minute
 	@$(BIN)/broker demo
 
 test: $(READY) $(NODE) ## the whole test suite, a file at a time on each core
