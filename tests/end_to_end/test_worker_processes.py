@@ -348,13 +348,14 @@ async def stop_one(pool: WorkerPool) -> None:
 def hanging_in_starting(folder: Path, mocks: Mocks) -> Iterator[subprocess.Popen[bytes]]:
     """A broker whose workers wait for the lock of their store, while they start."""
     (folder / "broker.toml").write_text(configuration(folder, mocks.urls), encoding="utf-8")
-    (folder / "cache").mkdir()
+    (folder / "cache").mkdir(mode=0o700)
     command = [sys.executable, "-m", "broker", "serve", "--config", "broker.toml", "--workers", "2"]
     with (folder / "log").open("wb") as log, closing_descriptor(os.open(folder / "cache", os.O_RDONLY)) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with subprocess.Popen(command, cwd=folder, stderr=log) as process:  # noqa: S603
             try:
                 while not any(has_open(pid, folder / "cache") for pid in children(process.pid)):
+                    assert process.poll() is None, (folder / "log").read_text()
                     os.sched_yield()
                 yield process
             finally:

@@ -60,12 +60,12 @@ def test_another_key_verifies_nothing(key: VerifierKey) -> None:
     assert not key.verifies(parse_note(SIGNED))
 
 
-@given(st.integers(0, len(SIGNED) - 1), st.characters())
+@given(st.integers(0, len(SIGNED) - 1), st.characters(codec="utf-8"))
 def test_a_changed_note_is_not_verified(at: int, character: str) -> None:
     changed = SIGNED[:at] + character + SIGNED[at + 1 :]
     try:
         note = parse_note(changed)
-    except (ValueError, UnicodeEncodeError):
+    except ValueError:
         return
     assert changed == SIGNED or not SIGNER.key.verifies(note)
 

@@ -78,7 +78,8 @@ def joined(responses: Iterable[pb.InvestigateResponse]) -> pb.InvestigateRespons
     for response in responses:
         whole.MergeFrom(response)
     whole.reports.sort(key=lambda report: report.position)
-    whole.summary.ClearField("elapsed")
+    for field in ("elapsed", "receipt"):  # which are other ones for each request
+        whole.summary.ClearField(field)
     return whole
 
 
