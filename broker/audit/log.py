@@ -135,7 +135,9 @@ class AuditLog:
         # thread would wait for a busy event loop to give it back, up to five milliseconds each time.
         sealed = list(map(self._sequencer.seal, entries))
         for each in sealed:
-            encode_entry(each.entry)
+            encode_entry(
+                each.entry
+            )  # tells this caller if it is too large; on the writer's thread it would end the log
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Recorded] = loop.create_future()
         self._queue.put(_Waiting(sealed, loop, future))
