@@ -3,7 +3,7 @@
 Of an admitted request, `Inquired`:
 
     size        u32      of the JSON
-    JSON                 {"institutions": [ids], "lookups": number}
+    JSON                 {"institutions": [ids], "lookups": number, "standards": [[lookup, commitment], ...]}
     commitments          16 bytes for each lookup, in the order of the request
 
 Of one that has ended: blocks, each of which begins with its kind. Columns are indexes of `institutions`, positions are
@@ -21,7 +21,7 @@ indexes of the lookups. All numbers are little-endian.
                          positions u32, outcomes u8, observed u32
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -49,11 +49,14 @@ class Inquired(NamedTuple):
     """Ids; their order gives the columns."""
     commitments: bytes
     """16 bytes for each lookup, in the order of the request."""
+    standards: Mapping[int, bytes] = {}
+    """Commitments to standard spellings of names, by lookup, where another one was sent."""
 
     def encode(self) -> list[Piece]:
         """The bytes, in pieces."""
         lookups = len(self.commitments) // COMMITMENT_SIZE
-        head = msgspec.json.encode({"institutions": self.institutions, "lookups": lookups})
+        standards = tuple((position, each.hex()) for position, each in self.standards.items())
+        head = msgspec.json.encode(_InquiredHead(self.institutions, lookups, standards))
         return [_SIZE.pack(len(head)), head, self.commitments]
 
     def positions(self, commitment: bytes) -> list[int]:
@@ -63,12 +66,13 @@ class Inquired(NamedTuple):
             if at % COMMITMENT_SIZE == 0:
                 found.append(at // COMMITMENT_SIZE)
             at = self.commitments.find(commitment, at + 1)
-        return found
+        return found + [position for position, each in self.standards.items() if each == commitment]
 
 
-class _InquiredHead(msgspec.Struct, frozen=True):
+class _InquiredHead(msgspec.Struct, frozen=True, omit_defaults=True):
     institutions: tuple[str, ...]
     lookups: int
+    standards: tuple[tuple[int, str], ...] = ()
 
 
 class HitsBlock(NamedTuple):
@@ -136,7 +140,7 @@ def decode_inquired(encoded: bytes) -> Inquired:
     head = msgspec.json.decode(reader.take(size), type=_InquiredHead)
     commitments = reader.take(head.lookups * COMMITMENT_SIZE)
     reader.end()
-    return Inquired(head.institutions, commitments)
+    return Inquired(head.institutions, commitments, {at: bytes.fromhex(each) for at, each in head.standards})
 
 
 def decode_blocks(encoded: bytes) -> Iterator[Block]:

@@ -1,7 +1,8 @@
 """Who asked about a subject: every court, officer, case, document and time, and what the answers were.
 
-A subject is found by its commitment, which is made from type, number and name as they were sent. A name that was sent
-in another spelling has another commitment; so several spellings can be looked for at a time.
+A subject is found by its commitment, which is made from type, number and name as they were sent, or with the name in
+its standard spelling. A name that was sent in yet another spelling has another commitment; so several can be looked for
+at a time.
 """
 
 from collections import Counter
@@ -76,7 +77,7 @@ class _Search:
         if not content:
             return
         inquired = decode_inquired(content)
-        positions = sorted(at for each in self._commitments for at in inquired.positions(each))
+        positions = sorted({at for each in self._commitments for at in inquired.positions(each)})
         if positions:
             asking = Asking(
                 log=read.log,

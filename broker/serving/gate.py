@@ -135,7 +135,10 @@ class Passage:
             self._gate.charge(self._decision, request, b"".join(map(_valid, chunks)))
         if self.record.is_kept:
             commitments = b"".join([chunk.columns.commitments for chunk in chunks])
-            inquired = Inquired(tuple(spec.id for spec in selection.institutions), commitments)
+            standards = {
+                positions[index]: each for columns, positions in chunks for index, each in columns.standards.items()
+            }
+            inquired = Inquired(tuple(spec.id for spec in selection.institutions), commitments, standards)
             self.record.admit(self._facts, inquired.encode())
 
     async def list(self, court: Court | None) -> None:

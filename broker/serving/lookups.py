@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from broker.core.planning.chunk import LookupColumns
 from broker.core.subjects.fault import Fault
 from broker.core.subjects.key import SIZE, Keyer
+from broker.core.subjects.name_standard import may_differ, standard
 from broker.core.subjects.names import read_names
 from broker.core.subjects.numbers import normalise_numbers
 from broker.core.subjects.plain_lookups import FORMS, find_plain
@@ -71,7 +72,14 @@ def read_lookups(
         return _merged([first, *others])
     subjects = _Subjects([first], range(len(lookups)))  # as nearly always, all are in one part, in order
     return LookupColumns(
-        first.heads, first.types, first.keys, subjects, first.problems, first.warnings, first.commitments
+        first.heads,
+        first.types,
+        first.keys,
+        subjects,
+        first.problems,
+        first.warnings,
+        first.commitments,
+        first.standards,
     )
 
 
@@ -88,6 +96,8 @@ class _Part(NamedTuple):
     """By index into the columns."""
     warnings: dict[int, Problem]
     """By index into the columns."""
+    standards: dict[int, bytes]
+    """By index into the columns."""
     subjects: Callable[[], Sequence[Subject]]
     """Those of plain lookups are made when one is needed: for a batch of hits, never."""
 
@@ -103,7 +113,7 @@ def _parts(lookups: Sequence[bytes], keyer: Keyer, today: date, committer: Keyer
         types = [int(plain.type)] * len(places)
         commitments = committer.joined_keys_of(plain.messages) if committer else b""
         keys = keyer.of_commitments(commitments) if committer else keyer.keys_of(plain.messages)
-        yield _Part(places, plain.heads, types, keys, commitments, {}, {}, plain.subjects)
+        yield _Part(places, plain.heads, types, keys, commitments, {}, {}, {}, plain.subjects)
         if is_all:
             return
         rest = sorted(set(rest).difference(places))
@@ -117,6 +127,7 @@ def _parts(lookups: Sequence[bytes], keyer: Keyer, today: date, committer: Keyer
         others.commitments,
         others.problems,
         others.warnings,
+        others.standards,
         lambda: others.subjects,
     )
 
@@ -136,6 +147,7 @@ def _merged(parts: Sequence[_Part]) -> LookupColumns:
         problems={part.places[index]: problem for part in parts for index, problem in part.problems.items()},
         warnings={part.places[index]: warning for part in parts for index, warning in part.warnings.items()},
         commitments=_ordered_commitments(parts, order),
+        standards={part.places[index]: each for part in parts for index, each in part.standards.items()},
     )
 
 
@@ -187,7 +199,25 @@ def look_closely(encoded: Sequence[bytes], keyer: Keyer, today: date, committer:
         problems=problems,
         warnings={place: _about_number(types[place], doubt) for place, doubt in doubts.items()},
         commitments=commitments,
+        standards=_standards(types, numbers, names, committer) if committer else {},
     )
+
+
+def _standards(
+    types: Sequence[int], numbers: Sequence[str], names: Sequence[str], committer: Keyer
+) -> dict[int, bytes]:
+    """The commitments to standard spellings, by place, where another spelling was sent.
+
+    Institutions that do not find the one are asked under the other, so the lookup is about both.
+    """
+    if not may_differ("\n".join(names)):
+        return {}
+    spelt = [standard(subject_type, name) for subject_type, name in zip(types, names, strict=True)]
+    places = [place for place, name in enumerate(names) if spelt[place] != name]
+    commitments = committer.keys(
+        [types[place] for place in places], [numbers[place] for place in places], [spelt[place] for place in places]
+    )
+    return dict(zip(places, commitments, strict=True))
 
 
 def _decoded(encoded: Sequence[bytes]) -> tuple[list[pb.Lookup], dict[int, Problem]]:

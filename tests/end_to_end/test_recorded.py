@@ -15,6 +15,7 @@ from broker.audit.keys import load_keys
 from broker.audit.material import Inquired, answer_columns, decode_blocks, decode_inquired
 from broker.audit.verification.expectations import Expectations
 from broker.audit.verification.verify import keys_beside, logs_in, verify
+from broker.model import SubjectType
 from broker.v1 import investigation_pb2 as pb
 from tests.end_to_end.audit_records import Record, records
 from tests.end_to_end.testbed import TIMED_OUT, Reports, Testbed, as_message, asking, person, sample, with_testbed
@@ -107,6 +108,22 @@ def test_the_same_subject_has_the_same_commitment_in_every_request(tmp_path: Pat
     with_testbed(tmp_path, scenario)
     (_, many, *_), (_, one, *_) = requests(records(tmp_path))
     assert many.positions(one.commitments) == [7]
+
+
+def test_a_subject_is_found_by_its_standard_spelling_however_it_was_typeset(tmp_path: Path) -> None:
+    plain = [lookup for lookup in sample(40) if len(lookup.name) == 3][:3]
+    typeset = [lookup._replace(name=" ".join(lookup.name)) for lookup in plain]
+
+    async def scenario(opened: Testbed) -> None:
+        await opened.ask(asking([*sample(30, rng_seed=2), *typeset]))
+        await opened.ask(asking(typeset[:1]))
+
+    with_testbed(tmp_path, scenario)
+    keyer = load_keys(tmp_path / "audit.key").keyer()
+    of_plain = [keyer.keys([SubjectType.RESIDENT_ID], [lookup.number], [lookup.name])[0] for lookup in plain]
+    (_, many, *_), (_, one, *_) = requests(records(tmp_path))
+    assert [many.positions(each) for each in of_plain] == [[30], [31], [32]]
+    assert [one.positions(each) for each in of_plain] == [[0], [], []]
 
 
 def test_a_receipt_proves_its_entry(tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ class LookupColumns:
 
     Empty if there is no log.
     """
+    standards: dict[int, bytes] = field(default_factory=dict)
+    """The same for the standard spelling of a name, by index, where another one was sent."""
 
     def with_warnings(self) -> "LookupColumns":
         """The same lookups with their warnings in `heads`, which whoever reports on them begins with.
