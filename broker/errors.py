@@ -74,6 +74,11 @@ class UnauthenticatedError(RefusedError):
     REVOCATION_UNKNOWN or TLS_VERSION.
     """
 
+    fingerprint = ""
+    """Of the certificate, if it could be read."""
+    speaks_for: tuple[str, ...] = ()
+    """The names of the certificate, if they could be read."""
+
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason

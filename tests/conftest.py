@@ -20,3 +20,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         is_async = isinstance(item, pytest.Function) and iscoroutinefunction(item.obj)
         if is_async and any("autojump_clock" in mark.args for mark in marks):
             item.add_marker(pytest.mark.trio(run=run_in_virtual_time), append=False)
+
+
+_LONGEST_ID = 60  # characters of a case's name that are its value
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Names cases by their argument where the value is bytes or long.
+
+    Processes that share the tests have to collect the same names, and times or random keys may be in such values.
+    """
+    if isinstance(val, bytes) or (isinstance(val, str) and len(val) > _LONGEST_ID):
+        return argname
+    return None

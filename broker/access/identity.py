@@ -39,6 +39,11 @@ class Identity:
         """Whether no name is given."""
         return not (self.courts or self.institutions or self.operators)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them, in order."""
+        return tuple(sorted(self.courts | self.operators | self.institutions))
+
     def joined(self, other: "Identity") -> "Identity":
         """Both identities' names, and the fingerprint of this one."""
         return Identity(

@@ -23,7 +23,14 @@ from broker.audit.material import Inquired
 from broker.core.planning.chunk import Chunk
 from broker.core.planning.selection import Selection
 from broker.core.subjects.key import SIZE, Keyer
-from broker.errors import CallerError, PermissionDeniedError, QuotaExceededError, StoreError, UnrecordedError
+from broker.errors import (
+    CallerError,
+    PermissionDeniedError,
+    QuotaExceededError,
+    StoreError,
+    UnauthenticatedError,
+    UnrecordedError,
+)
 from broker.model import PROPERTY_TYPES, Court, Request
 from broker.serving.peer import AnonymousPeers, PeerIdentifier
 from broker.serving.request_record import Facts, Recorder, RequestRecord
@@ -98,11 +105,13 @@ class Passage:
 
     def identify(self) -> None:
         """Who calls. Raises `UnauthenticatedError`."""
-        self._identity = identity = self._gate.peers.identify(self._context)
-        self._facts |= {
-            "certificate": identity.fingerprint,
-            "speaks_for": tuple(sorted(identity.courts | identity.operators | identity.institutions)),
-        }
+        try:
+            identity = self._gate.peers.identify(self._context)
+        except UnauthenticatedError as error:
+            self._facts |= {"certificate": error.fingerprint, "speaks_for": error.speaks_for}
+            raise
+        self._identity = identity
+        self._facts |= {"certificate": identity.fingerprint, "speaks_for": identity.names}
 
     def authorize(self, request: Request, selection: Selection, lookups: int) -> None:
         """Whether the caller may ask this of whom it wants, and a signature, if there is one, counts.

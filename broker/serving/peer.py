@@ -71,7 +71,11 @@ class CertifiedPeers:
             raise UnauthenticatedError("NO_CERTIFICATE", "a client certificate is needed")
         self._check_version(told)
         peer = self._peer((own[0], *told.get("x509_pem_cert_chain", ())))
-        self._check_validity(peer.certificates)
+        try:
+            self._check_validity(peer.certificates)
+        except UnauthenticatedError as error:
+            error.fingerprint, error.speaks_for = peer.identity.fingerprint, peer.identity.names
+            raise
         return peer.identity
 
     def _check_version(self, told: Mapping[str, Sequence[bytes]]) -> None:
@@ -105,5 +109,9 @@ def _read(pems: tuple[bytes, ...], registry: Registry) -> _Peer:
         own, *others = [certificate for pem in pems for certificate in read_chain(pem)]
     except ValueError:
         raise UnauthenticatedError("BAD_CERTIFICATE", "the certificate cannot be read; have it issued anew") from None
-    identity = identity_of(own.uris, own.fingerprint, registry, dns_names=own.dns_names)
+    try:
+        identity = identity_of(own.uris, own.fingerprint, registry, dns_names=own.dns_names)
+    except UnauthenticatedError as error:
+        error.fingerprint = own.fingerprint
+        raise
     return _Peer((own, *others), identity)

@@ -172,6 +172,9 @@ def test_a_revoked_certificate_loses_its_rights_on_the_open_connection(tmp_path:
         (tmp_path / "revoked.new").rename(tmp_path / "revoked")
         error = await refused_at_last(opened)
         assert (error.code(), info(error).reason) == (grpc.StatusCode.UNAUTHENTICATED, "REVOKED")
+        refused = records(tmp_path)[-1].entry
+        assert isinstance(refused, Refused)
+        assert (refused.certificate, refused.speaks_for) == (fingerprint.certificate, ("沪0101", "沪0102"))
 
     with_gate(tmp_path, scenario)
 
