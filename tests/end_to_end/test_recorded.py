@@ -98,6 +98,28 @@ def test_what_was_told_of_a_subject_that_a_request_repeats_is_recorded_of_each_l
     assert verify(logs, keys_beside(logs), Expectations(), load_keys(tmp_path / "audit.key")).faults == ()
 
 
+def test_the_digest_of_a_reply_is_of_the_bytes_that_came_without_the_summary(tmp_path: Path) -> None:
+    lookups = sample(1_500)
+    asked = [
+        asking(lookups, delivery=pb.DELIVERY_INCREMENTAL),
+        asking(lookups),  # cached, in several messages
+        asking(lookups[:3]),
+    ]
+
+    async def reply(opened: Testbed, request: pb.InvestigateRequest) -> list[bytes]:
+        call = opened.channel.unary_stream("/broker.v1.InvestigationService/Investigate")
+        return [message async for message in call(request.SerializeToString())]
+
+    async def scenario(opened: Testbed) -> list[list[bytes]]:
+        return [await reply(opened, request) for request in asked]
+
+    replies = with_testbed(tmp_path, scenario)
+    assert [len(messages) > 1 for messages in replies] == [True, True, False]
+    for messages, (_, _, ended, _) in zip(replies, requests(records(tmp_path)), strict=True):
+        summary = pb.InvestigateResponse(summary=pb.InvestigateResponse.FromString(messages[-1]).summary)
+        assert ended.reply_sha256 == sha256(b"".join(messages).removesuffix(summary.SerializeToString())).hexdigest()
+
+
 def test_the_same_subject_has_the_same_commitment_in_every_request(tmp_path: Path) -> None:
     lookups = sample(40)
 
