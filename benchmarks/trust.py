@@ -7,7 +7,7 @@ the same requests: persons from the cache, persons nobody has asked about, and s
 other over one connection. Which of the two begins alternates. Ratios are medians of the rounds' ratios.
 
 Every answer to a miss is recomputed from the mocks' seed, and those from the cache once before the measurement. At the
-end the log of the trusted broker has to have an admitted and an ended entry for each request.
+end the logs of the trusted broker are verified with their key; they must have each request, with its end.
 """
 
 import os
@@ -30,6 +30,9 @@ from benchmarks.output import print_result, progress
 from benchmarks.resource_meter import ResourceMeter
 from benchmarks.testbed import FOUR, Testbed, open_testbed
 from benchmarks.trusted_broker import TrustedBroker
+from broker.audit.keys import load_keys
+from broker.audit.verification.expectations import LogKeys, read_expectations
+from broker.audit.verification.verify import keys_beside, logs_in, verify
 
 _BATCH = 1_000
 _STREAMS = 8
@@ -143,8 +146,8 @@ def main(*, rounds: int, seconds: float, subjects: int, misses: int, singles: in
                 runner.run(turns.ask_singles(one))
                 bar.advance(task)
         fsync = fsync_p50(on.testbed.folder)
-        entries = recorded(on.testbed.folder)
-    _print(off, on, fsync, entries)
+        record = check_record(on.testbed.folder)
+    _print(off, on, fsync, record)
 
 
 def fsync_p50(folder: Path) -> float:
@@ -159,28 +162,38 @@ def fsync_p50(folder: Path) -> float:
     return median(times)
 
 
-def recorded(folder: Path) -> dict[str, int]:
-    """How many entries of each type the logs in a folder have."""
-    counts = {"admitted": 0, "ended": 0, "refused": 0}
-    for path in (folder / "audit").rglob("journal/*"):
-        content = path.read_bytes()
-        for name in counts:
-            counts[name] += content.count(b'"type":"%b"' % name.encode())
-    return counts
+class RecordCheck(NamedTuple):
+    """What the logs of the trusted broker have, once it has stopped to write."""
+
+    admitted: int
+    unended: int
+    inquiries: int
+    faults: int
+    """Whatever `broker audit verify` finds wrong, with the key."""
+
+
+def check_record(folder: Path) -> RecordCheck:
+    """Verifies the logs in a folder."""
+    logs = logs_in([folder / "audit"])
+    keys = keys_beside(logs)
+    report = verify(logs, keys, read_expectations([], LogKeys(keys)), load_keys(folder / "audit.key"))
+    counts = [log.counts for log in report.logs]
+    return RecordCheck(
+        sum(one.admitted for one in counts), sum(one.unended for one in counts), report.inquiries, len(report.faults)
+    )
 
 
 def _ratio(off: Sequence[float], on: Sequence[float]) -> float:
     return median(b / a for a, b in zip(off, on, strict=True))
 
 
-def _print(off: Turns, on: Turns, fsync: float, entries: dict[str, int]) -> None:
+def _print(off: Turns, on: Turns, fsync: float, record: RecordCheck) -> None:
     hits, misses = (
         _ratio([one.per_second for one in before], [one.per_second for one in after])
         for before, after in ((off.hits, on.hits), (off.misses, on.misses))
     )
     singles = [median(chain.from_iterable(turns.singles)) * 1e3 for turns in (off, on)]
     check = add_up(off.checks + on.checks)
-    unrecorded = 2 * on.requests - entries["admitted"] - entries["ended"]
     rows = {
         "cached, inquiries/s": _figures(off.hits, on.hits, hits),
         "missed, inquiries/s": _figures(off.misses, on.misses, misses),
@@ -188,7 +201,8 @@ def _print(off: Turns, on: Turns, fsync: float, entries: dict[str, int]) -> None
         "fdatasync of 4 KiB, p50": f"{fsync * 1e3:.3f} ms",
         "broker CPU per cached inquiry": _costs(off.hits, on.hits),
         "broker CPU per missed inquiry": _costs(off.misses, on.misses),
-        "requests recorded": f"{entries['admitted']:,} admitted, {entries['ended']:,} ended, of {on.requests:,}",
+        "requests recorded": f"{record.admitted:,} of {on.requests:,}, {record.unended} without an end,"
+        f" {record.inquiries:,} inquiries, {record.faults} faults",
         "wrong answers": f"{check.wrong} of {check.checked:,} checked",
         "lost": str(off.lost + on.lost),
     }
@@ -198,7 +212,8 @@ def _print(off: Turns, on: Turns, fsync: float, entries: dict[str, int]) -> None
         "misses_ratio": round(misses, 3),
         "single_p50_added_ms": round(singles[1] - singles[0], 3),
         "fsync_p50_ms": round(fsync * 1e3, 3),
-        "unrecorded": unrecorded,
+        "unrecorded": on.requests - record.admitted + record.unended,
+        "audit_faults": record.faults,
         "wrong_answers": check.wrong,
         "answers_checked": check.checked,
         "lost": off.lost + on.lost,

@@ -1,5 +1,6 @@
 """Makes `usefixtures("autojump_clock")` do what it says: pytest-trio itself looks only at a test's arguments."""
 
+from collections.abc import Iterator
 from inspect import iscoroutinefunction
 
 import pytest
@@ -20,6 +21,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         is_async = isinstance(item, pytest.Function) and iscoroutinefunction(item.obj)
         if is_async and any("autojump_clock" in mark.args for mark in marks):
             item.add_marker(pytest.mark.trio(run=run_in_virtual_time), append=False)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _may_be_dumped() -> Iterator[None]:
+    """Commands that tests run within this process do not forbid it, and all its children, to leave cores."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("broker.cli.forbid_dumps", lambda: None)
+        yield
 
 
 _LONGEST_ID = 60  # characters of a case's name that are its value
