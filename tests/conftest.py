@@ -25,9 +25,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _may_be_dumped() -> Iterator[None]:
-    """Commands that tests run within this process do not forbid it, and all its children, to leave cores."""
+    """Programs that tests run within this process do not forbid it, and all its children, to leave cores."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("broker.cli.forbid_dumps", lambda: None)
+        for module in ("broker.cli", "broker.store.lmdb_check", "broker.institutions.decoding_process"):
+            patch.setattr(f"{module}.forbid_dumps", lambda: None)
         yield
 
 
