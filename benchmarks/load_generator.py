@@ -19,10 +19,10 @@ from mock_institutions.population import Lookup, Population
 METHOD = "/broker.v1.InvestigationService/Investigate"
 CHANNEL = (("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1))
 """Options of a channel with a connection of its own."""
-COURT, OFFICER = "沪0101", "基准测试"
+OFFICER = "基准测试"
 """Who asks."""
 _MANDATE = inquiry_pb2.Mandate(
-    court_code=COURT, officer=OFFICER, case_number="（2026）沪0101执1号", legal_document="协助执行通知书"
+    court_code="沪0101", officer=OFFICER, case_number="（2026）沪0101执1号", legal_document="协助执行通知书"
 )
 _SUMMARY_NUMBER = pb.InvestigateResponse.SUMMARY_FIELD_NUMBER
 _SUMMARY = varint(_SUMMARY_NUMBER << 3 | 2)

@@ -79,6 +79,11 @@ def open_testbed(  # noqa: PLR0913 - benchmarks differ in that much
             mocks.stop()
 
 
+def with_audit_log(text: str, folder: Path) -> str:
+    """A testbed's configuration with the audit log, which is off otherwise."""
+    return text.replace('\npath = ""', f'\npath = "{folder.as_posix()}/audit"', 1)  # the only path that is empty
+
+
 _NO_LIMIT = 10**9  # inquiries: whatever is measured, it is not how often requests are refused
 
 

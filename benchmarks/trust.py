@@ -1,6 +1,7 @@
 """What trust costs: a broker with mutual TLS, policy, quotas and audit log beside one without, in turns.
 
     python -m benchmarks.trust [--rounds 5] [--seconds 3] [--subjects 100000] [--misses 20000] [--singles 100]
+    python -m benchmarks.trust --audit-only
 
 Two brokers run at the same time, each with mocks of its own, and only one is asked at a time. In each round both answer
 the same requests: persons from the cache, persons nobody has asked about, and single cached lookups, one after the
@@ -15,6 +16,7 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from statistics import median
@@ -23,13 +25,13 @@ from typing import NamedTuple
 import click
 import grpc
 
+from benchmarks import trusted_broker
 from benchmarks.answer_check import AnswerChecker, CheckResult, add_up
 from benchmarks.hits import repeated
-from benchmarks.load_generator import COURT, METHOD, OFFICER, open_channel, requests, run_load, sample, uvloop_runner
+from benchmarks.load_generator import METHOD, OFFICER, open_channel, requests, run_load, sample, uvloop_runner
 from benchmarks.output import print_result, progress
 from benchmarks.resource_meter import ResourceMeter
-from benchmarks.testbed import FOUR, Testbed, open_testbed
-from benchmarks.trusted_broker import TrustedBroker
+from benchmarks.testbed import FOUR, Testbed, open_testbed, with_audit_log
 from broker.audit.keys import load_keys
 from broker.audit.verification.expectations import LogKeys, read_expectations
 from broker.audit.verification.verify import keys_beside, logs_in, verify
@@ -107,19 +109,23 @@ class Turns:
 @click.option("--subjects", default=100_000, show_default=True, help="Different persons in the cache.")
 @click.option("--misses", default=20_000, show_default=True, help="Persons of a turn that nobody has asked about.")
 @click.option("--singles", default=100, show_default=True, help="Single lookups of a turn.")
+@click.option("--audit-only", is_flag=True, help="The trusted broker has the audit log alone.")
 @click.option("--seed", default=1, show_default=True)
-def main(*, rounds: int, seconds: float, subjects: int, misses: int, singles: int, seed: int) -> None:
+def main(  # noqa: PLR0913 - one for each option
+    *, rounds: int, seconds: float, subjects: int, misses: int, singles: int, audit_only: bool, seed: int
+) -> None:
     """Run the benchmark."""
     lookups = sample(seed, subjects + rounds * misses)
     cached, new = lookups[:subjects], lookups[subjects:]
-    trusted = TrustedBroker(COURT, OFFICER)
+    configure = with_audit_log if audit_only else partial(trusted_broker.configure, officer=OFFICER)
     with (
         open_testbed(seed=seed) as plain_testbed,
-        open_testbed(seed=seed, configure=trusted.configure) as trusted_testbed,
+        open_testbed(seed=seed, configure=configure) as trusted_testbed,
         uvloop_runner() as runner,
         progress() as bar,
     ):
-        off, on = Turns("off", plain_testbed, None), Turns("on", trusted_testbed, trusted.credentials())
+        credentials = None if audit_only else trusted_broker.credentials(trusted_testbed.folder)
+        off, on = Turns("off", plain_testbed, None), Turns("on", trusted_testbed, credentials)
         checker = AnswerChecker(seed, lookups, FOUR)
         task = bar.add_task("filling the caches", total=2 + 6 * rounds)
         bodies = requests(cached, _BATCH)

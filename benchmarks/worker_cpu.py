@@ -17,7 +17,7 @@ from benchmarks.hits import ReferenceReplies
 from benchmarks.load_generator import requests, run_load, sample, uvloop_runner
 from benchmarks.output import print_result
 from benchmarks.resource_meter import ResourceMeter
-from benchmarks.testbed import open_testbed
+from benchmarks.testbed import open_testbed, with_audit_log
 from benchmarks.worker_report import fetch, program
 
 _ROUNDS = 8  # times all subjects are asked about again for hits, which takes about as long as asking the first time
@@ -29,13 +29,18 @@ _ROUNDS = 8  # times all subjects are asked about again for hits, which takes ab
 @click.option("--subjects", default=100_000, show_default=True, help="Different persons.")
 @click.option("--batch", default=1000, show_default=True, help="Lookups per request.")
 @click.option("--streams", default=8, show_default=True, help="Requests in flight.")
+@click.option("--audit", is_flag=True, help="With the audit log.")
 @click.option("--seed", default=1, show_default=True)
-def main(*, kind: str, dialect: str, subjects: int, batch: int, streams: int, seed: int) -> None:
+def main(  # noqa: PLR0913 - one for each option
+    *, kind: str, dialect: str, subjects: int, batch: int, streams: int, audit: bool, seed: int
+) -> None:
     """Run the benchmark."""
     lookups = sample(seed, subjects)
     unasked = requests(lookups, batch)
     worker = program("instrumented_worker")
-    with open_testbed(seed=seed, dialect=dialect, program=worker) as testbed, uvloop_runner() as runner:
+    configure = with_audit_log if audit else (lambda text, _: text)
+    opened = open_testbed(seed=seed, dialect=dialect, program=worker, configure=configure)
+    with opened as testbed, uvloop_runner() as runner:
         if kind == "hits":
             runner.run(run_load(testbed.address, iter(unasked), streams=streams))
             mixed = requests(random.Random(seed).sample(lookups, len(lookups)), batch)

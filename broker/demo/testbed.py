@@ -168,11 +168,16 @@ def with_tls(text: str, certificates: Certificates | None) -> str:
     """A configuration with certificates, if there are any, towards courts and institutions."""
     if certificates is None:
         return text
-    for key, value in certificates.server_keys().items():
-        text = re.sub(rf"^{key} = (\"\"|\[\])( *)", f"{key} = {value} ", text, count=1, flags=re.MULTILINE)
-    head, *blocks = institution_blocks(text)
+    head, *blocks = institution_blocks(with_server_tls(text, certificates))
     blocks = [block.replace('url = "http://', 'url = "https://').rstrip() for block in blocks]
     return BLOCK.join([head, *(f"{block}\n{certificates.client_keys()}\n\n" for block in blocks)])
+
+
+def with_server_tls(text: str, certificates: Certificates) -> str:
+    """A configuration with certificates and the policy, towards courts only."""
+    for key, value in certificates.server_keys().items():
+        text = re.sub(rf"^{key} = (\"\"|\[\])( *)", f"{key} = {value} ", text, count=1, flags=re.MULTILINE)
+    return text
 
 
 def institution_blocks(text: str) -> list[str]:

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
 
-from broker.audit.keys import load_keys
+from broker.audit.keys import AuditKeys, load_keys
 from broker.audit.log import AuditLog
 from broker.audit_section import AuditConfig
 from broker.config import Config
@@ -37,10 +37,11 @@ def open_gate(
         stack.callback(quotas.close)
     log = committer = None
     if config.audit.path:
-        log = _open_log(config.audit, slot)
+        keys = load_keys(Path(config.audit.key_file), make=True)
+        log = _open_log(config.audit, keys, slot)
         log.on_failure = on_failure
         stack.callback(log.close)
-        committer = load_keys(Path(config.audit.key_file)).keyer()
+        committer = keys.keyer()
     return Gate(
         peers=peer_identifier(tls, access.registry),
         policy=access.policy,
@@ -50,9 +51,8 @@ def open_gate(
     )
 
 
-def _open_log(config: AuditConfig, slot: int) -> AuditLog:
+def _open_log(config: AuditConfig, keys: AuditKeys, slot: int) -> AuditLog:
     name = f"worker-{slot}"
-    keys = load_keys(Path(config.key_file), make=True)
     release = version("property-investigation-broker")
     opened = AuditLog.open(
         Path(config.path) / name, f"{config.origin}/{name}", keys, version=release, patience=_ORPHAN_PATIENCE
